@@ -1,0 +1,43 @@
+# Everything runs from `.venv`, which this file makes. Python >= 3.11 and make are all it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check fast format clean
+
+help: ## Say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Pressroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[app,embedded,dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Start everything on embedded servers, send real jobs, show them live
+	$(BIN)/python -m app demo
+
+up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground until Ctrl-C
+	$(BIN)/python -m app up
+
+test: $(STAMP) ## The whole suite, on real embedded servers
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	@$(BIN)/mypy & mypy=$$!; $(MAKE) --no-print-directory fast; tests=$$?; wait $$mypy && exit $$tests
+
+fast: $(STAMP) ## Only the fast tests
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+format: $(STAMP) ## Rewrite the sources the way `make check` wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environment, the caches and the embedded servers' data
+	rm -rf $(VENV) .pressroom build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

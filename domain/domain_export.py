@@ -1,0 +1,344 @@
+"""Export of a domain: content, analytics and settings as one file, to a link, a path or a bucket."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, BinaryIO, Literal, Protocol, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from .contract import NO_NUL, Instant, Model, TenantJob
+from .errors import Cancelled, NotFound
+from .export_records import (
+    EXPORT_DATA_VERSION,
+    ContentPerformance,
+    ContentRow,
+    Cursor,
+    ExportHeader,
+    KeywordPerformance,
+    Setting,
+)
+from .export_size import Sink, SizeLimit
+from .limits import Limits
+from .ports import Clock, Run, T, Transactions
+
+Format = Literal["json", "csv", "markdown", "pdf"]
+
+#: Days of analytics when the job names no range.
+ANALYTICS_WINDOW_DAYS = 90
+#: Rows read in one transaction; the job can stop, and memory stays flat, between two pages.
+PAGE_ROWS = 100
+
+Path = Annotated[str, StringConstraints(min_length=1, max_length=1_024, pattern=NO_NUL)]
+
+
+class Download(Model):
+    """Keep the file in the platform's object store, behind a link that expires."""
+
+    type: Literal["download"] = "download"
+
+
+class LocalFile(Model):
+    """Write below EXPORT_BASE_DIR of the worker."""
+
+    type: Literal["local"] = "local"
+    path: Path
+    """Relative to the org's own folder there."""
+
+
+class S3Object(Model):
+    """Put into an S3-compatible bucket."""
+
+    type: Literal["s3"] = "s3"
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    key: Path
+
+
+Destination = Annotated[Download | LocalFile | S3Object, Field(discriminator="type")]
+
+
+class DateRange(Model):
+    """From `start` up to and including `end`."""
+
+    start: Instant
+    end: Instant
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.start > self.end:
+            raise ValueError("start must not be later than end")
+        return self
+
+
+class DomainExport(TenantJob):
+    """Ask for an export.
+
+    Example:
+        >>> DomainExport(org_id=org, domain_id=domain, format="csv", destination=LocalFile(path="site.csv"))
+    """
+
+    domain_id: UUID
+    """The domain to export."""
+    format: Format
+    """The kind of file."""
+    include_content: bool = True
+    """Content items, newest first, at most MAX_CSV_ROWS."""
+    include_analytics: bool = True
+    """Aggregates of keywords and content over the range, or the last 90 days."""
+    include_settings: bool = True
+    """The domain's settings."""
+    date_range: DateRange | None = None
+    """Only content created, and analytics measured, in this range."""
+    destination: Destination = Download()
+    """Where the file goes."""
+
+
+class ExportOutcome(Model):
+    """Where the file is."""
+
+    export_id: UUID
+    location: str
+    """A path, an `s3://` address, or the object's key."""
+    link: str | None
+    """Downloads only: works until `expires_at`, for whoever has it."""
+    size_bytes: int
+    rows: int
+    expires_at: Instant
+
+
+class ExportRepository(Protocol):
+    """One org's domains and exports, within one transaction."""
+
+    def domain_name(self, domain_id: UUID) -> str | None:
+        """The domain's host name; None when the org owns no such domain."""
+
+    def record_started(self, export_id: UUID, job: DomainExport) -> None:
+        """Write the export's row as `running`; a second attempt takes over the first one's row."""
+
+    def record_finished(self, outcome: ExportOutcome) -> None:
+        """Mark the row `completed`."""
+
+    def record_ended(self, export_id: UUID, status: Literal["failed", "cancelled"], reason: str) -> None:
+        """Mark the row with an end that left nothing behind."""
+
+    def content_page(
+        self, domain_id: UUID, date_range: DateRange | None, after: Cursor | None, limit: int
+    ) -> list[ContentRow]:
+        """The next rows, newest first, that come after the cursor."""
+
+    def keyword_performance(
+        self, domain_id: UUID, start: datetime, end: datetime, limit: int
+    ) -> list[KeywordPerformance]:
+        """Aggregates per keyword, most clicks first."""
+
+    def content_performance(
+        self, domain_id: UUID, start: datetime, end: datetime, limit: int
+    ) -> list[ContentPerformance]:
+        """Aggregates per content item, most views first."""
+
+    def settings(self, domain_id: UUID) -> list[Setting]:
+        """The domain's settings by name."""
+
+
+class ExportWriter(Protocol):
+    """Writes one file in one format. The calls come in the order they stand here."""
+
+    def begin(self, header: ExportHeader) -> None: ...
+
+    def content(self, rows: Iterator[ContentRow]) -> None: ...
+
+    def analytics(self, keywords: list[KeywordPerformance], content: list[ContentPerformance]) -> None: ...
+
+    def settings(self, settings: list[Setting]) -> None: ...
+
+    def finish(self) -> None:
+        """Complete the file; buffered writers render here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Where a file ended up."""
+
+    location: str
+    link: str | None = None
+
+
+class Destinations(Protocol):
+    """The places a finished file can go. Each is all or nothing: a reader never sees half a file."""
+
+    def check(self, job: DomainExport) -> None:
+        """Refuse an unsafe or unknown destination before anything is read or written.
+
+        Raises:
+            UnsafePath: it leaves the place exports may be written to.
+            InvalidInput: it cannot be used, and the message says what to configure.
+        """
+
+    def deliver(self, export_id: UUID, job: DomainExport, source: BinaryIO, expires_at: datetime) -> Delivery:
+        """Bring the finished file, from its first byte on, to the destination.
+
+        Raises:
+            StorageUnavailable: it was not taken; nothing is left there.
+        """
+
+    def discard(self, export_id: UUID, job: DomainExport) -> None:
+        """Remove what `deliver` of this export may have left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportDomain:
+    """The handler.
+
+    The file is written to a spool first and delivered when it is complete, so a cancelled, oversized or failed
+    export leaves nothing at the destination. The export's id is the job's id: a redelivered job replaces its own
+    file and row instead of adding another.
+
+    Parameters:
+        run: the surroundings of this attempt.
+        transactions: units of work over the org's exports.
+        writers: for each format, what makes its writer on a binary sink.
+        destinations: where finished files go.
+        spool: opens a private binary file that vanishes when closed, whatever happens.
+        limits: sizes, rows and expiry.
+        clock: the time now.
+    """
+
+    run: Run
+    transactions: Transactions[ExportRepository]
+    writers: Mapping[Format, Callable[[Sink], ExportWriter]]
+    destinations: Destinations
+    spool: Callable[[], AbstractContextManager[BinaryIO]]
+    limits: Limits
+    clock: Clock
+
+    def __call__(self, job: DomainExport) -> ExportOutcome:
+        """Export one domain.
+
+        Raises:
+            NotFound: the org has no such domain. Nothing was written.
+            UnsafePath, InvalidInput: the destination cannot be used. Nothing was written.
+            SizeLimitExceeded: the file would be too large. A `failed` row tells, nothing else is left.
+            StorageUnavailable, DatabaseUnavailable: worth another attempt.
+            Cancelled, DeadlineExceeded: between two steps, nothing half-written stays.
+        """
+        self.destinations.check(job)
+        domain_name = self._do(job, lambda repository: _start(repository, self.run.job_id, job))
+        self.run.progress(10, "started")
+        try:
+            return self._export(job, domain_name)
+        except BaseException as error:  # interrupts too must leave nothing behind
+            self._clean_up(job, error)
+            raise
+
+    def _export(self, job: DomainExport, domain_name: str) -> ExportOutcome:
+        now = self.clock()
+        download = isinstance(job.destination, Download)
+        days = self.limits.download_expiry_days if download else self.limits.export_expiry_days
+        limit_bytes = self.limits.max_download_size if download else self.limits.max_export_size
+        with self.spool() as spool:
+            sink = SizeLimit(spool, limit_bytes)
+            header = ExportHeader(
+                version=EXPORT_DATA_VERSION,
+                export_id=self.run.job_id,
+                domain_id=job.domain_id,
+                domain_name=domain_name,
+                exported_at=now,
+            )
+            rows = self._write(job, header, self.writers[job.format](sink))
+            self.run.progress(80, "written")
+            self.run.checkpoint()
+            spool.seek(0)
+            expires_at = now + timedelta(days=days)
+            delivery = self.destinations.deliver(self.run.job_id, job, spool, expires_at)
+        outcome = ExportOutcome(
+            export_id=self.run.job_id,
+            location=delivery.location,
+            link=delivery.link,
+            size_bytes=sink.size_bytes,
+            rows=rows,
+            expires_at=expires_at,
+        )
+        self._do(job, lambda repository: repository.record_finished(outcome))
+        self.run.progress(100, "done")
+        return outcome
+
+    def _write(self, job: DomainExport, header: ExportHeader, writer: ExportWriter) -> int:
+        rows = _Counted(self._content(job) if job.include_content else iter(()))
+        writer.begin(header)
+        if job.include_content:
+            writer.content(rows)
+        self.run.progress(30, f"{rows.count} content items")
+        self.run.checkpoint()
+        if job.include_analytics:
+            writer.analytics(*self._do(job, lambda repository: self._analytics(repository, job, header)))
+        self.run.progress(50, "analytics")
+        self.run.checkpoint()
+        if job.include_settings:
+            writer.settings(self._do(job, lambda repository: repository.settings(job.domain_id)))
+        self.run.progress(70, "settings")
+        self.run.checkpoint()
+        writer.finish()
+        return rows.count
+
+    def _content(self, job: DomainExport) -> Iterator[ContentRow]:
+        left = self.limits.max_csv_rows
+        after: Cursor | None = None
+        while left > 0:
+            self.run.checkpoint()
+            page = self._page(job, after, min(PAGE_ROWS, left))
+            yield from page
+            if len(page) < min(PAGE_ROWS, left):
+                return
+            left -= len(page)
+            after = page[-1].cursor
+
+    def _page(self, job: DomainExport, after: Cursor | None, limit: int) -> list[ContentRow]:
+        return self._do(
+            job, lambda repository: repository.content_page(job.domain_id, job.date_range, after, limit)
+        )
+
+    def _analytics(
+        self, repository: ExportRepository, job: DomainExport, header: ExportHeader
+    ) -> tuple[list[KeywordPerformance], list[ContentPerformance]]:
+        if job.date_range:
+            start, end = job.date_range.start, job.date_range.end
+        else:
+            start, end = header.exported_at - timedelta(days=ANALYTICS_WINDOW_DAYS), header.exported_at
+        most = self.limits.max_csv_rows
+        return (
+            repository.keyword_performance(job.domain_id, start, end, most),
+            repository.content_performance(job.domain_id, start, end, most),
+        )
+
+    def _clean_up(self, job: DomainExport, error: BaseException) -> None:
+        status: Literal["failed", "cancelled"] = "cancelled" if isinstance(error, Cancelled) else "failed"
+        reason = str(error) or type(error).__name__
+        try:
+            self.destinations.discard(self.run.job_id, job)
+            self._do(job, lambda repository: repository.record_ended(self.run.job_id, status, reason))
+        except Exception as second:  # noqa: BLE001  # the first error is the one that explains the job's end
+            error.add_note(f"clean-up failed as well: {second}")
+
+    def _do(self, job: DomainExport, work: Callable[[ExportRepository], T]) -> T:
+        return self.transactions(job.org_id, work)
+
+
+class _Counted(Iterator[ContentRow]):
+    def __init__(self, rows: Iterator[ContentRow]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __next__(self) -> ContentRow:
+        row = next(self._rows)
+        self.count += 1
+        return row
+
+
+def _start(repository: ExportRepository, export_id: UUID, job: DomainExport) -> str:
+    name = repository.domain_name(job.domain_id)
+    if name is None:
+        raise NotFound("domain", job.domain_id)
+    repository.record_started(export_id, job)
+    return name

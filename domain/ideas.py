@@ -1,0 +1,83 @@
+"""What a content idea is, and the rules that make one out of what a provider drafts."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from .contract import Model
+
+ContentType = Literal["article", "video", "social", "email"]
+Tone = Literal["professional", "casual", "educational", "entertaining"]
+
+#: Keywords an idea may target, the primary one included.
+MAX_TARGET_KEYWORDS = 5
+#: Silent reading speed of adults for non-fiction (Brysbaert 2019, a meta-analysis of 190 studies).
+WORDS_PER_MINUTE = 238
+#: Words assumed for an article whose draft does not say.
+DEFAULT_ARTICLE_WORDS = 1_200
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+class IdeaDraft(Model):
+    """An idea as a provider hands it over, before the rules of the house."""
+
+    title: Title
+    description: Text
+    keywords: tuple[str, ...] = Field(default=(), strict=False)
+    outline: tuple[Title, ...] = Field(default=(), strict=False, max_length=20)
+    competitive_analysis: str = Field(default="", max_length=4_000)
+    word_count: int | None = Field(default=None, ge=1, le=100_000)
+
+
+class Idea(Model):
+    """One idea, ready to be stored."""
+
+    id: UUID
+    title: Title
+    description: Text
+    target_keywords: tuple[str, ...] = Field(min_length=1, max_length=MAX_TARGET_KEYWORDS)
+    """The primary keyword first, no repeats."""
+    content_type: ContentType
+    read_time_minutes: int | None
+    """Articles only."""
+    outline: tuple[Title, ...]
+    competitive_analysis: str
+
+
+def idea_from_draft(
+    draft: IdeaDraft, content_type: ContentType, keywords: Sequence[str], idea_id: UUID
+) -> Idea:
+    """Apply the rules: at most five target keywords with the primary first, read time for articles alone.
+
+    Parameters:
+        draft: what the provider wrote.
+        content_type: what the ideas are for.
+        keywords: the job's keywords, the primary one first; at least one.
+        idea_id: the new idea's identifier.
+    """
+    targets = tuple(dict.fromkeys((keywords[0], *(word.strip() for word in draft.keywords if word.strip()))))
+    return Idea(
+        id=idea_id,
+        title=draft.title,
+        description=draft.description,
+        target_keywords=targets[:MAX_TARGET_KEYWORDS],
+        content_type=content_type,
+        read_time_minutes=read_time_minutes(draft.word_count) if content_type == "article" else None,
+        outline=draft.outline,
+        competitive_analysis=draft.competitive_analysis,
+    )
+
+
+def read_time_minutes(word_count: int | None) -> int:
+    """Whole minutes an adult needs to read so many words, at least one.
+
+    Example:
+        >>> read_time_minutes(1_200)
+        6
+    """
+    return max(1, math.ceil((word_count or DEFAULT_ARTICLE_WORDS) / WORDS_PER_MINUTE))
