@@ -110,11 +110,15 @@ class GenerateIdeas:
     def __call__(self, job: ContentIdeaGeneration) -> IdeaBatch:
         """Generate and store one batch.
 
+        Parameters:
+            job: what is asked for.
+
         Raises:
             NotFound: the org has no such domain.
             DatabaseUnavailable: the health check or a transaction failed, also when repeated.
             ProviderUnavailable: no provider serves. Nothing was written.
-            InvalidReply: every provider answers with something that does not parse. Nothing was written.
+            InvalidReply, AuthFailed: every provider answers with something that does not parse, or refuses our
+                key. Nothing was written.
             Cancelled, DeadlineExceeded: between two steps. Nothing was written.
         """
         key = job.idempotency_key or str(self.run.job_id)
@@ -123,6 +127,7 @@ class GenerateIdeas:
         self.run.progress(20, "keyword context read")
         if first_batch is not None:
             # Found early, the duplicate costs no provider call; the claim below is what guarantees it.
+            self.run.progress(100, "already processed")
             return IdeaBatch(status="already_processed", batch_id=first_batch)
 
         drafts = gather_drafts(

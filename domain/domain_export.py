@@ -225,8 +225,8 @@ class ExportDomain:
         """
         self.destinations.check(job)
         domain_name = self._do(job, lambda repository: _start(repository, self.run.job_id, job))
-        self.run.progress(10, "started")
         try:
+            self.run.progress(10, "started")
             return self._export(job, domain_name)
         except BaseException as error:  # interrupts too must leave nothing behind
             self._clean_up(job, error)
@@ -315,11 +315,17 @@ class ExportDomain:
     def _clean_up(self, job: DomainExport, error: BaseException) -> None:
         status: Literal["failed", "cancelled"] = "cancelled" if isinstance(error, Cancelled) else "failed"
         reason = str(error) or type(error).__name__
-        try:
-            self.destinations.discard(self.run.job_id, job)
-            self._do(job, lambda repository: repository.record_ended(self.run.job_id, status, reason))
-        except Exception as second:  # noqa: BLE001  # the first error is the one that explains the job's end
-            error.add_note(f"clean-up failed as well: {second}")
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: self.destinations.discard(self.run.job_id, job),
+            lambda: self._do(
+                job, lambda repository: repository.record_ended(self.run.job_id, status, reason)
+            ),
+        )
+        for step in steps:  # each on its own: a store that is down must not leave the row `running`
+            try:
+                step()
+            except Exception as second:  # noqa: BLE001  # the first error is the one that explains the job's end
+                error.add_note(f"clean-up failed as well: {second}")
 
     def _do(self, job: DomainExport, work: Callable[[ExportRepository], T]) -> T:
         return self.transactions(job.org_id, work)

@@ -86,9 +86,18 @@ class DatabaseUnavailable(RetryableError):
 
 
 class ProviderUnavailable(RetryableError):
-    """A far side cannot be reached, is overloaded, or reports a fault of its own."""
+    """A far side cannot be reached, is overloaded, or reports a fault of its own.
+
+    Parameters:
+        message: what happened and what to do about it.
+        retry_after_s: seconds after which the far side itself asked to be tried again. None when it did not.
+    """
 
     category: ClassVar[Category] = "network"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StorageUnavailable(RetryableError):

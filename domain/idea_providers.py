@@ -1,16 +1,20 @@
 """Where idea drafts come from: a list of providers, the next one tried when one is down."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .errors import JobError, ProviderUnavailable
+from .errors import AuthFailed, InvalidReply, JobError, ProviderUnavailable
 from .ideas import ContentType, IdeaDraft, Tone
 from .ports import Run
 
 #: Ideas asked for in one call: small enough to fit a reply, and a place to stop in between.
 IDEAS_PER_CALL = 50
+#: Replies per call's worth of ideas, so that a provider which hands over one idea at a time ends the job early
+#: instead of being paid five hundred times.
+REPLIES_PER_CALL = 2
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +62,11 @@ class IdeaGenerator(Protocol):
     def generate(
         self, request: IdeaRequest, *, timeout_s: float | None, on_usage: Callable[[Usage], None]
     ) -> Sequence[IdeaDraft]:
-        """At most `request.count` drafts.
+        """At least one and at most `request.count` drafts.
 
         Parameters:
             request: what to write about.
-            timeout_s: what is left of the job; None without a deadline.
+            timeout_s: how long it may take, repeated requests included; None without a deadline.
             on_usage: called once for every reply that cost tokens, also for one that does not parse.
 
         Raises:
@@ -81,43 +85,79 @@ def gather_drafts(
 ) -> list[IdeaDraft]:
     """Up to `request.count` drafts with distinct titles, in calls of IDEAS_PER_CALL, with failover.
 
-    A provider that failed is not asked again in this job. A provider that has nothing new to say ends the
-    job early with what there is.
+    A provider that failed is not asked again in this job; what it gave before is kept. A provider that has
+    nothing new to say ends the job early with what there is. Titles that differ only in case are one title.
+
+    Parameters:
+        generators: providers in the order they are tried.
+        request: what all calls together should bring.
+        run: the surroundings of this attempt.
+        on_usage: called for every reply that cost tokens.
 
     Raises:
         ProviderUnavailable: every provider failed, at least one of them with an outage.
         InvalidReply, AuthFailed: every provider failed, and none of it will pass by itself.
         Cancelled, DeadlineExceeded: between two calls.
+
+    Example:
+        >>> len(gather_drafts([template], request, run, on_usage=print))
+        10
     """
     left = list(generators)
-    failures: list[JobError] = []
+    failures: list[tuple[str, JobError]] = []
     drafts: dict[str, IdeaDraft] = {}
-    while len(drafts) < request.count:
+    replies_left = REPLIES_PER_CALL * math.ceil(request.count / IDEAS_PER_CALL)
+    while len(drafts) < request.count and replies_left:
         run.checkpoint()
         if not left:
             raise _none_left(failures)
         ask = replace(
-            request, count=min(IDEAS_PER_CALL, request.count - len(drafts)), known_titles=tuple(drafts)
+            request,
+            count=min(IDEAS_PER_CALL, request.count - len(drafts)),
+            known_titles=tuple(draft.title for draft in drafts.values()),
         )
         try:
-            reply = left[0].generate(ask, timeout_s=run.remaining_s(), on_usage=on_usage)
-        except JobError as error:
+            reply = _ask(left[0], ask, _share(run.remaining_s(), len(left)), on_usage)
+        except (ProviderUnavailable, InvalidReply, AuthFailed) as error:
             # Any fault of a provider is a reason to ask the next: a refused key or garbage as much as an outage.
-            logger.warning("Idea provider %s failed (%s); trying the next.", left.pop(0).name, error)
-            failures.append(error)
+            name = left.pop(0).name
+            logger.warning("Idea provider %s failed (%s); trying the next.", name, error)
+            failures.append((name, error))
             continue
-        new = [draft for draft in reply[: ask.count] if draft.title not in drafts]
-        if not new:
+        replies_left -= 1
+        before = len(drafts)
+        for draft in reply:
+            drafts.setdefault(draft.title.casefold(), draft)
+        if len(drafts) == before:
             break
-        drafts.update((draft.title, draft) for draft in new)
         run.progress(
             20 + 50 * len(drafts) // request.count, f"{len(drafts)} of {request.count} ideas drafted"
         )
     return list(drafts.values())
 
 
-def _none_left(failures: Sequence[JobError]) -> JobError:
-    told = "; ".join(str(failure) for failure in failures) or "none is configured"
-    if failures and not any(failure.retryable for failure in failures):
-        return type(failures[-1])(f"no idea provider gave a usable reply: {told}")
-    return ProviderUnavailable(f"no idea provider serves: {told}. The job is tried again later")
+def _ask(
+    generator: IdeaGenerator, request: IdeaRequest, timeout_s: float | None, on_usage: Callable[[Usage], None]
+) -> Sequence[IdeaDraft]:
+    drafts = generator.generate(request, timeout_s=timeout_s, on_usage=on_usage)[: request.count]
+    if not drafts:
+        raise InvalidReply(f"{generator.name} returned no ideas")
+    return drafts
+
+
+def _share(remaining_s: float | None, providers: int) -> float | None:
+    # One hanging provider must leave time for each that comes after it, and for writing the ideas.
+    return None if remaining_s is None else remaining_s / (providers + 1)
+
+
+def _none_left(failures: Sequence[tuple[str, JobError]]) -> JobError:
+    told = "; ".join(f"{name}: {error}" for name, error in failures) or "none is configured"
+    outages = [error for _, error in failures if isinstance(error, ProviderUnavailable)]
+    if failures and not outages:
+        return type(failures[-1][1])(f"no idea provider gave a usable reply: {told}")
+    waits_s = [outage.retry_after_s for outage in outages if outage.retry_after_s is not None]
+    return ProviderUnavailable(
+        f"no idea provider serves: {told}. The job is tried again later",
+        # One that named no time may be back sooner than any that did.
+        retry_after_s=min(waits_s) if waits_s and len(waits_s) == len(outages) else None,
+    )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from .contract import Model
+from .contract import NO_NUL, Model
 
 ContentType = Literal["article", "video", "social", "email"]
 Tone = Literal["professional", "casual", "educational", "entertaining"]
@@ -19,8 +19,10 @@ WORDS_PER_MINUTE = 238
 #: Words assumed for an article whose draft does not say.
 DEFAULT_ARTICLE_WORDS = 1_200
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4_000, pattern=NO_NUL)]
+OptionalText = Annotated[str, StringConstraints(max_length=4_000, pattern=NO_NUL)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=NO_NUL)]
+Keyword = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
 
 
 class IdeaDraft(Model):
@@ -28,9 +30,9 @@ class IdeaDraft(Model):
 
     title: Title
     description: Text
-    keywords: tuple[str, ...] = Field(default=(), strict=False)
+    keywords: tuple[Keyword, ...] = Field(default=(), strict=False, max_length=50)
     outline: tuple[Title, ...] = Field(default=(), strict=False, max_length=20)
-    competitive_analysis: str = Field(default="", max_length=4_000)
+    competitive_analysis: OptionalText = ""
     word_count: int | None = Field(default=None, ge=1, le=100_000)
 
 
@@ -41,7 +43,7 @@ class Idea(Model):
     title: Title
     description: Text
     target_keywords: tuple[str, ...] = Field(min_length=1, max_length=MAX_TARGET_KEYWORDS)
-    """The primary keyword first, no repeats."""
+    """The primary keyword first; no repeats, whatever their case."""
     content_type: ContentType
     read_time_minutes: int | None
     """Articles only."""
@@ -60,12 +62,15 @@ def idea_from_draft(
         keywords: the job's keywords, the primary one first; at least one.
         idea_id: the new idea's identifier.
     """
-    targets = tuple(dict.fromkeys((keywords[0], *(word.strip() for word in draft.keywords if word.strip()))))
+    targets: dict[str, str] = {}
+    for keyword in (keywords[0], *draft.keywords):
+        if keyword:
+            targets.setdefault(keyword.casefold(), keyword)
     return Idea(
         id=idea_id,
         title=draft.title,
         description=draft.description,
-        target_keywords=targets[:MAX_TARGET_KEYWORDS],
+        target_keywords=tuple(targets.values())[:MAX_TARGET_KEYWORDS],
         content_type=content_type,
         read_time_minutes=read_time_minutes(draft.word_count) if content_type == "article" else None,
         outline=draft.outline,

@@ -1,0 +1,1 @@
+"""Idea providers: a chat model behind HTTP, and templates that need nothing."""

@@ -1,0 +1,205 @@
+"""What an export reads of a domain, and the record of the export, in PostgreSQL."""
+
+from datetime import UTC, date, datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.domain_export import DateRange, DomainExport, ExportOutcome
+from domain.errors import NotFound
+from domain.export_records import (
+    EXPORT_DATA_VERSION,
+    ContentPerformance,
+    ContentRow,
+    Cursor,
+    KeywordPerformance,
+    Setting,
+)
+
+from .tables import (
+    content_items,
+    content_performance,
+    domain_exports,
+    domain_registry,
+    domain_settings,
+    keyword_metrics,
+)
+from .tables.exports import MAX_REASON_CHARS
+from .unit_of_work import UnitOfWork
+
+
+class SqlExports:
+    """`domain.domain_export.ExportRepository` within one unit of work.
+
+    Parameters:
+        unit: the transaction, and the org.
+
+    Example:
+        >>> SqlTransactions(engine, SqlExports, run.remaining_s)
+    """
+
+    def __init__(self, unit: UnitOfWork) -> None:
+        self._connection = unit.connection
+        self._org_id = unit.org_id
+
+    def domain_name(self, domain_id: UUID) -> str | None:
+        """The domain's host name; None when the org owns no such domain."""
+        domains = domain_registry.c
+        return self._connection.scalar(
+            select(domains.host).where(domains.org_id == self._org_id, domains.id == domain_id)
+        )
+
+    def record_started(self, export_id: UUID, job: DomainExport) -> None:
+        """Write the export's row as `running`; a second attempt takes over the first one's row."""
+        asked = {
+            "domain_id": job.domain_id,
+            "format": job.format,
+            "destination": job.destination.type,
+            "data_version": EXPORT_DATA_VERSION,
+        }
+        begun = {
+            "status": "running",
+            "location": None,
+            "size_bytes": 0,
+            "row_count": 0,
+            "error": None,
+            "started_at": func.now(),
+            "finished_at": None,
+            "expires_at": None,
+        }
+        statement = insert(domain_exports).values(org_id=self._org_id, id=export_id, **asked, **begun)
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["org_id", "id"], set_={**asked, **begun})
+        )
+
+    def record_finished(self, outcome: ExportOutcome) -> None:
+        """Mark the row `completed`.
+
+        Raises:
+            NotFound: the domain, and with it the row, left the org meanwhile.
+        """
+        self._record_end(
+            outcome.export_id,
+            status="completed",
+            location=outcome.location,
+            size_bytes=outcome.size_bytes,
+            row_count=outcome.rows,
+            expires_at=outcome.expires_at,
+            error=None,
+        )
+
+    def record_ended(self, export_id: UUID, status: Literal["failed", "cancelled"], reason: str) -> None:
+        """Mark the row with an end that left nothing behind.
+
+        Raises:
+            NotFound: as `record_finished`.
+        """
+        self._record_end(
+            export_id,
+            status=status,
+            location=None,
+            size_bytes=0,
+            row_count=0,
+            expires_at=None,
+            # PostgreSQL's text cannot hold NUL, and a reason may quote anything.
+            error=reason.replace("\x00", "")[:MAX_REASON_CHARS],
+        )
+
+    def content_page(
+        self, domain_id: UUID, date_range: DateRange | None, after: Cursor | None, limit: int
+    ) -> list[ContentRow]:
+        """The next rows, newest first, that come after the cursor."""
+        items = content_items.c
+        query = (
+            select(
+                items.id,
+                items.title,
+                items.body,
+                items.content_type,
+                items.status,
+                items.url,
+                items.created_at,
+                items.published_at,
+            )
+            .where(items.org_id == self._org_id, items.domain_id == domain_id)
+            .order_by(items.created_at.desc(), items.id.desc())
+            .limit(limit)
+        )
+        if date_range is not None:
+            query = query.where(items.created_at.between(date_range.start, date_range.end))
+        if after is not None:
+            query = query.where(tuple_(items.created_at, items.id) < tuple_(*after))
+        return [ContentRow(**row) for row in self._connection.execute(query).mappings()]
+
+    def keyword_performance(
+        self, domain_id: UUID, start: datetime, end: datetime, limit: int
+    ) -> list[KeywordPerformance]:
+        """Aggregates per keyword over the UTC days of the range, most clicks first."""
+        metrics = keyword_metrics.c
+        clicks = func.sum(metrics.clicks)
+        rows = self._connection.execute(
+            select(metrics.keyword, clicks, func.sum(metrics.impressions), func.avg(metrics.position))
+            .where(
+                metrics.org_id == self._org_id,
+                metrics.domain_id == domain_id,
+                metrics.day.between(_utc_day(start), _utc_day(end)),
+            )
+            .group_by(metrics.keyword)
+            .order_by(clicks.desc(), metrics.keyword)
+            .limit(limit)
+        )
+        return [
+            KeywordPerformance(
+                keyword=keyword, clicks=int(clicks), impressions=int(impressions), average_position=position
+            )
+            for keyword, clicks, impressions, position in rows
+        ]
+
+    def content_performance(
+        self, domain_id: UUID, start: datetime, end: datetime, limit: int
+    ) -> list[ContentPerformance]:
+        """Aggregates per content item over the UTC days of the range, most views first."""
+        items, measured = content_items.c, content_performance.c
+        views = func.sum(measured.views)
+        rows = self._connection.execute(
+            select(items.id, items.title, views, func.sum(measured.engaged_seconds))
+            .join_from(content_items, content_performance)
+            .where(
+                items.org_id == self._org_id,
+                items.domain_id == domain_id,
+                measured.day.between(_utc_day(start), _utc_day(end)),
+            )
+            .group_by(items.org_id, items.id)
+            .order_by(views.desc(), items.id)
+            .limit(limit)
+        )
+        return [
+            ContentPerformance(content_id=id_, title=title, views=int(views), engaged_seconds=int(seconds))
+            for id_, title, views, seconds in rows
+        ]
+
+    def settings(self, domain_id: UUID) -> list[Setting]:
+        """The domain's settings by name."""
+        settings = domain_settings.c
+        rows = self._connection.execute(
+            select(settings.name, settings.value)
+            .where(settings.org_id == self._org_id, settings.domain_id == domain_id)
+            .order_by(settings.name)
+        )
+        return [Setting(name=name, value=value) for name, value in rows]
+
+    def _record_end(self, export_id: UUID, **end: object) -> None:
+        exports = domain_exports.c
+        done = self._connection.execute(
+            update(domain_exports)
+            .where(exports.org_id == self._org_id, exports.id == export_id)
+            .values(finished_at=func.now(), **end)
+        )
+        if done.rowcount == 0:
+            raise NotFound("export", export_id)
+
+
+def _utc_day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()

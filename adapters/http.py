@@ -1,0 +1,248 @@
+"""The one HTTP retry policy of the platform: what is asked again, how long between, and when to give up."""
+
+import email.utils
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import stamina
+
+from domain.errors import AuthFailed, InvalidInput, InvalidReply, ProviderUnavailable
+from domain.limits import MIB
+from domain.ports import Clock
+
+#: Retries after the first attempt.
+RETRIES = 3
+#: Seconds before the first retry; each further wait is twice as long.
+FIRST_WAIT_S = 1.0
+#: No wait is longer than this many seconds.
+MAX_WAIT_S = 30.0
+#: Up to this many random seconds come on top, so that many jobs do not come back at once.
+JITTER_S = 1.0
+#: A `Retry-After` up to this many seconds is waited for; a longer one is left to the job to act on.
+SHORT_RETRY_AFTER_S = 5.0
+#: A far side cannot put a job off for longer than this many seconds.
+MAX_RETRY_AFTER_S = 24 * 60 * 60.0
+#: Bound on one attempt, in seconds.
+ATTEMPT_TIMEOUT_S = 30.0
+#: Bound on a reply's body.
+MAX_REPLY_BYTES = 8 * MIB
+#: How the platform introduces itself; many firewalls refuse who does not.
+USER_AGENT = "pressroom"
+
+#: Refusals that pass by themselves, besides 5xx.
+_PASSING_STATUSES = frozenset({408, 429})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpReply:
+    """A reply that was read to its end."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+
+class HttpExchange:
+    """Sends requests under the platform's retry policy.
+
+    Connection errors, time-outs, 408, 429 and 5xx are tried again, three times at most; no other status is.
+    A wait that would not end before the caller's time is up is never begun. Redirects are not followed, bodies
+    are bounded. Threads may share one.
+
+    Parameters:
+        client: connections, pooled. Whoever made it closes it.
+        now: tells how far away a `Retry-After` date is.
+        attempt_timeout_s: bound on one attempt. Default 30.
+        max_reply_bytes: bound on a reply's body. Default 8 MiB.
+        monotonic: seconds on a clock that never goes back.
+
+    Example:
+        >>> exchange = HttpExchange(httpx.Client(), now=lambda: datetime.now(UTC))
+        >>> exchange.send(httpx.Request("GET", "https://example.com/feed"), timeout_s=60, repeatable=True).status
+        200
+    """
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        *,
+        now: Clock,
+        attempt_timeout_s: float = ATTEMPT_TIMEOUT_S,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if attempt_timeout_s <= 0 or max_reply_bytes < 1:
+            raise ValueError("attempt_timeout_s must be above 0 and max_reply_bytes at least 1")
+        self._client = client
+        self._now = now
+        self._attempt_timeout_s = attempt_timeout_s
+        self._max_reply_bytes = max_reply_bytes
+        self._monotonic = monotonic
+
+    def send(self, request: httpx.Request, *, timeout_s: float | None, repeatable: bool) -> HttpReply:
+        """The reply, whatever its status, unless it is one that passes by itself.
+
+        Each step of an attempt (connecting, sending, waiting for headers, each piece of the body) gets what is
+        left of its time. Looking up the host's name is the system's, and not bounded by it.
+
+        Parameters:
+            request: what to send; its own time-outs are replaced.
+            timeout_s: bound on all attempts and waits together; None for no bound.
+            repeatable: whether doing it twice does no harm. Without it there is one attempt.
+
+        Raises:
+            ProviderUnavailable: no usable reply, also after the retries. `retry_after_s` says when the far side
+                asked to be tried again.
+            InvalidReply: the body is too large, or compressed although we asked for plain bytes.
+            InvalidInput: the request cannot be sent as it is.
+        """
+        deadline = None if timeout_s is None else self._monotonic() + timeout_s
+        next_wait_s = 0.0
+
+        def retry(error: Exception) -> bool | float:
+            if not repeatable or not isinstance(error, ProviderUnavailable):
+                return False
+            wait_s = error.retry_after_s
+            if wait_s is not None and wait_s > SHORT_RETRY_AFTER_S:
+                return False
+            longest_s = next_wait_s + JITTER_S if wait_s is None else wait_s
+            if deadline is not None and self._monotonic() + longest_s >= deadline:
+                return False
+            return True if wait_s is None else wait_s
+
+        for attempt in stamina.retry_context(
+            on=retry,
+            attempts=1 + RETRIES,
+            timeout=None,  # the hook above looks ahead; stamina's own would first wait and then give up
+            wait_initial=FIRST_WAIT_S,
+            wait_max=MAX_WAIT_S,
+            wait_jitter=JITTER_S,
+        ):
+            next_wait_s = attempt.next_wait
+            with attempt:
+                return self._attempt(request, deadline)
+        raise AssertionError("stamina ends with a result or an error")
+
+    def _attempt(self, request: httpx.Request, deadline: float | None) -> HttpReply:
+        host = request.url.host
+        started = self._monotonic()
+        attempt_end = started + self._attempt_timeout_s
+        end = attempt_end if deadline is None else min(attempt_end, deadline)
+        if end <= started:
+            raise ProviderUnavailable(f"no time is left to ask {host}; give the job a longer time limit")
+        timeouts_s = httpx.Timeout(end - started).as_dict()
+
+        def use_what_is_left(step: str, details: object) -> None:
+            # The transport looks its time-outs up anew as each step begins.
+            timeouts_s.update(dict.fromkeys(timeouts_s, max(end - self._monotonic(), 0.001)))
+
+        headers = request.headers.copy()
+        headers.setdefault("User-Agent", USER_AGENT)
+        headers["Accept-Encoding"] = "identity"
+        attempt = httpx.Request(
+            request.method,
+            request.url,
+            headers=headers,
+            stream=request.stream,
+            extensions={**request.extensions, "timeout": timeouts_s, "trace": use_what_is_left},
+        )
+        try:
+            response = self._client.send(attempt, stream=True, follow_redirects=False)
+            try:
+                self._refuse_passing(response, host)
+                body = self._bounded_body(response, end, host)
+            finally:
+                response.close()
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL):
+            # Their messages quote headers and addresses, which may hold credentials.
+            raise InvalidInput(
+                f"the request to {host!r} cannot be sent; check the address and the header values"
+            ) from None
+        except httpx.TimeoutException as error:
+            raise ProviderUnavailable(f"{host} did not answer in time ({type(error).__name__})") from None
+        except httpx.TransportError as error:
+            raise ProviderUnavailable(_connection_failure(error, host)) from None
+        return HttpReply(status=response.status_code, headers=response.headers, body=body)
+
+    def _refuse_passing(self, response: httpx.Response, host: str) -> None:
+        status = response.status_code
+        if status in _PASSING_STATUSES or status >= 500:
+            raise ProviderUnavailable(
+                f"{host} answered {status}; try again later, or look at its status page",
+                retry_after_s=retry_after_s(response.headers.get("Retry-After"), self._now()),
+            )
+
+    def _bounded_body(self, response: httpx.Response, end: float, host: str) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            # A few compressed bytes may stand for gigabytes.
+            raise InvalidReply(f"{host} sent a compressed reply although asked not to; switch that off there")
+        return b"".join(self._bounded(response.iter_raw(), end, host))
+
+    def _bounded(self, chunks: Iterable[bytes], end: float, host: str) -> Iterable[bytes]:
+        size_bytes = 0
+        for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > self._max_reply_bytes:
+                raise InvalidReply(
+                    f"{host} sent more than {self._max_reply_bytes} bytes; check that the address is the right one"
+                )
+            if self._monotonic() > end:
+                raise ProviderUnavailable(f"{host} did not finish its reply in time")
+            yield chunk
+
+
+def raise_for_refusal(reply: HttpReply, host: str) -> None:
+    """Turn every status but 2xx into the error it stands for. What the body says is never quoted.
+
+    Raises:
+        AuthFailed: 401 or 403.
+        InvalidReply: a redirect, or another 4xx.
+
+    Example:
+        >>> raise_for_refusal(HttpReply(status=403, headers=httpx.Headers(), body=b""), "example.com")
+        Traceback (most recent call last):
+        AuthFailed: example.com answered 403; check the credentials and what they are allowed to do
+    """
+    if 200 <= reply.status < 300:
+        return
+    if reply.status in (401, 403):
+        raise AuthFailed(
+            f"{host} answered {reply.status}; check the credentials and what they are allowed to do"
+        )
+    if 300 <= reply.status < 400:
+        raise InvalidReply(f"{host} answered {reply.status}, a redirect; configure the address it leads to")
+    raise InvalidReply(f"{host} answered {reply.status}; check the address and the request's settings")
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Seconds a `Retry-After` header asks to wait, from 0 to a day; None when there is none that makes sense.
+
+    Parameters:
+        value: whole seconds, or a date as HTTP writes them.
+        now: the time now.
+
+    Example:
+        >>> retry_after_s("Wed, 01 Jan 2025 00:00:30 GMT", datetime(2025, 1, 1, tzinfo=UTC))
+        30.0
+    """
+    if value is None:
+        return None
+    try:
+        if value.isascii() and value.isdecimal():
+            return float(min(int(value), int(MAX_RETRY_AFTER_S)))
+        date = email.utils.parsedate_to_datetime(value)
+        aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return min(max((aware - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _connection_failure(error: httpx.TransportError, host: str) -> str:
+    # Only a failed connect words its reason itself; others may quote what the far side sent.
+    reason = f": {error}" if isinstance(error, httpx.ConnectError) else ""
+    return (
+        f"the connection to {host} failed ({type(error).__name__}{reason}); check that it is up and reachable"
+    )

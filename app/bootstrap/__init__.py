@@ -1,0 +1,1 @@
+"""Puts the platform together from settings, one concern a module; a sender needs `broker` alone."""

@@ -1,0 +1,58 @@
+"""Wires `content_idea_generation`."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import httpx
+from sqlalchemy import Engine
+
+from adapters.ai.chat_completions import ChatCompletionsGenerator
+from adapters.ai.template_generator import TemplateIdeaGenerator
+from adapters.database.ideas import SqlIdeas
+from adapters.database.transactions import SqlTransactions
+from adapters.http import HttpExchange
+from adapters.ids import uuid7
+from app.settings import AiProvider, Settings
+from domain.content_idea_generation import ContentIdeaGeneration, GenerateIdeas, IdeaBatch
+from domain.idea_providers import IdeaGenerator
+
+from .surroundings import Surroundings
+
+
+def content_idea_generation(
+    settings: Settings, engine: Engine, surroundings: Surroundings
+) -> Callable[[ContentIdeaGeneration], IdeaBatch]:
+    """The handler, with the providers that the settings name in their order."""
+    generators = _generators(settings)
+    repository = partial(SqlIdeas, limits=settings.limits)
+
+    def handle(job: ContentIdeaGeneration) -> IdeaBatch:
+        with surroundings(job.org_id) as run:
+            transactions = SqlTransactions(engine, repository, run.remaining_s)
+            generate = GenerateIdeas(run=run, transactions=transactions, generators=generators, new_id=uuid7)
+            return generate(job)
+
+    return handle
+
+
+def _generators(settings: Settings) -> Sequence[IdeaGenerator]:
+    named: list[IdeaGenerator] = [_chat_completions(provider) for provider in settings.ai_providers]
+    if settings.ai_template_fallback:
+        named.append(TemplateIdeaGenerator(secrets.SystemRandom()))
+    return named
+
+
+def _chat_completions(provider: AiProvider) -> ChatCompletionsGenerator:
+    exchange = HttpExchange(
+        httpx.Client(), now=lambda: datetime.now(UTC), attempt_timeout_s=provider.timeout_s
+    )
+    return ChatCompletionsGenerator(
+        exchange,
+        base_url=provider.base_url,
+        api_key=provider.api_key,
+        model=provider.model,
+        name=provider.name,
+        timeout_s=provider.timeout_s,
+    )

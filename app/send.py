@@ -1,0 +1,48 @@
+"""Sending a job by name and JSON, for the command line."""
+
+import difflib
+import json
+
+import redis
+from dramatiq import Message
+
+import actors
+from app.broker import broker
+from app.presentation import CommandError
+from middleware import InvalidPayload
+
+
+class SendError(CommandError):
+    """Nothing was enqueued; the message says why."""
+
+
+def send_json(actor_name: str, payload: str, *, delay_ms: int = 0) -> Message[None]:
+    """Enqueue one job.
+
+    Parameters:
+        actor_name: one of `actors.__all__`.
+        payload: its contract as JSON text.
+        delay_ms: start no sooner than this. Default 0.
+
+    Raises:
+        SendError: unknown actor, not JSON, not the contract, or Redis cannot be reached.
+
+    Example:
+        >>> send_json("domain_export", '{"org_id": "...", "domain_id": "...", "format": "csv"}').message_id
+        '6f1c...'
+    """
+    if actor_name not in actors.__all__:
+        close = difflib.get_close_matches(actor_name, actors.__all__, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(actors.__all__)}"
+        raise SendError(f"no actor {actor_name}; {hint}")
+    try:
+        data = json.loads(payload)
+    except ValueError as error:
+        raise SendError(f"the payload is not JSON: {error}") from None
+    actor = broker.get_actor(actor_name)
+    try:
+        return actor.send_with_options(args=(data,), delay=delay_ms or None)
+    except InvalidPayload as error:
+        raise SendError(str(error)) from None
+    except redis.ConnectionError as error:
+        raise SendError(f"Redis does not answer: {error}. Is `python -m app up` running?") from None

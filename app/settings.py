@@ -1,0 +1,277 @@
+"""Every setting of the platform: one frozen model, and the only reader of the environment.
+
+Values come from the environment, else from `run.json`, which a running `python -m app up` keeps in its home
+folder so that a plain shell finds its servers, else from the defaults below.
+"""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
+from pydantic_settings.sources import JsonConfigSettingsSource
+
+from domain.limits import Limits
+
+PREFIX = "PRESSROOM_"
+#: Settings whose names every tool agrees on; they carry no prefix.
+UNPREFIXED = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
+#: The file in which `up` tells other processes where its servers are.
+RUN_FILE = "run.json"
+
+_DEFAULTS = Limits()
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; the message names each variable and the fix."""
+
+
+class AiProvider(BaseModel):
+    """One OpenAI-compatible provider of content ideas."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    base_url: str = Field(description="up to and without /chat/completions")
+    model: str
+    api_key: SecretStr | None = None
+    timeout_s: PositiveFloat = 60.0
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Use `load_settings`, which also refuses names that nobody reads."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+    database_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("DATABASE_URL"))] = None
+    """PostgreSQL as the worker role. Default: the embedded server."""
+    database_owner_url: Annotated[
+        SecretStr | None, Field(validation_alias=AliasChoices("DATABASE_OWNER_URL"))
+    ] = None
+    """PostgreSQL as the role that owns the tables, for migrations only."""
+    redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = None
+    """Redis or Valkey. Default: the embedded server."""
+
+    home: Path = Path(".pressroom")
+    """Data, logs and sockets of the embedded servers; the default place of objects and exports."""
+    worker_processes: PositiveInt = 1
+    """Worker processes that `up` starts."""
+    worker_threads: PositiveInt = 8
+    """Jobs one worker process runs at once."""
+
+    ready_dir: Path | None = None
+    """Where each worker process that takes jobs keeps a file named after its process id, for probes."""
+
+    secret_keys: tuple[SecretStr, ...] = ()
+    """Keys that sign download links, the newest first; older ones still verify."""
+    public_url: str | None = None
+    """Where people reach `python -m app web`; download links begin with it. Default: where `up` listens."""
+    http_host: str = "127.0.0.1"
+    """Address `web` listens on."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port `web` listens on; 0 takes a free one."""
+
+    export_base_dir: Path | None = None
+    """Exports to a path stay below this folder, each org in its own. Default: `exports` in the home."""
+    object_store_url: str | None = None
+    """`file:///folder` or `s3://bucket/prefix` for downloads. Default: `objects` in the home."""
+    s3_endpoint_url: str | None = None
+    """Endpoint of an S3-compatible store. Default: AWS."""
+    s3_region: str = "us-east-1"
+    """Region that requests to it are signed for."""
+    s3_access_key_id: str | None = None
+    """Its key id."""
+    s3_secret_access_key: SecretStr | None = None
+    """Its secret."""
+    s3_export_targets: tuple[str, ...] = ()
+    """`bucket` or `bucket/prefix/` that exports may go to; `{org_id}` stands for the org."""
+
+    ai_providers: tuple[AiProvider, ...] = ()
+    """Providers in the order they are tried, as a JSON list."""
+    ai_template_fallback: bool = True
+    """Whether the offline template generator serves when no provider does."""
+
+    batch_insert_size: PositiveInt = _DEFAULTS.batch_insert_size
+    """Rows in one INSERT."""
+    max_download_size: PositiveInt = _DEFAULTS.max_download_size
+    """Bytes of a download export."""
+    max_export_size: PositiveInt = _DEFAULTS.max_export_size
+    """Bytes of an export to a path or a bucket."""
+    max_csv_rows: PositiveInt = _DEFAULTS.max_csv_rows
+    """Content rows of one export."""
+    max_concurrent_publishes: PositiveInt = _DEFAULTS.max_concurrent_publishes
+    """Publishes of one scheduler run in flight."""
+    job_timeout_ms: PositiveInt = _DEFAULTS.job_timeout_ms
+    """Time limit of the media clean-up."""
+    cold_media_days: PositiveInt = _DEFAULTS.cold_media_days
+    """Days without access before media goes to cold storage."""
+    orphan_media_days: PositiveInt = _DEFAULTS.orphan_media_days
+    """Days without a reference before media is deleted."""
+    windows: tuple[PositiveInt, ...] = _DEFAULTS.windows
+    """Days each feedback window looks back."""
+    max_entities: PositiveInt = _DEFAULTS.max_entities
+    """Entities of one feedback job."""
+    max_active_jobs_per_org: PositiveInt = _DEFAULTS.max_active_jobs_per_org
+    """Jobs of one org running at once."""
+    export_expiry_days: PositiveInt = _DEFAULTS.export_expiry_days
+    """Days an export to a path or a bucket is kept."""
+    download_expiry_days: PositiveInt = _DEFAULTS.download_expiry_days
+    """Days a download link works."""
+
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
+
+    @property
+    def limits(self) -> Limits:
+        """The numbers the jobs obey."""
+        return Limits(**{name: getattr(self, name) for name in Limits.__dataclass_fields__})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        run_file = JsonConfigSettingsSource(settings_cls, json_file=_home() / RUN_FILE)
+        return init_settings, env_settings, run_file
+
+
+class _OwnSettings(Settings):
+    """What this process was told itself, whatever a running `up` has to say."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+
+def load_settings(*, run_file: bool = True) -> Settings:
+    """The settings of this process.
+
+    Parameters:
+        run_file: whether a running `up` fills what the environment leaves open. Default True.
+
+    Raises:
+        SettingsError: a variable has a bad value, or a `PRESSROOM_` name is not a setting.
+
+    Example:
+        >>> load_settings().max_csv_rows
+        10000
+    """
+    unknown = [_unknown(name) for name in os.environ if name.startswith(PREFIX) and not is_setting(name)]
+    if unknown:
+        raise SettingsError("\n".join(unknown))
+    try:
+        return Settings() if run_file else _OwnSettings()
+    except UnreadableSetting as error:  # its own text names the field, and repeats no value
+        raise SettingsError(f"{error}; lists are written as JSON, like [7, 30, 90]") from None
+    except json.JSONDecodeError:
+        raise SettingsError(f"{RUN_FILE} in {_home()} is damaged; remove it and start `up` again") from None
+    except ValidationError as error:
+        faults = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_url=False)]
+        raise SettingsError("\n".join(faults)) from None
+
+
+def variable(field: str) -> str:
+    """The environment variable that sets a field.
+
+    Example:
+        >>> variable("max_csv_rows")
+        'PRESSROOM_MAX_CSV_ROWS'
+    """
+    upper = field.upper()
+    return upper if upper in UNPREFIXED else PREFIX + upper
+
+
+def is_setting(name: str) -> bool:
+    """Whether an environment variable sets something here."""
+    return name in {variable(field) for field in Settings.model_fields}
+
+
+def as_environment(values: Mapping[str, object]) -> dict[str, str]:
+    """Settings by field name as the variables that say the same.
+
+    Example:
+        >>> as_environment({"secret_keys": ["k"], "http_port": 80})
+        {'PRESSROOM_SECRET_KEYS': '["k"]', 'PRESSROOM_HTTP_PORT': '80'}
+    """
+    return {
+        variable(field): value if isinstance(value, str) else json.dumps(value)
+        for field, value in values.items()
+    }
+
+
+def child_environment(values: Mapping[str, object]) -> dict[str, str]:
+    """This process's environment with settings replaced, for a process that it starts."""
+    return {**os.environ, **as_environment(values)}
+
+
+def masked(url: str) -> str:
+    """A URL that can be shown: without its password.
+
+    Example:
+        >>> masked("redis://me:secret@cache/0")
+        'redis://me:***@cache/0'
+    """
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+
+
+def _home() -> Path:
+    return Path(os.environ.get(variable("home")) or Settings.model_fields["home"].default)
+
+
+def _variable(location: Iterable[object]) -> str:
+    first, *rest = map(str, location)
+    return ".".join([variable(first), *rest])
+
+
+def _unknown(name: str) -> str:
+    known = [field.upper() for field in Settings.model_fields]
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+    hint = (
+        f"did you mean {variable(close[0].lower())}?" if close else "`python -m app settings` lists them all"
+    )
+    return f"{name} is not a setting; {hint}"

@@ -1,0 +1,68 @@
+"""What every test may ask for: real servers, fresh databases, and an environment that says nothing."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from app.embedded import Servers, running
+from app.settings import is_setting
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of the embedded server, under both roles."""
+
+    owner_url: str
+    worker_url: str
+
+
+def pytest_configure() -> None:
+    # What the developer's shell says must not decide a test.
+    for name in list(os.environ):
+        if is_setting(name):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL and Valkey, shared by all test processes, without crash safety."""
+    with running(ROOT / ".pressroom" / "test", durable=False) as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def new_database(servers: Servers) -> Iterator[Callable[[], Database]]:
+    """Makes empty databases that are gone after the session."""
+    with ExitStack() as cleaning:
+
+        def make() -> Database:
+            name = f"test_{uuid4().hex}"
+            servers.create_database(name)
+            cleaning.callback(_drop, servers, name)
+            return Database(servers.database_owner_url(name), servers.database_url(name))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def database(new_database: Callable[[], Database]) -> Database:
+    """A migrated database; tests keep apart by using orgs of their own."""
+    from adapters.database.migrate import upgrade
+
+    fresh = new_database()
+    upgrade(fresh.owner_url)
+    return fresh
+
+
+def _drop(servers: Servers, name: str) -> None:
+    with psycopg.connect(servers.database_owner_url("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,40 @@
+"""The tree keeps its shape: what a reader may count on in every folder."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("actors", "adapters", "app", "domain", "middleware", "migrations", "tests")
+MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Without it a test folder would shadow the package of the same name."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_is_short_and_says_why_it_exists(path: Path) -> None:
+    """No file is over 400 lines, and each begins with a docstring."""
+    lines = path.read_text().splitlines()
+
+    assert len(lines) <= 400
+    assert not lines or lines[0].startswith('"""')
+
+
+def test_there_is_no_drawer_for_odds_and_ends() -> None:
+    """A module is named after its one concern."""
+    assert [path for path in MODULES if path.stem in {"utils", "util", "common", "helpers", "misc"}] == []
+
+
+def test_nothing_that_is_ignored_is_tracked() -> None:
+    """What the tools write stays out of the history."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-ci", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert tracked.stdout == ""
