@@ -83,8 +83,8 @@ class IdeaRepository(Protocol):
     def insert_ideas(self, domain_id: UUID, batch_id: UUID, key: str, ideas: Sequence[Idea]) -> None:
         """Write the ideas in multi-row statements of at most `batch_insert_size` rows."""
 
-    def record_usage(self, job_id: UUID, usage: Usage) -> None:
-        """Keep what a provider charged for."""
+    def record_usage(self, usage_id: UUID, job_id: UUID, usage: Usage) -> None:
+        """Keep what a provider charged for; nothing happens when this usage is kept already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,11 @@ class GenerateIdeas:
 
     def _usage_recorder(self, job: ContentIdeaGeneration) -> Callable[[Usage], None]:
         # Tokens are spent whatever becomes of the job, so they are kept in a transaction of their own.
-        return lambda usage: self._do(job, lambda repository: repository.record_usage(self.run.job_id, usage))
+        def record(usage: Usage) -> None:
+            usage_id = self.new_id()  # made before, so that a repeated transaction counts it once
+            self._do(job, lambda repository: repository.record_usage(usage_id, self.run.job_id, usage))
+
+        return record
 
 
 def _context(

@@ -56,6 +56,9 @@ class Transactions(Protocol[RepoT_co]):
             timeout_s: bound on every statement, never longer than the job has left. Default 30.
 
         Raises:
-            DatabaseUnavailable: after the retries, or at once when the database cannot be reached.
+            DatabaseUnavailable: after the retries, or at once when repeating cannot help.
+            InvalidInput: the database refused a value.
+            PermanentError: it refused access.
+            DeadlineExceeded: the job's time is used up; nothing was begun.
         """
         ...

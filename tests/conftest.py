@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,16 +12,12 @@ from psycopg import sql
 
 from app.embedded import Servers, running
 from app.settings import is_setting
+from tests.databases import Database
+from tests.tenants import engine, new_tenant, tenant
+
+__all__ = ["engine", "new_tenant", "tenant"]
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Database:
-    """One database of the embedded server, under both roles."""
-
-    owner_url: str
-    worker_url: str
 
 
 def pytest_configure() -> None:

@@ -31,7 +31,7 @@ from .unit_of_work import UnitOfWork
 
 
 class SqlExports:
-    """`domain.domain_export.ExportRepository` within one unit of work.
+    """`domain.export_ports.ExportRepository` within one unit of work.
 
     Parameters:
         unit: the transaction, and the org.

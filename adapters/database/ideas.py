@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Interval, cast, func, insert, literal, select
+from sqlalchemy import ColumnElement, Date, Interval, cast, func, literal, select
 from sqlalchemy.dialects import postgresql
 
 from domain.idea_providers import KeywordAverages, Usage
@@ -130,17 +130,20 @@ class SqlIdeas:
             statement = postgresql.insert(content_ideas).values(rows[start : start + size])
             self._connection.execute(statement.on_conflict_do_nothing(index_elements=["org_id", "id"]))
 
-    def record_usage(self, job_id: UUID, usage: Usage) -> None:
-        """Keep what a provider charged for."""
+    def record_usage(self, usage_id: UUID, job_id: UUID, usage: Usage) -> None:
+        """Keep what a provider charged for; nothing happens when this usage is kept already."""
         self._connection.execute(
-            insert(ai_usage).values(
+            postgresql.insert(ai_usage)
+            .values(
                 org_id=self._org_id,
+                id=usage_id,
                 job_id=job_id,
                 provider=usage.provider,
                 model=usage.model,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
             )
+            .on_conflict_do_nothing()
         )
 
     def _is_key(self, key: str) -> tuple[ColumnElement[bool], ...]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from domain.domain_export import ExportWriter, Format
+from domain.domain_export import Format
+from domain.export_ports import ExportWriter
 from domain.export_size import Sink
 
 from .csv_writer import CsvWriter

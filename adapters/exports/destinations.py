@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import BinaryIO
 from uuid import UUID
 
-from domain.domain_export import Delivery, DomainExport, Download, LocalFile, S3Object
+from domain.domain_export import DomainExport, Download, LocalFile, S3Object
+from domain.export_ports import Delivery
 
 from .downloads import Downloads
 from .local_files import LocalFiles
@@ -14,7 +15,7 @@ from .s3_buckets import S3Buckets
 
 @dataclass(frozen=True, kw_only=True)
 class ExportDestinations:
-    """`domain.domain_export.Destinations`, by the kind of destination a job names.
+    """`domain.export_ports.Destinations`, by the kind of destination a job names.
 
     Parameters:
         downloads: the platform's object store.

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from adapters.links import Links
 from adapters.object_store import ObjectStore
-from domain.domain_export import Delivery, DomainExport
+from domain.domain_export import DomainExport
+from domain.export_ports import Delivery
 
 from .formats import FILE_KINDS
 

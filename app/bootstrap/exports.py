@@ -17,10 +17,14 @@ from adapters.exports.spool import Spool
 from adapters.links import SignedLinks, StoreLinks
 from adapters.object_store import ObjectStore, S3Options, open_store
 from app.settings import Settings
-from domain.domain_export import DomainExport, ExportDomain, ExportOutcome
+from domain.domain_export import DomainExport, ExportOutcome
 from domain.errors import InvalidInput
+from domain.export_handler import ExportDomain
 
 from .surroundings import Surroundings
+
+#: Seconds that an export whose time is up still gets, to write how it ended.
+CLOSING_S = 5.0
 
 
 def domain_export(
@@ -34,6 +38,7 @@ def domain_export(
             export = ExportDomain(
                 run=run,
                 transactions=SqlTransactions(engine, SqlExports, run.remaining_s),
+                closing=SqlTransactions(engine, SqlExports, lambda: CLOSING_S),
                 writers=WRITERS,
                 destinations=destinations,
                 spool=Spool(),

@@ -22,10 +22,10 @@ from .surroundings import Surroundings
 
 
 def content_idea_generation(
-    settings: Settings, engine: Engine, surroundings: Surroundings
+    settings: Settings, engine: Engine, surroundings: Surroundings, http: httpx.Client
 ) -> Callable[[ContentIdeaGeneration], IdeaBatch]:
     """The handler, with the providers that the settings name in their order."""
-    generators = _generators(settings)
+    generators = _generators(settings, http)
     repository = partial(SqlIdeas, limits=settings.limits)
 
     def handle(job: ContentIdeaGeneration) -> IdeaBatch:
@@ -37,17 +37,15 @@ def content_idea_generation(
     return handle
 
 
-def _generators(settings: Settings) -> Sequence[IdeaGenerator]:
-    named: list[IdeaGenerator] = [_chat_completions(provider) for provider in settings.ai_providers]
+def _generators(settings: Settings, http: httpx.Client) -> Sequence[IdeaGenerator]:
+    named: list[IdeaGenerator] = [_chat_completions(provider, http) for provider in settings.ai_providers]
     if settings.ai_template_fallback:
         named.append(TemplateIdeaGenerator(secrets.SystemRandom()))
     return named
 
 
-def _chat_completions(provider: AiProvider) -> ChatCompletionsGenerator:
-    exchange = HttpExchange(
-        httpx.Client(), now=lambda: datetime.now(UTC), attempt_timeout_s=provider.timeout_s
-    )
+def _chat_completions(provider: AiProvider, http: httpx.Client) -> ChatCompletionsGenerator:
+    exchange = HttpExchange(http, now=lambda: datetime.now(UTC), attempt_timeout_s=provider.timeout_s)
     return ChatCompletionsGenerator(
         exchange,
         base_url=provider.base_url,

@@ -2,7 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Self
+
+import httpx
 
 from adapters.database.engine import create_engine
 from adapters.job_board import JobBoard
@@ -18,10 +22,22 @@ from .surroundings import surroundings_of
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Every job's handler, ready to be called with its contract."""
+    """Every job's handler, ready to be called with its contract; a context that closes their connections.
+
+    Example:
+        >>> with build_services(load_settings()) as services:
+        ...     services.domain_export(job)
+    """
 
     content_idea_generation: Callable[[ContentIdeaGeneration], IdeaBatch]
     domain_export: Callable[[DomainExport], ExportOutcome]
+    close: Callable[[], None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def build_services(settings: Settings) -> Services:
@@ -34,9 +50,13 @@ def build_services(settings: Settings) -> Services:
         raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
     # At INFO it writes every URL down, and an address may hold a secret.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    closing = ExitStack()
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.worker_threads)
-    surroundings = surroundings_of(JobBoard(redis_client(settings), prefix=NAMESPACE))
+    closing.callback(engine.dispose)
+    surroundings = surroundings_of(JobBoard(closing.enter_context(redis_client(settings)), prefix=NAMESPACE))
+    http = closing.enter_context(httpx.Client())
     return Services(
-        content_idea_generation=content_idea_generation(settings, engine, surroundings),
+        content_idea_generation=content_idea_generation(settings, engine, surroundings, http),
         domain_export=domain_export(settings, engine, surroundings),
+        close=closing.close,
     )

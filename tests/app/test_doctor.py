@@ -11,7 +11,7 @@ from app import doctor
 from app.doctor import Finding, examine
 from app.embedded import Servers
 from app.settings import load_settings
-from tests.conftest import Database
+from tests.databases import Database
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def web(tmp_path: Path) -> Iterator[Web]:
     class Server(uvicorn.Server):
         async def startup(self, sockets: object = None) -> None:
             await super().startup()
-            made.url = "http://127.0.0.1:%d" % self.servers[0].sockets[0].getsockname()[1]
+            made.url = f"http://127.0.0.1:{self.servers[0].sockets[0].getsockname()[1]}"
             ready.set()
 
     server = Server(uvicorn.Config(application, port=0, log_level="error", lifespan="off"))

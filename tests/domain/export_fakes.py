@@ -8,14 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Literal, TypeVar
 from uuid import UUID, uuid4
 
-from domain.domain_export import (
-    DateRange,
-    Delivery,
-    DomainExport,
-    ExportDomain,
-    ExportOutcome,
-    ExportRepository,
-)
+from domain.domain_export import DateRange, DomainExport, ExportOutcome
+from domain.errors import DeadlineExceeded
+from domain.export_handler import ExportDomain
+from domain.export_ports import Delivery, ExportRepository
 from domain.export_records import (
     ContentPerformance,
     ContentRow,
@@ -41,6 +37,7 @@ class Attempt:
     stop_with: BaseException | None = None
     percents: list[int] = field(default_factory=list)
     checkpoints: int = 0
+    stopped: bool = False
 
     def remaining_s(self) -> float | None:
         return None
@@ -51,6 +48,7 @@ class Attempt:
     def checkpoint(self) -> None:
         self.checkpoints += 1
         if self.checkpoints == self.stop_at and self.stop_with:
+            self.stopped = True
             raise self.stop_with
 
 
@@ -185,7 +183,8 @@ class World:
         self.attempt = Attempt(self.job_id, stop_at, stop_with)
         return ExportDomain(
             run=self.attempt,
-            transactions=self.database,
+            transactions=self._until_the_deadline,
+            closing=self.database,
             writers=dict.fromkeys(("json", "csv", "markdown", "pdf"), LineWriter),
             destinations=self.shelf,
             spool=self._spool,
@@ -197,6 +196,13 @@ class World:
     def leftovers(self) -> tuple[dict[UUID, bytes], int]:
         """Files at the destination, spools still open."""
         return self.shelf.files, self.open_spools
+
+    def _until_the_deadline(
+        self, org_id: UUID, work: Callable[[ExportRepository], T], *, timeout_s: float = 30.0
+    ) -> T:
+        if self.attempt.stopped and isinstance(self.attempt.stop_with, DeadlineExceeded):
+            raise DeadlineExceeded("no transaction is begun after the deadline")
+        return self.database(org_id, work, timeout_s=timeout_s)
 
     @contextmanager
     def _spool(self) -> Iterator[BinaryIO]:

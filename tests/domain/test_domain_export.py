@@ -88,6 +88,15 @@ def test_a_failed_delivery_leaves_nothing(error: BaseException) -> None:
     assert world.database.exports == {world.job_id: "failed"}
 
 
+def test_the_row_repeats_no_foreign_error() -> None:
+    """Texts of foreign errors may quote secrets; the row names the error alone."""
+    world = World()
+    world.shelf.fail_with = ValueError("password hunter2 refused")
+    with pytest.raises(ValueError, match="hunter2"):
+        world.export()
+    assert world.database.reasons == {world.job_id: "ValueError"}
+
+
 def test_a_clean_up_that_fails_still_ends_the_row() -> None:
     """A store that is down during the clean-up neither hides the first error nor leaves the row `running`."""
     world = World()

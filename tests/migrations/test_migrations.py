@@ -16,7 +16,7 @@ from adapters.database.migrate import LOCK_KEY, downgrade, pending, upgrade
 from adapters.database.tables import metadata
 from app.embedded import Servers, postgres, running
 from domain.errors import DatabaseUnavailable, InvalidInput
-from tests.conftest import Database
+from tests.databases import Database
 
 NewDatabase = Callable[[], Database]
 

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DataError
 
 from adapters.database.engine import create_engine, psycopg_url
 from domain.errors import InvalidInput
-from tests.conftest import Database
+from tests.databases import Database
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])

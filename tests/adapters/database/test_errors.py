@@ -10,9 +10,9 @@ from adapters.database.tables import content_items, domain_registry, domain_sett
 from adapters.database.transactions import SqlTransactions
 from adapters.database.unit_of_work import UnitOfWork
 from domain.errors import DatabaseUnavailable, InvalidInput, JobError, PermanentError
-from tests.conftest import Database
+from tests.databases import Database
+from tests.tenants import Tenant
 
-from .conftest import Tenant
 from .faults import LostCommits
 
 #: A value that must never be told.

@@ -21,12 +21,12 @@ from adapters.database.tables import (
 )
 from adapters.database.transactions import SqlTransactions
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
-from domain.domain_export import DateRange, DomainExport, ExportOutcome, ExportRepository, LocalFile
+from domain.domain_export import DateRange, DomainExport, ExportOutcome, LocalFile
 from domain.errors import NotFound
+from domain.export_ports import ExportRepository
 from domain.export_records import ContentPerformance, ContentRow, Cursor, KeywordPerformance, Setting
 from domain.ports import Transactions
-
-from .conftest import Tenant
+from tests.tenants import Tenant
 
 #: A moment that is on the next day in the east and on the day before in the west.
 MOMENT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)

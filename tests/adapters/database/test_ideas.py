@@ -20,9 +20,9 @@ from domain.idea_providers import KeywordAverages, Usage
 from domain.ideas import Idea
 from domain.limits import Limits
 from domain.ports import Transactions
-from tests.conftest import Database
+from tests.databases import Database
+from tests.tenants import Tenant
 
-from .conftest import Tenant
 from .faults import LostCommits
 
 WINDOW = timedelta(hours=24)
@@ -226,14 +226,19 @@ def test_averages_are_of_the_last_days(
 
 
 def test_usage_is_kept(engine: Engine, ideas: Transactions[IdeaRepository], tenant: Tenant) -> None:
-    """What a provider charged for is kept, call by call."""
+    """What a provider charged for is kept, call by call, and once when a transaction is repeated."""
+    first, second = uuid4(), uuid4()
     job_id, usage = uuid4(), Usage(provider="openai", model="small", prompt_tokens=12, completion_tokens=34)
-    for _ in range(2):
-        ideas(tenant.org_id, lambda repository: repository.record_usage(job_id, usage))
+    for usage_id in (first, second, second):
+        ideas(tenant.org_id, partial(_record, usage_id, job_id, usage))
     used = ai_usage.c
     query = select(used.job_id, used.provider, used.model, used.prompt_tokens, used.completion_tokens)
     with UnitOfWork(engine, tenant.org_id) as unit:
         assert unit.connection.execute(query).all() == [(job_id, "openai", "small", 12, 34)] * 2
+
+
+def _record(usage_id: UUID, job_id: UUID, usage: Usage, repository: IdeaRepository) -> None:
+    repository.record_usage(usage_id, job_id, usage)
 
 
 def _transactions(engine: Engine, limits: Limits | None = None) -> Transactions[IdeaRepository]:

@@ -17,7 +17,7 @@ from adapters.database.tables import domain_registry
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from domain.domain_export import DateRange
 from domain.limits import Limits
-from tests.conftest import Database
+from tests.databases import Database
 
 NOW = datetime.now(UTC)
 WEEK = timedelta(days=7)

@@ -22,8 +22,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from adapters.database.tables import audit_log, cron_ticks, orgs, tenant_tables
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
+from tests.tenants import Tenant
 
-from .conftest import Tenant
 from .samples import Row, insert_family, insert_org, is_row, sample
 
 each_tenant_table = pytest.mark.parametrize("table", tenant_tables(), ids=lambda table: str(table.name))

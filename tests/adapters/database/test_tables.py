@@ -33,8 +33,8 @@ from adapters.database.tables import (
     tenant_tables,
 )
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
+from tests.tenants import Tenant
 
-from .conftest import Tenant
 from .samples import Row, insert_family, insert_org, sample
 
 each_table = pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: str(table.name))

@@ -13,9 +13,9 @@ from adapters.database.tables import domain_settings
 from adapters.database.transactions import ATTEMPTS, SqlTransactions
 from adapters.database.unit_of_work import UnitOfWork
 from domain.errors import DatabaseUnavailable, DeadlineExceeded, InvalidInput, NotFound
-from tests.conftest import Database
+from tests.databases import Database
+from tests.tenants import Tenant
 
-from .conftest import Tenant
 from .faults import LostCommits, kill, pid_of
 
 Transact = SqlTransactions[UnitOfWork]

@@ -9,9 +9,9 @@ from sqlalchemy.exc import ProgrammingError
 from adapters.database.tables import domain_settings, orgs
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork, timeout_ms
 from domain.errors import PermanentError
-from tests.conftest import Database
+from tests.databases import Database
+from tests.tenants import Tenant
 
-from .conftest import Tenant
 from .faults import kill, pid_of
 
 SETTINGS = text(

@@ -1,0 +1,78 @@
+"""The wheel: the library alone, under one name, usable without the platform."""
+
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.platform import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None) -> str:
+    """Run Python; what it printed."""
+    done = subprocess.run(
+        [python, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
+    """No `actors`, `domain` or `tests` ever lands in somebody's site-packages."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (top_level,) = [name for name in names if name.endswith("top_level.txt")]
+        assert archive.read(top_level).decode().split() == ["pressroom"]
+
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pressroom"}
+    assert "pressroom/py.typed" in names
+
+
+def test_a_stranger_uses_a_guard_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+    """In a clean environment without any extra."""
+    run("-m", "venv", str(tmp_path / "env"))
+    python = str(tmp_path / "env" / "bin" / "python")
+    run("-m", "pip", "install", "--quiet", str(wheel), python=python)
+
+    printed = run(
+        "-c",
+        textwrap.dedent("""
+            import dramatiq
+            from dramatiq.brokers.stub import StubBroker
+            from pydantic import BaseModel
+            from pressroom import Contracts, InvalidPayload
+
+            broker = StubBroker()
+            broker.add_middleware(Contracts())
+
+            class Resize(BaseModel):
+                image_id: int
+
+            @dramatiq.actor(broker=broker)
+            def resize(job: Resize) -> None: ...
+
+            resize.send(Resize(image_id=7))
+            try:
+                resize.send({"image_id": "seven"})
+            except InvalidPayload as error:
+                print(error)
+        """),
+        python=python,
+        cwd=tmp_path,
+    )
+
+    assert printed.startswith("resize refuses this payload: image_id: Input should be a valid integer")
