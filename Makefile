@@ -33,7 +33,7 @@ check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	@$(BIN)/mypy & mypy=$$!; $(MAKE) --no-print-directory fast; tests=$$?; wait $$mypy && exit $$tests
 
 fast: $(STAMP) ## Only the fast tests
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -m 'not slow' -n 3 --dist loadfile
 
 format: $(STAMP) ## Rewrite the sources the way `make check` wants them
 	$(BIN)/ruff format .

@@ -1,9 +1,12 @@
 """How the command line talks: tables and colours for people, JSON for scripts."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.table import Table
 
@@ -36,6 +39,12 @@ def show(rows: Sequence[dict[str, object]], *, as_json: bool, title: str | None 
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     out.print(table)
+
+
+def save_picture(path: Path, title: str) -> None:
+    """Save what `out` recorded as an SVG that loads nothing from anywhere, in whatever monospaced font there is."""
+    plain = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    out.save_svg(str(path), title=title, code_format=plain)
 
 
 def fail(message: str) -> None:

@@ -10,7 +10,7 @@ from adapters.job_board import JobBoard
 from app.bootstrap.redis import NAMESPACE, redis_client
 from app.embedded.s3 import embedded_s3
 from app.platform import platform
-from app.presentation import fail, out
+from app.presentation import fail, out, save_picture
 from app.settings import load_settings
 from app.up import announced, listener, public_url, started, wait_for_stop
 
@@ -18,7 +18,7 @@ from .check import check
 from .library import articles
 from .results import show_results
 from .seed import seed
-from .watch import watch
+from .watch import jobs_table, watch
 
 __all__ = ["run"]
 
@@ -30,7 +30,6 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
         keep: stay up afterwards until Ctrl-C.
         picture: where to save what was shown, as SVG; None for nowhere.
     """
-    out.record = picture is not None
     begun = time.monotonic()
     settings = load_settings(run_file=False)
     logs = settings.home / "logs"
@@ -63,11 +62,14 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
 
         sent = send_all(sites, s3.bucket)
         client = stack.enter_context(redis_client(found))
-        watch(sent, JobBoard(client, prefix=NAMESPACE), out, lambda: not children.ended())
+        lines = watch(sent, JobBoard(client, prefix=NAMESPACE), out, lambda: not children.ended())
+        out.record = picture is not None
+        if out.is_terminal:
+            out.print(jobs_table(sent, lines))
         results = check(sent, engine, found)
         show_results(results, found, time.monotonic() - begun)
         if picture is not None:
-            out.save_svg(str(picture), title="make demo")
+            save_picture(picture, "make demo")
         if keep:
             out.print("Everything stays up; Ctrl-C stops it.")
             wait_for_stop(children)

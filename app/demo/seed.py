@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, delete
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.database.tables import (
@@ -77,6 +77,11 @@ def _fill(connection: Connection, site: Site, now: datetime) -> None:
     mine = {"org_id": site.org_id, "domain_id": site.domain_id}
     _put(connection, domain_registry, [{"org_id": site.org_id, "id": site.domain_id, "host": site.host}])
     settings = {"language": "en", "theme": {"accent": "#0b7285", "dark": True}, "posts_per_page": 10}
+    # The articles are those of today's environment; an earlier demo may have had others.
+    for table in (content_items, keyword_metrics):
+        columns = table.c
+        here = columns.org_id == site.org_id, columns.domain_id == site.domain_id
+        connection.execute(delete(table).where(*here))
     _put(connection, domain_settings, [{**mine, "name": name, "value": settings[name]} for name in settings])
     for place, article in enumerate(site.articles):
         written = now - timedelta(days=2 * place, hours=1)

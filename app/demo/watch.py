@@ -39,23 +39,17 @@ def watch(
         while time.monotonic() < deadline and still_working():
             before, lines = lines, _read(sent, board)
             if console.is_terminal:
-                live.update(_table(sent, lines))
+                live.update(jobs_table(sent, lines))
             else:
                 _print_changes(console, sent, before, lines)
             if sum(line.state == "done" for line in lines.values()) == len(sent):
                 break
             time.sleep(_LOOK_S)
-    if console.is_terminal:
-        console.print(_table(sent, lines))
     return lines
 
 
-def _read(sent: Sequence[Sent], board: JobBoard) -> Lines:
-    found = ((each.job_id, board.read(each.job_id)) for each in sent)
-    return {job_id: line for job_id, line in found if line is not None}
-
-
-def _table(sent: Sequence[Sent], lines: Lines) -> Table:
+def jobs_table(sent: Sequence[Sent], lines: Lines) -> Table:
+    """Every job with its queue, org and progress."""
     table = Table(title="Jobs", title_justify="left")
     for column in ("queue", "org", "domain", "job", "progress", "", "note"):
         table.add_column(column, no_wrap=column != "note")
@@ -64,17 +58,13 @@ def _table(sent: Sequence[Sent], lines: Lines) -> Table:
         percent, state, note = (line.percent, line.state, line.note) if line else (0, "queued", "")
         bar = ProgressBar(total=100, completed=percent, width=20)
         style = _STYLES.get(state, "dim")
-        table.add_row(
-            each.queue,
-            each.site.org,
-            each.site.host,
-            each.what,
-            bar,
-            f"[{style}]{state}[/]",
-            note,
-            style=None,
-        )
+        table.add_row(each.queue, each.site.org, each.site.host, each.what, bar, f"[{style}]{state}[/]", note)
     return table
+
+
+def _read(sent: Sequence[Sent], board: JobBoard) -> Lines:
+    found = ((each.job_id, board.read(each.job_id)) for each in sent)
+    return {job_id: line for job_id, line in found if line is not None}
 
 
 def _print_changes(console: Console, sent: Sequence[Sent], before: Lines, now: Lines) -> None:

@@ -19,6 +19,8 @@ from app.embedded.places import Places, find_places
 from app.pids import ProcessIdentity
 from tests.folders import open_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
