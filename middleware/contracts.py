@@ -6,10 +6,10 @@ import json
 from typing import Any, TypeVar, get_type_hints
 
 from dramatiq import Actor, Broker, Message
-from dramatiq.middleware import Middleware
 from pydantic import BaseModel, ValidationError
 
 from .errors import Fault, InvalidPayload
+from .guard import Guard
 
 #: The largest payload a message may carry, in bytes of JSON.
 DEFAULT_MAX_PAYLOAD_BYTES = 1_000_000
@@ -17,7 +17,7 @@ DEFAULT_MAX_PAYLOAD_BYTES = 1_000_000
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class Contracts(Middleware):
+class Contracts(Guard):
     """Checks every message against the pydantic model its actor is annotated with.
 
     Without it a typo in a payload is found by the worker, minutes later, one retry after the other. With it
@@ -43,6 +43,7 @@ class Contracts(Middleware):
     def __init__(self, *, max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> None:
         if max_payload_bytes < 1:
             raise ValueError(f"max_payload_bytes must be at least 1, not {max_payload_bytes}")
+        super().__init__()
         self.max_payload_bytes = max_payload_bytes
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
@@ -54,7 +55,7 @@ class Contracts(Middleware):
         # Only needed for actors that were declared before this guard was added.
         self.before_declare_actor(broker, actor)
 
-    def before_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
+    def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         actor = broker.actors.get(message.actor_name)
         model = contract_of(actor) if actor else None
         if model is None:

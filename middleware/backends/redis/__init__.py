@@ -1,0 +1,1 @@
+"""Stores in Redis or Valkey, shared by every process. The only place of the library that imports redis."""

@@ -1,0 +1,45 @@
+"""Callbacks that fire once: `on_failure` on the final failure, not on each attempt."""
+
+from typing import Any
+
+import dramatiq.middleware
+from dramatiq import Broker
+from dramatiq.broker import MessageProxy
+
+from .faults import category_of, class_name, fingerprint
+
+
+class Callbacks(dramatiq.middleware.Callbacks):
+    """Chains success and failure callbacks onto actors, as Dramatiq's own does, with two differences.
+
+    - `on_failure` fires when a message has failed for good. Dramatiq's own fires after each failed attempt, and
+      after each park, of a job that may well succeed in the end.
+    - The callback learns the error's class, category and fingerprint. Dramatiq's own sends its text, which may
+      quote secrets.
+
+    It stands before `Retries` in the stack, so that its after-hook runs later and knows.
+
+    Example:
+      >>> resize.send_with_options(args=(job,), on_failure=tell_somebody)
+    """
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if exception is None:
+            super().after_process_message(broker, message, result=result)  # type: ignore[no-untyped-call]
+        elif message.failed:
+            actor = broker.actors.get(message.actor_name)
+            target = message.options.get("on_failure") or (actor.options.get("on_failure") if actor else None)
+            if target:
+                told = {
+                    "type": class_name(exception),
+                    "category": category_of(exception),
+                    "fingerprint": fingerprint(exception),
+                }
+                broker.get_actor(target).send(message.asdict(), told)

@@ -1,0 +1,35 @@
+"""What tests of guards do with brokers."""
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import Middleware
+
+
+def replace_stack(broker: dramatiq.Broker, *middleware: Middleware) -> None:
+    """Give the broker exactly this middleware, outermost first; before any actor is declared."""
+    broker.middleware.clear()
+    broker.actor_options.clear()
+    for each in middleware:
+        broker.add_middleware(each)
+    broker.emit_after("process_boot")
+
+
+def stored(broker: dramatiq.Broker, queue: str) -> list[dramatiq.Message[object]]:
+    """What the queue holds, as a worker would decode it."""
+    if isinstance(broker, StubBroker):
+        return [dramatiq.Message.decode(data) for data in list(broker.queues[queue].queue)]
+    assert isinstance(broker, RedisBroker)
+    messages = broker.client.hgetall(f"{broker.namespace}:{queue}.msgs")
+    return [dramatiq.Message.decode(bytes(data)) for data in messages.values() if isinstance(data, bytes)]
+
+
+def work(broker: dramatiq.Broker, queue: str, *, threads: int = 1) -> None:
+    """Let one worker empty the queue, delayed messages included."""
+    worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=threads)
+    worker.start()
+    try:
+        broker.join(queue, timeout=10_000)
+        worker.join()
+    finally:
+        worker.stop()
