@@ -131,7 +131,7 @@ class Guard(Middleware):
     ) -> None:
         self._settle(broker, message, Outcome(result=result, exception=exception))
         if isinstance(exception, Parked):
-            _give_the_attempt_back(self, broker, message, exception)
+            _give_the_attempt_back(self, broker, message)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
         self._settle(broker, message, Outcome(skipped=True))
@@ -178,14 +178,15 @@ def _first_time(guard: Guard, message: "Message[Any]") -> bool:
     return True
 
 
-def _give_the_attempt_back(guard: Guard, broker: Broker, message: MessageProxy, parked: Parked) -> None:
+def _give_the_attempt_back(guard: Guard, broker: Broker, message: MessageProxy) -> None:
     """Beside Dramatiq's own `Retries`, which counts every return as an attempt, take one off beforehand.
 
     Works where guards stand behind it, as `add_middleware` puts them: after-hooks run in reverse order.
     """
-    if getattr(parked, "given_back", False):
+    delivery = vars(message)  # a proxy is made for each delivery, and every guard gets the same one
+    if delivery.setdefault("_attempt_given_back", False):
         return
-    parked.given_back = True  # type: ignore[attr-defined]  # one attempt, however many guards see it
     stock = [each for each in broker.middleware if type(each) is StockRetries]
     if stock and broker.middleware.index(stock[-1]) < broker.middleware.index(guard):
+        delivery["_attempt_given_back"] = True
         message.options["retries"] = message.options.get("retries", 0) - 1

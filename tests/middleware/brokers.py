@@ -29,7 +29,10 @@ def work(broker: dramatiq.Broker, queue: str, *, threads: int = 1) -> None:
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=threads)
     worker.start()
     try:
-        broker.join(queue, timeout=10_000)
+        if isinstance(broker, StubBroker):
+            broker.join(queue, timeout=10_000, fail_fast=False)
+        else:
+            broker.join(queue, timeout=10_000)
         worker.join()
     finally:
         worker.stop()

@@ -1,0 +1,380 @@
+"""Retries: nothing is lost, only what failed is charged, and what cannot help is not tried."""
+
+import json
+import logging
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+import pytest
+from dramatiq.broker import MessageProxy
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import TimeLimitExceeded
+from dramatiq.middleware.shutdown import Shutdown
+from hypothesis import given
+from hypothesis import strategies as st
+
+from middleware import Callbacks, Guard, Parked, Retries
+from middleware.retries import ENQUEUE_WAITS_S
+from tests.middleware.brokers import replace_stack, work
+
+QUICK: dict[str, Any] = {"min_backoff": 1, "max_backoff": 1}
+
+
+class Fault(Exception):
+    """An error that says what it is by plain attributes."""
+
+    def __init__(self, text: str = "", **attributes: object) -> None:
+        super().__init__(text)
+        self.__dict__.update(attributes)
+
+
+class Job:
+    """An actor that raises what the script says, attempt by attempt, and remembers its messages."""
+
+    def __init__(self, broker: dramatiq.Broker, *script: BaseException | None, **options: Any) -> None:
+        self.script = list(script)
+        self.queue = f"q{uuid4().hex}"
+        self.runs = 0
+
+        def fn() -> None:
+            self.runs += 1
+            error = self.script.pop(0) if self.script else None
+            if error:
+                raise error
+
+        declare = dramatiq.actor(broker=broker, queue_name=self.queue, actor_name="job", **options)
+        self.actor: dramatiq.Actor[[], None] = declare(fn)
+
+
+class Watch(Guard):
+    """Sees every attempt's options as they come, and every message that is rejected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: list[dict[str, Any]] = []
+        self.rejected: list[dict[str, Any]] = []
+
+    def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        self.options.append(json.loads(json.dumps(message.options)))
+
+    def before_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+        self.rejected.append(dict(message.options))
+
+
+@pytest.fixture
+def watch(bare_broker: dramatiq.Broker) -> Watch:
+    """Our retries, watched, on a broker."""
+    made = Watch()
+    replace_stack(bare_broker, made, Callbacks(), Retries(**QUICK))
+    return made
+
+
+def test_a_failed_message_is_tried_as_often_as_it_may_and_then_rejected(
+    bare_broker: dramatiq.Broker, watch: Watch
+) -> None:
+    """The first attempt and `max_retries` more."""
+    job = Job(bare_broker, *[ValueError()] * 9, max_retries=2)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert job.runs == 3
+    assert [options.get("retries", 0) for options in watch.options] == [0, 1, 2]
+    assert len(watch.rejected) == 1
+
+
+def test_five_parks_leave_a_job_its_one_retry(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """Parked inside the job, it is charged nothing, and the parks are counted apart."""
+    parks = [Parked("waits", delay_ms=1) for _ in range(5)]
+    job = Job(bare_broker, *parks, ValueError(), ValueError(), max_retries=1)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert job.runs == 7
+    assert watch.options[5]["parked"] == {"cause": "waits", "count": 5}
+    assert watch.rejected[0]["retries"] == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Shutdown(), Fault(retry_after_s=6)],
+    ids=["shutdown", "long Retry-After"],
+)
+def test_what_is_not_the_jobs_fault_costs_no_attempt(error: BaseException) -> None:
+    """A worker that stops, a far side that asks for time."""
+    broker, delays = recording_broker()
+    job = Job(broker, error, max_retries=0)
+    message = job.actor.send()
+
+    process(broker, message, error)
+
+    (delay,) = delays
+    assert delay == (0 if isinstance(error, Shutdown) else 6_000)
+    assert message.options.get("retries", 0) == 0
+
+
+def test_a_short_retry_after_is_the_least_of_an_ordinary_back_off() -> None:
+    """It is charged, and waited for."""
+    broker, delays = recording_broker(Retries(min_backoff=1, max_backoff=1))
+    job = Job(broker, max_retries=3)
+    message = job.actor.send()
+
+    process(broker, message, Fault(retry_after_s=3))
+
+    assert delays == [3_000]
+    assert message.options["retries"] == 1
+
+
+def test_an_error_that_is_not_retryable_is_final_at_once(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """By a plain attribute, so that no error has to import us."""
+    job = Job(bare_broker, Fault(retryable=False, category="validation"), max_retries=9)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert job.runs == 1
+    assert watch.rejected[0]["error"]["category"] == "validation"
+
+
+def test_throws_means_what_it_means_in_dramatiq(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """An expected class is final."""
+    job = Job(bare_broker, KeyError(), max_retries=9, throws=KeyError)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert job.runs == 1
+
+
+def test_retry_when_means_what_it_means_in_dramatiq(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """A predicate replaces the count."""
+
+    def twice(retries: int, _error: BaseException) -> bool:
+        return retries < 2
+
+    queue, runs = f"q{uuid4().hex}", []
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue, retry_when=twice)
+    def judged() -> None:
+        runs.append(1)
+        raise ValueError
+
+    judged.send()
+    work(bare_broker, queue)
+    assert len(runs) == 3
+
+
+def test_a_retry_with_a_delay_of_its_own_waits_that_long() -> None:
+    """As in Dramatiq, and it is charged."""
+    broker, delays = recording_broker()
+    job = Job(broker, max_retries=1)
+    message = job.actor.send()
+
+    process(broker, message, dramatiq.Retry(delay=77))
+
+    assert (delays, message.options["retries"]) == ([77], 1)
+
+
+def test_the_message_keeps_the_kind_of_its_error_and_none_of_its_text(
+    bare_broker: dramatiq.Broker, watch: Watch
+) -> None:
+    """No traceback, no value: class, category and a fingerprint that groups faults of one kind."""
+    job = Job(bare_broker, ConnectionError("password hunter2"), max_retries=1)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    kept = watch.options[1]["error"]
+    assert kept["class"] == "ConnectionError"
+    assert kept["category"] == "network"
+    assert len(kept["fingerprint"]) == 12
+    assert "hunter2" not in json.dumps(watch.options)
+    assert "traceback" not in watch.options[1]
+
+
+def test_on_failure_fires_once_and_only_on_the_final_failure(
+    bare_broker: dramatiq.Broker, watch: Watch
+) -> None:
+    """After parks and retries; the error's text is not told."""
+    told: list[tuple[dict[str, Any], dict[str, str]]] = []
+    queue = f"q{uuid4().hex}"
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue)
+    def tell(message: dict[str, Any], error: dict[str, str]) -> None:
+        told.append((message, error))
+
+    job = Job(
+        bare_broker, Parked("x", delay_ms=1), ValueError("hunter2"), ValueError("hunter2"), max_retries=1
+    )
+    sent = job.actor.send_with_options(on_failure=tell)
+    work(bare_broker, job.queue)
+    work(bare_broker, queue)
+
+    ((message, error),) = told
+    assert message["message_id"] == sent.message_id
+    assert error["type"] == "ValueError"
+    assert "hunter2" not in json.dumps(error)
+
+
+def test_on_success_fires_with_the_result(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """As in Dramatiq."""
+    told: list[object] = []
+    queue = f"q{uuid4().hex}"
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue)
+    def tell(_message: dict[str, Any], result: object) -> None:
+        told.append(result)
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue, on_success="tell")
+    def three() -> int:
+        return 3
+
+    three.send()
+    work(bare_broker, queue)
+
+    assert told == [3]
+
+
+def test_on_retry_exhausted_is_told(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """As in Dramatiq, once."""
+    told: list[str] = []
+    queue = f"q{uuid4().hex}"
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue)
+    def tell(message: dict[str, Any], _counts: dict[str, int]) -> None:
+        told.append(message["message_id"])
+
+    job = Job(bare_broker, *[ValueError()] * 2, max_retries=1, on_retry_exhausted="tell")
+    sent = job.actor.send()
+    work(bare_broker, job.queue)
+    work(bare_broker, queue)
+
+    assert told == [sent.message_id]
+
+
+def test_an_enqueue_that_fails_is_repeated_until_it_succeeds(caplog: pytest.LogCaptureFixture) -> None:
+    """A dropped connection in the middle of a retry loses nothing."""
+    waits: list[float] = []
+    broker, delays = recording_broker(Retries(**QUICK, wait=waits.append))
+    job = Job(broker, max_retries=3)
+    message = job.actor.send()
+    broker.fail_enqueues = len(ENQUEUE_WAITS_S)
+
+    with caplog.at_level(logging.WARNING):
+        proxy = process(broker, message, ValueError())
+
+    assert len(delays) == 1
+    assert waits == list(ENQUEUE_WAITS_S)
+    assert not proxy.failed
+
+
+def test_an_enqueue_that_fails_to_the_last_rejects_the_message_instead_of_acking_it() -> None:
+    """It ends in the dead letters, not nowhere."""
+    broker, delays = recording_broker(Retries(**QUICK, wait=lambda _s: None))
+    job = Job(broker, max_retries=3)
+    message = job.actor.send()
+    broker.fail_enqueues = 1_000
+
+    proxy = process(broker, message, ValueError())
+
+    assert proxy.failed
+    assert delays == []
+
+
+def test_a_message_that_another_guard_condemned_is_left_alone() -> None:
+    """It is rejected, not tried again."""
+    broker, delays = recording_broker()
+    job = Job(broker, max_retries=3)
+    proxy = MessageProxy(job.actor.send())
+    proxy.fail()
+
+    broker.middleware[-1].after_process_message(broker, proxy, exception=ValueError())
+
+    assert delays == []
+
+
+def test_a_time_limit_is_an_ordinary_failure() -> None:
+    """It is charged."""
+    broker, delays = recording_broker()
+    job = Job(broker, max_retries=3)
+    message = job.actor.send()
+
+    process(broker, message, TimeLimitExceeded())
+
+    assert len(delays) == 1
+    assert message.options["retries"] == 1
+    assert message.options["error"]["category"] == "timeout"
+
+
+@given(
+    retries=st.integers(0, 60),
+    first=st.integers(1, 10_000),
+    most=st.integers(10_000, 7 * 24 * 3_600_000),
+    draw=st.floats(0, 1),
+)
+def test_back_off_doubles_up_to_its_bound_with_full_jitter(
+    retries: int, first: int, most: int, draw: float
+) -> None:
+    """Any point between nothing and min(most, first * 2**retries)."""
+    bounds: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return low + draw * (high - low)
+
+    broker, delays = recording_broker(
+        Retries(min_backoff=first, max_backoff=most, max_retries=99, uniform=uniform)
+    )
+    job = Job(broker)
+    message = job.actor.send_with_options(retries=retries)
+
+    process(broker, message, ValueError())
+
+    assert bounds == [(0, min(most, first * 2 ** min(retries, 32)))]
+    assert delays == [int(draw * bounds[0][1])]
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_retries": -1}, {"min_backoff": 0}, {"min_backoff": 5, "max_backoff": 4}], ids=str
+)
+def test_nonsense_is_refused_when_the_guard_is_made(options: dict[str, Any]) -> None:
+    """With what would make sense."""
+    with pytest.raises(ValueError, match="must be at least"):
+        Retries(**options)
+
+
+class RecordingBroker(StubBroker):
+    """Remembers with what delays messages are enqueued again, and fails when told to."""
+
+    def __init__(self, retries: Retries) -> None:
+        super().__init__(middleware=[Callbacks(), retries])
+        self.delays: list[int] = []
+        self.fail_enqueues = 0
+        self.recording = False
+
+    def enqueue(
+        self, message: "dramatiq.Message[Any]", *, delay: int | None = None
+    ) -> "dramatiq.Message[Any]":
+        if not self.recording:
+            return super().enqueue(message, delay=delay)
+        if self.fail_enqueues:
+            self.fail_enqueues -= 1
+            raise ConnectionError("dropped")
+        self.delays.append(delay or 0)
+        return message
+
+
+def recording_broker(retries: Retries | None = None) -> tuple[RecordingBroker, list[int]]:
+    """A broker and the delays it was asked for."""
+    broker = RecordingBroker(retries or Retries())
+    return broker, broker.delays
+
+
+def process(broker: RecordingBroker, message: "dramatiq.Message[Any]", error: BaseException) -> MessageProxy:
+    """Let one attempt at the message fail."""
+    broker.recording = True
+    proxy = MessageProxy(message)
+    broker.emit_after("process_message", proxy, exception=error)
+    return proxy
