@@ -1,31 +1,52 @@
 """Contracts: what an actor's messages look like, checked when they are sent and again when they are performed."""
 
 import functools
-import inspect
-import json
-from typing import Any, TypeVar, get_type_hints
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from dramatiq import Actor, Broker, Message
-from pydantic import BaseModel, ValidationError
+from dramatiq.broker import MessageProxy
+from pydantic import BaseModel
 
-from .errors import Fault, InvalidPayload
+from .contract_payload import contract_of, dumps, json_schemas, normalise, parse, version_of
+from .errors import Fault, GuardError, InvalidPayload, Parked
 from .guard import Guard
+
+__all__ = ["Contracts", "UnknownVersion", "contract_of", "json_schemas", "normalise", "parse", "version_of"]
 
 #: The largest payload a message may carry, in bytes of JSON.
 DEFAULT_MAX_PAYLOAD_BYTES = 1_000_000
+#: How often a message of a newer version is offered again, and how long in all, in milliseconds.
+DEFAULT_HOLD_MS = 30_000
+DEFAULT_HOLD_MAX_MS = 24 * 60 * 60 * 1_000
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+#: Turns the payload of one version into that of the next.
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class UnknownVersion(GuardError):
+    """The message's contract is newer than this build, or so old that nothing leads to today's."""
+
+    category: ClassVar[str] = "version"
 
 
 class Contracts(Guard):
     """Checks every message against the pydantic model its actor is annotated with.
 
-    Without it a typo in a payload is found by the worker, minutes later, one retry after the other. With it
-    `send` raises `InvalidPayload` in the caller's face and nothing is enqueued.
+    Without it a typo in a payload is found by the worker, minutes later, one retry after the other; a payload of
+    the next release reaches a worker of this one and fails. With it
+
+    - `send` raises `InvalidPayload` in the caller's face, and nothing is enqueued;
+    - a payload that is wrong all the same when it is performed is final at once, category `validation`;
+    - a payload of an older version is brought up to date by the actor's `upcasters`;
+    - a payload of a newer version is held for a newer worker: offered again every `hold_ms`, uncharged, and
+      rejected with category `version` when none came within `hold_max_ms`.
 
     An actor takes part when it has exactly one parameter and that parameter is annotated with a pydantic
     model. Callers send the model or a plain mapping; the message always holds plain JSON; the function always
-    gets the model.
+    gets the model. A model's `contract_version` (a class attribute, 1 without) travels with the message, and its
+    `org_id` becomes the message's option `org`.
 
         >>> class Resize(BaseModel):
         ...     image_id: int
@@ -38,13 +59,35 @@ class Contracts(Guard):
 
     Parameters:
       max_payload_bytes: The largest payload accepted at send, as bytes of JSON. Default 1,000,000.
+      hold_ms: Milliseconds between two offers of a newer message. Default 30,000.
+      hold_max_ms: Milliseconds after which it is given up. Default 24 hours.
+      now_ms: Milliseconds since 1970; for tests. Default: this machine's clock.
+
+    Actor option `upcasters`: `{1: from_1_to_2, 2: from_2_to_3}`, each from a plain mapping to a plain mapping.
     """
 
-    def __init__(self, *, max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES) -> None:
-        if max_payload_bytes < 1:
-            raise ValueError(f"max_payload_bytes must be at least 1, not {max_payload_bytes}")
+    def __init__(
+        self,
+        *,
+        max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        hold_ms: int = DEFAULT_HOLD_MS,
+        hold_max_ms: int = DEFAULT_HOLD_MAX_MS,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         super().__init__()
+        for name, value in (("max_payload_bytes", max_payload_bytes), ("hold_ms", hold_ms)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if hold_max_ms < hold_ms:
+            raise ValueError(f"hold_max_ms must be at least hold_ms ({hold_ms}), not {hold_max_ms}")
         self.max_payload_bytes = max_payload_bytes
+        self.hold_ms = hold_ms
+        self.hold_max_ms = hold_max_ms
+        self._now_ms = now_ms
+
+    @property
+    def actor_options(self) -> set[str]:
+        return {"upcasters"}
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         model = contract_of(actor)
@@ -56,62 +99,78 @@ class Contracts(Guard):
         self.before_declare_actor(broker, actor)
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        actor = broker.actors.get(message.actor_name)
-        model = contract_of(actor) if actor else None
+        model = _model(broker, message.actor_name)
+        if model is not None:
+            payload = normalise(message, model, self.max_payload_bytes)
+            _take_org(message, payload)
+            message.options["contract_version"] = version_of(model)
+            _replace_payload(message, payload)
+        self._check_pipeline(broker, message.options.get("pipe_target"))
+
+    def admit(self, broker: Broker, message: MessageProxy) -> None:
+        model = _model(broker, message.actor_name)
         if model is None:
             return
-        payload = normalise(message, model, self.max_payload_bytes)
-        # A message is frozen, yet this is the one place to turn what the caller passed into what is stored.
-        object.__setattr__(message, "args", (payload,))
-        message.kwargs.clear()
+        known, sent = version_of(model), int(message.options.get("contract_version", version_of(model)))
+        if sent > known:
+            self._hold(message, sent, known)
+        if sent < known:
+            upcasters = broker.get_actor(message.actor_name).options.get("upcasters") or {}
+            _replace_payload(message._message, _upcast(message, upcasters, sent, known))
+            message.options["contract_version"] = known
+
+    def _hold(self, message: MessageProxy, sent: int, known: int) -> None:
+        now_ms = self._now_ms()
+        held_since_ms = message.options.setdefault("held_since", now_ms)
+        if now_ms - held_since_ms >= self.hold_max_ms:
+            raise UnknownVersion(
+                f"contract version {sent} of {message.actor_name} found no worker that knows it (this one knows "
+                f"{known}); deploy the newer release and replay the message"
+            )
+        raise Parked("held for a newer version", delay_ms=self.hold_ms, key=f"version:{message.actor_name}")
+
+    def _check_pipeline(self, broker: Broker, target: Any) -> None:
+        """Models in the later steps of a pipeline would break the encoder: they become JSON now."""
+        while isinstance(target, dict):
+            model = _model(broker, str(target.get("actor_name")))
+            args = target.get("args") or ()
+            if model is not None and any(isinstance(each, BaseModel) for each in args):
+                step: Message[Any] = Message(**target)
+                target["args"] = (normalise(step, model, self.max_payload_bytes),)
+            target = target.get("options", {}).get("pipe_target")
 
 
-def contract_of(actor: "Actor[..., Any]") -> type[BaseModel] | None:
-    """The model an actor's single parameter is annotated with; None when it has no such parameter.
-
-    Example:
-        >>> contract_of(resize)
-        <class 'Resize'>
-    """
-    fn = inspect.unwrap(actor.fn)
-    parameters = list(inspect.signature(fn).parameters.values())
-    if len(parameters) != 1:
-        return None
-    annotation = get_type_hints(fn).get(parameters[0].name)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _model(broker: Broker, actor_name: str) -> type[BaseModel] | None:
+    actor = broker.actors.get(actor_name)
+    return contract_of(actor) if actor else None
 
 
-def normalise(message: "Message[Any]", model: type[BaseModel], max_payload_bytes: int) -> dict[str, Any]:
-    """The message's payload as plain JSON data that fits `model`.
-
-    Raises:
-        InvalidPayload: it does not fit, is not JSON, is too large, or is not a single payload.
-    """
-    name = message.actor_name
-    values = [*message.args, *message.kwargs.values()]
-    if len(values) != 1:
-        raise InvalidPayload(name, [Fault("payload", f"send one {model.__name__}, not {len(values)} values")])
-    encoded = values[0].model_dump_json() if isinstance(values[0], BaseModel) else _dumps(name, values[0])
-    size_bytes = len(encoded.encode())
-    if size_bytes > max_payload_bytes:
-        reason = f"{size_bytes} bytes of JSON, at most {max_payload_bytes} allowed; store it and send its id"
-        raise InvalidPayload(name, [Fault("payload", reason)])
-    normalised: dict[str, Any] = json.loads(parse(name, model, encoded).model_dump_json())
-    return normalised
+def _take_org(message: "Message[Any]", payload: Mapping[str, Any]) -> None:
+    org = payload.get("org_id")
+    if org is not None and message.options.setdefault("org", org) != org:
+        raise InvalidPayload(
+            message.actor_name, [Fault("org_id", "is not the org that the message's option `org` names")]
+        )
 
 
-def parse(actor_name: str, model: type[ModelT], encoded: str) -> ModelT:
-    """The model that a payload's JSON stands for.
+def _replace_payload(message: "Message[Any]", payload: dict[str, Any]) -> None:
+    # A message is frozen, yet these are the places that turn what the caller passed into what is stored.
+    object.__setattr__(message, "args", (payload,))
+    message.kwargs.clear()
 
-    Raises:
-        InvalidPayload: with one fault for each field that is wrong, never its value.
-    """
-    try:
-        return model.model_validate_json(encoded)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        faults = [Fault(".".join(map(str, each["loc"])) or "payload", each["msg"]) for each in details]
-        raise InvalidPayload(actor_name, faults) from None
+
+def _upcast(
+    message: MessageProxy, upcasters: Mapping[int, Upcaster], sent: int, known: int
+) -> dict[str, Any]:
+    payload: dict[str, Any] = dict(message.args[0])
+    for version in range(sent, known):
+        if version not in upcasters:
+            raise UnknownVersion(
+                f"nothing leads from version {version} to {version + 1} of {message.actor_name}'s contract; "
+                f"add it to the actor's `upcasters` and replay the message"
+            )
+        payload = upcasters[version](payload)
+    return payload
 
 
 def _give_the_function_the_model(actor: "Actor[..., Any]", model: type[BaseModel]) -> None:
@@ -123,14 +182,7 @@ def _give_the_function_the_model(actor: "Actor[..., Any]", model: type[BaseModel
     def checked(payload: object) -> Any:
         if isinstance(payload, model):
             return inner(payload)
-        return inner(parse(actor.actor_name, model, _dumps(actor.actor_name, payload)))
+        return inner(parse(actor.actor_name, model, dumps(actor.actor_name, payload)))
 
     checked._gets_contract = True  # type: ignore[attr-defined]  # functions take attributes
     actor.fn = checked
-
-
-def _dumps(actor_name: str, payload: object) -> str:
-    try:
-        return json.dumps(payload, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidPayload(actor_name, [Fault("payload", f"is not plain JSON ({error})")]) from None
