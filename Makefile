@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fast format clean
+.PHONY: help demo up test test-rabbitmq check fast format clean
 
 help: ## Say what each target does
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -26,6 +26,9 @@ up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground unti
 test: $(STAMP) ## The whole suite, on real embedded servers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-rabbitmq: $(STAMP) ## The guards on a RabbitMQ server of your own, named by RABBITMQ_URL
+	$(BIN)/python -m pytest -q -m rabbitmq tests/middleware
+
 check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -33,7 +36,7 @@ check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	@$(BIN)/mypy & mypy=$$!; $(MAKE) --no-print-directory fast; tests=$$?; wait $$mypy && exit $$tests
 
 fast: $(STAMP) ## Only the fast tests
-	$(BIN)/python -m pytest -q -m 'not slow' -n 3 --dist loadfile
+	$(BIN)/python -m pytest -q -m 'not slow and not rabbitmq' -n 3 --dist loadfile
 
 format: $(STAMP) ## Rewrite the sources the way `make check` wants them
 	$(BIN)/ruff format .
