@@ -28,7 +28,7 @@ class JobLine(Model):
     """The last that is known of one job."""
 
     job_id: UUID
-    org_id: UUID
+    org_id: UUID | None = None
     actor: str
     state: State
     percent: int
@@ -60,23 +60,24 @@ class JobBoard:
 
     @contextmanager
     def run(
-        self, *, job_id: UUID, org_id: UUID, actor: str, time_limit_ms: float | None
+        self, *, job_id: UUID, org_id: UUID | None, actor: str, time_limit_ms: float | None
     ) -> Iterator["BoardRun"]:
         """The surroundings of one attempt; its line says how it ends.
 
         Parameters:
             job_id: the same for every attempt.
-            org_id: whose job it is.
+            org_id: whose job it is; None for the platform's own.
             actor: what kind of job it is.
             time_limit_ms: how long the attempt may take; None for ever.
         """
         begun: dict[Field, Value] = {
-            "org_id": str(org_id),
             "actor": actor,
             "state": "running",
             "percent": 0,
             "note": "started",
         }
+        if org_id is not None:
+            begun["org_id"] = str(org_id)
         self._write(job_id, begun, new_attempts=1)
         deadline = None if time_limit_ms is None else self._monotonic() + time_limit_ms / 1000
         try:

@@ -140,6 +140,12 @@ class Settings(BaseSettings):
     """Days an export to a path or a bucket is kept."""
     download_expiry_days: PositiveInt = _DEFAULTS.download_expiry_days
     """Days a download link works."""
+    dead_letter_retention_days: PositiveInt = _DEFAULTS.dead_letter_retention_days
+    """Days a dead letter is kept."""
+    attempt_retention_days: PositiveInt = _DEFAULTS.attempt_retention_days
+    """Days the history of attempts, and of exports that failed, is kept."""
+    audit_retention_days: PositiveInt = _DEFAULTS.audit_retention_days
+    """Days the audit log is kept."""
 
     @field_validator("database_url", "database_owner_url")
     @classmethod

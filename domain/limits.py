@@ -42,3 +42,9 @@ class Limits:
     export_expiry_days: int = 7
     #: Days a download link works.
     download_expiry_days: int = 1
+    #: Days a dead letter is kept.
+    dead_letter_retention_days: int = 30
+    #: Days the history of attempts, and of exports that failed, is kept.
+    attempt_retention_days: int = 30
+    #: Days the audit log is kept.
+    audit_retention_days: int = 365

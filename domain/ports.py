@@ -62,3 +62,11 @@ class Transactions(Protocol[RepoT_co]):
             DeadlineExceeded: the job's time is used up; nothing was begun.
         """
         ...
+
+
+class SystemTransactions(Protocol[RepoT_co]):
+    """Units of work that see every org, for the few jobs that work for the platform itself."""
+
+    def __call__(self, work: Callable[[RepoT_co], T], *, timeout_s: float = 30.0) -> T:
+        """Run `work` in one transaction of the system role; all else is as for `Transactions`."""
+        ...

@@ -1,4 +1,4 @@
-"""The domain's port `Transactions` on PostgreSQL: units of work that are repeated as a whole."""
+"""The domain's ports `Transactions` and `SystemTransactions` on PostgreSQL: units of work repeated as a whole."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from domain.errors import DatabaseUnavailable, DeadlineExceeded
 
 from .errors import WorthRepeating, translated
-from .unit_of_work import TIMEOUT_S, UnitOfWork
+from .unit_of_work import TIMEOUT_S, SystemUnitOfWork, UnitOfWork
 
 #: The first run and three more.
 ATTEMPTS = 4
@@ -23,6 +23,9 @@ WAIT_MAX_S = 5.0
 
 T = TypeVar("T")
 RepoT = TypeVar("RepoT")
+
+
+UnitT = TypeVar("UnitT", UnitOfWork, SystemUnitOfWork)
 
 
 class SqlTransactions(Generic[RepoT]):
@@ -68,30 +71,80 @@ class SqlTransactions(Generic[RepoT]):
             PermanentError: row-level security or a missing grant refused access.
             DeadlineExceeded: the job's time is used up; nothing was begun.
         """
-        repeat = stamina.RetryingCaller(
-            attempts=ATTEMPTS,
-            timeout=self._left_s(),
-            wait_initial=WAIT_INITIAL_S,
-            wait_jitter=WAIT_JITTER_S,
-            wait_max=WAIT_MAX_S,
+        return _repeated(
+            lambda bound_s: UnitOfWork(self._engine, org_id, timeout_s=bound_s),
+            lambda unit: work(self._repository(unit)),
+            timeout_s,
+            self._remaining_s,
         )
-        return repeat(WorthRepeating, self._once, org_id, work, timeout_s)
 
-    def _once(self, org_id: UUID, work: Callable[[RepoT], T], timeout_s: float) -> T:
-        try:
-            with UnitOfWork(self._engine, org_id, timeout_s=self._bound_s(timeout_s)) as unit:
-                return work(self._repository(unit))
-        except SQLAlchemyError as error:
-            known = translated(error)
-            # PostgreSQL's words about a refused value quote the row; those about an outage help.
-            raise known from (error if isinstance(known, DatabaseUnavailable) else None)
 
-    def _bound_s(self, timeout_s: float) -> float:
-        left_s = self._left_s()
-        return timeout_s if left_s is None else min(timeout_s, left_s)
+class SqlSystemTransactions(Generic[RepoT]):
+    """Units of work of the system role, which sees every org; repeated as `SqlTransactions` repeats its own.
 
-    def _left_s(self) -> float | None:
-        left_s = self._remaining_s()
-        if left_s is not None and left_s <= 0:
-            raise DeadlineExceeded("the job's time is used up; give it a longer time limit or less to do")
-        return left_s
+    For a named few: maintenance, cron jobs, the relay, dead letters, the history and domain transfers.
+
+    Parameters:
+        engine, repository, remaining_s: as for `SqlTransactions`.
+
+    Example:
+        >>> SqlSystemTransactions(engine, SqlMaintenance, run.remaining_s)(lambda repository: ...)
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        repository: Callable[[SystemUnitOfWork], RepoT],
+        remaining_s: Callable[[], float | None],
+    ) -> None:
+        self._engine = engine
+        self._repository = repository
+        self._remaining_s = remaining_s
+
+    def __call__(self, work: Callable[[RepoT], T], *, timeout_s: float = TIMEOUT_S) -> T:
+        """Run `work` in one transaction that sees every org; all else is as for `SqlTransactions`."""
+        return _repeated(
+            lambda bound_s: SystemUnitOfWork(self._engine, timeout_s=bound_s),
+            lambda unit: work(self._repository(unit)),
+            timeout_s,
+            self._remaining_s,
+        )
+
+
+def _repeated(
+    begin: Callable[[float], UnitT],
+    work: Callable[[UnitT], T],
+    timeout_s: float,
+    remaining_s: Callable[[], float | None],
+) -> T:
+    repeat = stamina.RetryingCaller(
+        attempts=ATTEMPTS,
+        timeout=_left_s(remaining_s),
+        wait_initial=WAIT_INITIAL_S,
+        wait_jitter=WAIT_JITTER_S,
+        wait_max=WAIT_MAX_S,
+    )
+    return repeat(WorthRepeating, _once, begin, work, timeout_s, remaining_s)
+
+
+def _once(
+    begin: Callable[[float], UnitT],
+    work: Callable[[UnitT], T],
+    timeout_s: float,
+    remaining_s: Callable[[], float | None],
+) -> T:
+    left_s = _left_s(remaining_s)
+    try:
+        with begin(timeout_s if left_s is None else min(timeout_s, left_s)) as unit:
+            return work(unit)
+    except SQLAlchemyError as error:
+        known = translated(error)
+        # PostgreSQL's words about a refused value quote the row; those about an outage help.
+        raise known from (error if isinstance(known, DatabaseUnavailable) else None)
+
+
+def _left_s(remaining_s: Callable[[], float | None]) -> float | None:
+    left_s = remaining_s()
+    if left_s is not None and left_s <= 0:
+        raise DeadlineExceeded("the job's time is used up; give it a longer time limit or less to do")
+    return left_s

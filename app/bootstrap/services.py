@@ -12,10 +12,12 @@ from adapters.database.engine import create_engine
 from adapters.job_board import JobBoard
 from app.settings import Settings, SettingsError
 from domain.content_idea_generation import ContentIdeaGeneration, IdeaBatch
+from domain.database_maintenance import MaintenanceReport
 from domain.domain_export import DomainExport, ExportOutcome
 
 from .exports import domain_export
 from .ideas import content_idea_generation
+from .maintenance import database_maintenance
 from .redis import NAMESPACE, redis_client
 from .surroundings import surroundings_of
 
@@ -31,6 +33,7 @@ class Services:
 
     content_idea_generation: Callable[[ContentIdeaGeneration], IdeaBatch]
     domain_export: Callable[[DomainExport], ExportOutcome]
+    database_maintenance: Callable[[], MaintenanceReport]
     close: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -58,5 +61,6 @@ def build_services(settings: Settings) -> Services:
     return Services(
         content_idea_generation=content_idea_generation(settings, engine, surroundings, http),
         domain_export=domain_export(settings, engine, surroundings),
+        database_maintenance=database_maintenance(settings, engine, surroundings),
         close=closing.close,
     )

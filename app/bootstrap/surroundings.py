@@ -9,8 +9,8 @@ from dramatiq.middleware import CurrentMessage
 
 from adapters.job_board import BoardRun, JobBoard
 
-#: The surroundings of one attempt, for the org it works for.
-Surroundings = Callable[[UUID], AbstractContextManager[BoardRun]]
+#: The surroundings of one attempt, for the org it works for; None for the platform's own jobs.
+Surroundings = Callable[[UUID | None], AbstractContextManager[BoardRun]]
 
 
 def surroundings_of(board: JobBoard) -> Surroundings:
@@ -20,7 +20,7 @@ def surroundings_of(board: JobBoard) -> Surroundings:
     """
 
     @contextmanager
-    def attempt(org_id: UUID) -> Iterator[BoardRun]:
+    def attempt(org_id: UUID | None) -> Iterator[BoardRun]:
         message = CurrentMessage.get_current_message()
         if message is None:
             name, job_id, time_limit_ms = "direct call", uuid4(), None
