@@ -5,8 +5,8 @@ import dramatiq
 from app.broker import broker
 from app.services import services
 from domain.content_idea_generation import ContentIdeaGeneration
-from domain.errors import PermanentError
 from domain.priorities import NORMAL
+from middleware import record_result
 
 
 @dramatiq.actor(
@@ -15,8 +15,8 @@ from domain.priorities import NORMAL
     priority=NORMAL,
     max_retries=2,
     time_limit=2 * 60_000,
-    throws=PermanentError,
 )
 def content_idea_generation(job: ContentIdeaGeneration) -> None:
     """Generate and store one batch of ideas."""
-    services().content_idea_generation(job)
+    batch = services().content_idea_generation(job)
+    record_result({"status": batch.status, "batch_id": str(batch.batch_id), "ideas": len(batch.ideas)})

@@ -4,8 +4,8 @@ import dramatiq
 
 from app.broker import broker
 from app.services import services
-from domain.errors import PermanentError
 from domain.priorities import BACKGROUND
+from middleware import cron, record_result
 
 
 @dramatiq.actor(
@@ -14,8 +14,8 @@ from domain.priorities import BACKGROUND
     priority=BACKGROUND,
     max_retries=1,
     time_limit=10 * 60_000,
-    throws=PermanentError,
+    periodic=cron("17 3 * * *", missed="coalesce"),
 )
 def database_maintenance() -> None:
     """Remove what is past its retention, of every org."""
-    services().database_maintenance()
+    record_result(services().database_maintenance())

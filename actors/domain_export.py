@@ -5,8 +5,8 @@ import dramatiq
 from app.broker import broker
 from app.services import services
 from domain.domain_export import DomainExport
-from domain.errors import PermanentError
 from domain.priorities import LOW
+from middleware import record_result
 
 
 @dramatiq.actor(
@@ -15,8 +15,9 @@ from domain.priorities import LOW
     priority=LOW,
     max_retries=3,
     time_limit=10 * 60_000,
-    throws=PermanentError,
 )
 def domain_export(job: DomainExport) -> None:
     """Export one domain to its destination."""
-    services().domain_export(job)
+    outcome = services().domain_export(job)
+    # The link opens the file for whoever has it; its place is with the caller's own, not in the history.
+    record_result(outcome.model_dump(mode="json", exclude={"link"}))

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.dlq_cli import dlq
 from app.presentation import CommandError, fail, out, show
 from app.settings import Settings, SettingsError, load_settings, masked, variable
 
@@ -20,6 +21,8 @@ cli = typer.Typer(
     help="Pressroom: the background work of a multi-tenant content platform.",
     epilog="Settings come from the environment; `settings` lists them, `doctor` says what is missing.",
 )
+
+cli.add_typer(dlq, name="dlq")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 class CommandError(Exception):
@@ -37,7 +38,7 @@ def show(rows: Sequence[dict[str, object]], *, as_json: bool, title: str | None 
     for column in rows[0] if rows else ():
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(str(value)) for value in row.values()))  # data, not markup
     out.print(table)
 
 

@@ -21,12 +21,14 @@ STOP_TIMEOUT_S = 30.0
 def worker_command(processes: int, threads: int) -> list[str]:
     """The Dramatiq command line that works all queues of `actors`."""
     counts = ["--processes", str(processes), "--threads", str(threads)]
-    return [sys.executable, "-m", "dramatiq", "actors", *counts]
+    # Workers set their logging up themselves, as the settings say.
+    return [sys.executable, "-m", "dramatiq", "--skip-logging", "actors", *counts]
 
 
 def scheduler_command() -> list[str]:
     """The periodiq command line that sends what is due."""
-    return [sys.executable, "-m", "periodiq", "actors"]
+    # The package has no `-m` entry; its command stands beside the interpreter it was installed for.
+    return [str(Path(sys.executable).with_name("periodiq")), "actors"]
 
 
 def web_command(listening_fd: int) -> list[str]:
@@ -57,6 +59,7 @@ class Children:
         self._environment = dict(environment)
         self._log_folder = log_folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._without_work: set[str] = set()
         self._files = ExitStack()
 
     def __enter__(self) -> Self:
@@ -75,8 +78,20 @@ class Children:
         self.stop()
         self._files.close()
 
-    def start(self, name: str, command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> None:
-        """Start one child."""
+    def start(
+        self, name: str, command: Sequence[str], *, pass_fds: Sequence[int] = (), has_work: bool = True
+    ) -> None:
+        """Start one child.
+
+        Parameters:
+            name: of the child, and its log.
+            command: program and arguments.
+            pass_fds: descriptors it inherits.
+            has_work: whether it may have something in hand, so that ending by the signal itself is no clean
+                stop. Default True.
+        """
+        if not has_work:
+            self._without_work.add(name)
         output = self._output(name)
         child = subprocess.Popen(
             command,
@@ -101,13 +116,17 @@ class Children:
         for child in self._running.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
-        codes = {name: _reap(child) for name, child in self._running.items()}
+        codes = {name: self._code(name, child) for name, child in self._running.items()}
         for child in self._running.values():
             _end_group(child.pid, STOP_TIMEOUT_S)
         for name in codes:
             _forget(self._record(name))
         self._running.clear()
         return codes
+
+    def _code(self, name: str, child: subprocess.Popen[bytes]) -> int:
+        code = _reap(child)
+        return 0 if code == -signal.SIGTERM and name in self._without_work else code
 
     def _output(self, name: str) -> IO[bytes] | None:
         if self._log_folder is None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AliasChoices,
@@ -77,6 +77,10 @@ class Settings(BaseSettings):
 
     home: Path = Path(".pressroom")
     """Data, logs and sockets of the embedded servers; the default place of objects and exports."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What workers log."""
+    log_format: Literal["json", "console"] = "json"
+    """How: a JSON object a line, for machines, or a line for people."""
     worker_processes: PositiveInt = 1
     """Worker processes that `up` starts."""
     worker_threads: PositiveInt = 8
@@ -84,6 +88,9 @@ class Settings(BaseSettings):
 
     ready_dir: Path | None = None
     """Where each worker process that takes jobs keeps a file named after its process id, for probes."""
+
+    region: str | None = None
+    """The region whose queues workers serve. Default: the one region there is."""
 
     secret_keys: tuple[SecretStr, ...] = ()
     """Keys that sign download links, the newest first; older ones still verify."""

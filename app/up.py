@@ -68,7 +68,7 @@ def started(
         children.start("web", web_command(web.fileno()), pass_fds=[web.fileno()])
         children.start("worker", worker_command(settings.worker_processes, settings.worker_threads))
         if scheduled_actors():
-            children.start("scheduler", scheduler_command())
+            children.start("scheduler", scheduler_command(), has_work=False)
         yield children
 
 

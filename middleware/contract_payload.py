@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_type_hints
 from weakref import WeakKeyDictionary
 
 from dramatiq import Actor, Broker, Message
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from .errors import Fault, InvalidPayload
 
@@ -37,13 +37,12 @@ def normalise(message: "Message[Any]", model: type[BaseModel], max_payload_bytes
     values = [*message.args, *message.kwargs.values()]
     if len(values) != 1:
         raise InvalidPayload(name, [Fault("payload", f"send one {model.__name__}, not {len(values)} values")])
-    encoded = values[0].model_dump_json() if isinstance(values[0], BaseModel) else dumps(name, values[0])
+    encoded = dumps(name, _plain(values[0]) if isinstance(values[0], BaseModel) else values[0])
     size_bytes = len(encoded.encode())
     if size_bytes > max_payload_bytes:
         reason = f"{size_bytes} bytes of JSON, at most {max_payload_bytes} allowed; store it and send its id"
         raise InvalidPayload(name, [Fault("payload", reason)])
-    normalised: dict[str, Any] = json.loads(parse(name, model, encoded).model_dump_json())
-    return normalised
+    return _plain(parse(name, model, encoded))
 
 
 def parse(actor_name: str, model: type[ModelT], encoded: str) -> ModelT:
@@ -107,3 +106,26 @@ def _read_contract(actor: "Actor[..., Any]") -> type[BaseModel] | None:
         return None
     annotation = get_type_hints(fn).get(parameters[0].name)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _plain(model: BaseModel) -> dict[str, Any]:
+    """The model as plain JSON data. Secrets too: the message has to carry what the job will need."""
+    plain: dict[str, Any] = json.loads(model.model_dump_json())
+    revealed = _revealed(model.model_dump(), plain)
+    return revealed if isinstance(revealed, dict) else plain
+
+
+def _revealed(value: Any, plain: Any) -> Any:
+    """What pydantic wrote, with the asterisks that it writes for secrets replaced by them."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, SecretBytes):
+        return value.get_secret_value().decode()
+    if isinstance(value, dict) and isinstance(plain, dict):
+        return {
+            name: _revealed(inner, each)
+            for (name, each), inner in zip(plain.items(), value.values(), strict=True)
+        }
+    if isinstance(value, list | tuple) and isinstance(plain, list):
+        return [_revealed(inner, each) for inner, each in zip(value, plain, strict=True)]
+    return plain

@@ -152,8 +152,7 @@ class Guard(Middleware):
         name = type(self).__name__
         emit_counter("guard_errors_total", {"guard": name, "decision": decision})
         # The class alone: the text of a foreign error may quote what it was given.
-        logger.warning("Guard %s could not %s: %s", name, decision, type(error).__name__, exc_info=False)
-        logger.debug("Guard %s, in full.", name, exc_info=error)
+        logger.warning("Guard %s could not %s: %s", name, decision, type(error).__name__)
 
 
 class _Enqueueing(threading.local):

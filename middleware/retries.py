@@ -90,6 +90,17 @@ class Retries(dramatiq.middleware.Retries):
     ) -> None:
         if exception is None or message.failed:
             return
+        try:
+            self._decide(broker, message, exception)
+        except Exception as error:
+            # Dramatiq would swallow it and ack: a forged option or a bug must not lose the message.
+            logger.exception("Message %s cannot be decided on; it is rejected.", message.message_id)
+            emit_counter(
+                "retry_undecided_total", {"actor": message.actor_name, "error": type(error).__name__}
+            )
+            message.fail()
+
+    def _decide(self, broker: Broker, message: MessageProxy, exception: BaseException) -> None:
         uncharged_ms = _uncharged_delay_ms(exception)
         if uncharged_ms is not None:
             _count_park(message, exception)

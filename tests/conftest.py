@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from app.embedded import Servers, running
+from app.embedded import Servers, postgres, running
 from app.settings import is_setting
 from tests.databases import Database
 from tests.tenants import engine, new_tenant, tenant
@@ -59,5 +59,7 @@ def database(new_database: Callable[[], Database]) -> Database:
 
 
 def _drop(servers: Servers, name: str) -> None:
-    with psycopg.connect(servers.database_owner_url("postgres"), autocommit=True) as connection:
+    # As the superuser: only it may end sessions of every role.
+    administrator = postgres.url(servers.places, postgres.SUPERUSER, postgres.SUPERUSER)
+    with psycopg.connect(administrator, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -21,31 +21,29 @@ from domain.domain_export import DomainExport, ExportOutcome
 from domain.errors import InvalidInput
 from domain.export_handler import ExportDomain
 
-from .surroundings import Surroundings
+from .attempt import GuardedRun
 
 #: Seconds that an export whose time is up still gets, to write how it ended.
 CLOSING_S = 5.0
 
 
-def domain_export(
-    settings: Settings, engine: Engine, surroundings: Surroundings
-) -> Callable[[DomainExport], ExportOutcome]:
+def domain_export(settings: Settings, engine: Engine) -> Callable[[DomainExport], ExportOutcome]:
     """The handler, with the destinations that the settings allow."""
     destinations = export_destinations(settings)
 
     def handle(job: DomainExport) -> ExportOutcome:
-        with surroundings(job.org_id) as run:
-            export = ExportDomain(
-                run=run,
-                transactions=SqlTransactions(engine, SqlExports, run.remaining_s),
-                closing=SqlTransactions(engine, SqlExports, lambda: CLOSING_S),
-                writers=WRITERS,
-                destinations=destinations,
-                spool=Spool(),
-                limits=settings.limits,
-                clock=_now,
-            )
-            return export(job)
+        run = GuardedRun()
+        export = ExportDomain(
+            run=run,
+            transactions=SqlTransactions(engine, SqlExports, run.remaining_s),
+            closing=SqlTransactions(engine, SqlExports, lambda: CLOSING_S),
+            writers=WRITERS,
+            destinations=destinations,
+            spool=Spool(),
+            limits=settings.limits,
+            clock=_now,
+        )
+        return export(job)
 
     return handle
 

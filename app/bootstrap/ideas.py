@@ -17,28 +17,32 @@ from adapters.ids import uuid7
 from app.settings import AiProvider, Settings
 from domain.content_idea_generation import ContentIdeaGeneration, GenerateIdeas, IdeaBatch
 from domain.idea_providers import IdeaGenerator
+from middleware import CircuitBreakers
 
-from .surroundings import Surroundings
+from .attempt import GuardedRun
+from .breakers import BehindBreaker
 
 
 def content_idea_generation(
-    settings: Settings, engine: Engine, surroundings: Surroundings, http: httpx.Client
+    settings: Settings, engine: Engine, http: httpx.Client, breakers: CircuitBreakers
 ) -> Callable[[ContentIdeaGeneration], IdeaBatch]:
     """The handler, with the providers that the settings name in their order."""
-    generators = _generators(settings, http)
+    generators = _generators(settings, http, breakers)
     repository = partial(SqlIdeas, limits=settings.limits)
 
     def handle(job: ContentIdeaGeneration) -> IdeaBatch:
-        with surroundings(job.org_id) as run:
-            transactions = SqlTransactions(engine, repository, run.remaining_s)
-            generate = GenerateIdeas(run=run, transactions=transactions, generators=generators, new_id=uuid7)
-            return generate(job)
+        run = GuardedRun()
+        transactions = SqlTransactions(engine, repository, run.remaining_s)
+        generate = GenerateIdeas(run=run, transactions=transactions, generators=generators, new_id=uuid7)
+        return generate(job)
 
     return handle
 
 
-def _generators(settings: Settings, http: httpx.Client) -> Sequence[IdeaGenerator]:
-    named: list[IdeaGenerator] = [_chat_completions(provider, http) for provider in settings.ai_providers]
+def _generators(settings: Settings, http: httpx.Client, breakers: CircuitBreakers) -> Sequence[IdeaGenerator]:
+    named: list[IdeaGenerator] = [
+        BehindBreaker(_chat_completions(provider, http), breakers) for provider in settings.ai_providers
+    ]
     if settings.ai_template_fallback:
         named.append(TemplateIdeaGenerator(secrets.SystemRandom()))
     return named

@@ -9,24 +9,22 @@ from adapters.database.transactions import SqlSystemTransactions
 from app.settings import Settings
 from domain.database_maintenance import MaintainDatabase, MaintenanceReport
 
+from .attempt import GuardedRun
 from .exports import export_destinations
-from .surroundings import Surroundings
 
 
-def database_maintenance(
-    settings: Settings, engine: Engine, surroundings: Surroundings
-) -> Callable[[], MaintenanceReport]:
+def database_maintenance(settings: Settings, engine: Engine) -> Callable[[], MaintenanceReport]:
     """The handler, as the system role."""
     files = export_destinations(settings)
 
     def handle() -> MaintenanceReport:
-        with surroundings(None) as run:
-            maintain = MaintainDatabase(
-                run=run,
-                transactions=SqlSystemTransactions(engine, SqlMaintenance, run.remaining_s),
-                files=files,
-                limits=settings.limits,
-            )
-            return maintain()
+        run = GuardedRun()
+        maintain = MaintainDatabase(
+            run=run,
+            transactions=SqlSystemTransactions(engine, SqlMaintenance, run.remaining_s),
+            files=files,
+            limits=settings.limits,
+        )
+        return maintain()
 
     return handle

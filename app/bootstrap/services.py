@@ -9,17 +9,16 @@ from typing import Self
 import httpx
 
 from adapters.database.engine import create_engine
-from adapters.job_board import JobBoard
 from app.settings import Settings, SettingsError
 from domain.content_idea_generation import ContentIdeaGeneration, IdeaBatch
 from domain.database_maintenance import MaintenanceReport
 from domain.domain_export import DomainExport, ExportOutcome
 
+from .breakers import circuit_breakers
 from .exports import domain_export
 from .ideas import content_idea_generation
 from .maintenance import database_maintenance
-from .redis import NAMESPACE, redis_client
-from .surroundings import surroundings_of
+from .redis import redis_client
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +55,11 @@ def build_services(settings: Settings) -> Services:
     closing = ExitStack()
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.worker_threads)
     closing.callback(engine.dispose)
-    surroundings = surroundings_of(JobBoard(closing.enter_context(redis_client(settings)), prefix=NAMESPACE))
+    breakers = circuit_breakers(closing.enter_context(redis_client(settings)))
     http = closing.enter_context(httpx.Client())
     return Services(
-        content_idea_generation=content_idea_generation(settings, engine, surroundings, http),
-        domain_export=domain_export(settings, engine, surroundings),
-        database_maintenance=database_maintenance(settings, engine, surroundings),
+        content_idea_generation=content_idea_generation(settings, engine, http, breakers),
+        domain_export=domain_export(settings, engine),
+        database_maintenance=database_maintenance(settings, engine),
         close=closing.close,
     )

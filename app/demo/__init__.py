@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from adapters.database.engine import create_engine
-from adapters.job_board import JobBoard
 from app.bootstrap.redis import NAMESPACE, redis_client
 from app.embedded.s3 import embedded_s3
 from app.platform import platform
 from app.presentation import fail, out, save_picture
 from app.settings import load_settings
 from app.up import announced, listener, public_url, started, wait_for_stop
+from middleware import ProgressReader
+from middleware.backends.redis.progress import RedisProgressStore
 
 from .check import check
 from .library import articles
@@ -62,7 +63,12 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
 
         sent = send_all(sites, s3.bucket)
         client = stack.enter_context(redis_client(found))
-        lines = watch(sent, JobBoard(client, prefix=NAMESPACE), out, lambda: not children.ended())
+        lines = watch(
+            sent,
+            ProgressReader(RedisProgressStore(client, prefix=NAMESPACE)),
+            out,
+            lambda: not children.ended(),
+        )
         out.record = picture is not None
         if out.is_terminal:
             out.print(jobs_table(sent, lines))

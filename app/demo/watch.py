@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from adapters.job_board import JobBoard, JobLine
+from middleware import ProgressLine, ProgressReader
 
 from .sent import Sent
 
@@ -19,17 +19,17 @@ TIMEOUT_S = 180.0
 _LOOK_S = 0.1
 _STYLES = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
 
-Lines = Mapping[UUID, JobLine]
+Lines = Mapping[UUID, ProgressLine]
 
 
 def watch(
-    sent: Sequence[Sent], board: JobBoard, console: Console, still_working: Callable[[], bool]
+    sent: Sequence[Sent], board: ProgressReader, console: Console, still_working: Callable[[], bool]
 ) -> Lines:
     """Show the jobs until all are done, the time is up, or nobody works any more; their last lines.
 
     Parameters:
         sent: the jobs.
-        board: where their lines are.
+        board: reads their lines.
         console: where to show them.
         still_working: whether the workers live.
     """
@@ -62,8 +62,8 @@ def jobs_table(sent: Sequence[Sent], lines: Lines) -> Table:
     return table
 
 
-def _read(sent: Sequence[Sent], board: JobBoard) -> Lines:
-    found = ((each.job_id, board.read(each.job_id)) for each in sent)
+def _read(sent: Sequence[Sent], board: ProgressReader) -> Lines:
+    found = ((each.job_id, board.read(str(each.job_id))) for each in sent)
     return {job_id: line for job_id, line in found if line is not None}
 
 

@@ -17,7 +17,13 @@ OWNER = "pressroom_owner"
 WORKER = "pressroom_worker"
 SYSTEM = "pressroom_system"
 
-_FOR_TESTS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300")
+_FOR_TESTS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "max_connections=300",
+)
 _ALWAYS = ("listen_addresses=", "timezone=UTC", "log_timezone=UTC", "shared_buffers=64MB")
 
 

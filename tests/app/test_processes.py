@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import psutil
+import pytest
 
 from app.pids import ProcessIdentity
 from app.processes import Children, sweep
@@ -55,6 +56,18 @@ def test_exit_codes_tell_a_clean_stop_from_another(tmp_path: Path) -> None:
         started(children, "bad", tmp_path, exit_code=3)
 
         assert children.stop() == {"good": 0, "bad": 3}
+
+
+@pytest.mark.parametrize(("has_work", "code"), [(True, -15), (False, 0)])
+def test_ending_by_the_signal_itself_is_clean_for_who_has_nothing_in_hand(
+    tmp_path: Path, has_work: bool, code: int
+) -> None:
+    """A scheduler may; a worker would have dropped its jobs."""
+    with Children(tmp_path / "c", os.environ) as children:
+        children.start("child", ["sh", "-c", f"touch {tmp_path}/up; exec sleep 600"], has_work=has_work)
+        wait_for(tmp_path / "up")
+
+        assert children.stop() == {"child": code}
 
 
 def test_a_child_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The wheel: the library alone, under one name, usable without the platform."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.embedded import Servers
 from tests.e2e.platform import ROOT
 
 pytestmark = pytest.mark.slow
@@ -22,10 +24,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None) -> str:
+def test_the_example_runs_on_the_wheel_and_redis_alone(wheel: Path, servers: Servers, tmp_path: Path) -> None:
+    """Three guards, no other extra: one of three equal invoices is sent, the bad one is refused."""
+    run("-m", "venv", str(tmp_path / "env"))
+    python = str(tmp_path / "env" / "bin" / "python")
+    run("-m", "pip", "install", "--quiet", f"{wheel}[redis]", python=python)
+
+    example = str(ROOT / "examples" / "middleware_only.py")
+    url = servers.redis_url.replace("db=0", "db=9")  # a database of its own: the example uses plain names
+    printed = run(example, python=python, cwd=tmp_path, REDIS_URL=url)
+
+    assert printed.count("invoice 7 of acme is sent") == 1
+    assert "send_invoice refuses this payload: number: Input should be a valid integer" in printed
+
+
+def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None, **variables: str) -> str:
     """Run Python; what it printed."""
     done = subprocess.run(
-        [python, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=300
+        [python, *arguments],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -38,6 +60,10 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
         (top_level,) = [name for name in names if name.endswith("top_level.txt")]
         assert archive.read(top_level).decode().split() == ["pressroom"]
 
+    with_code = {path.parent.relative_to(ROOT / "middleware") for path in (ROOT / "middleware").rglob("*.py")}
+    missing = [folder for folder in with_code if f"{Path('pressroom') / folder / '__init__.py'}" not in names]
+    assert missing == []
+    assert [name for name in names if name.endswith(".lua")]
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pressroom"}
     assert "pressroom/py.typed" in names
 

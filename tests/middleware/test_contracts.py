@@ -8,7 +8,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from middleware import Contracts, InvalidPayload
 from tests.middleware.brokers import stored, work
@@ -189,6 +189,31 @@ def test_a_nonsensical_limit_is_refused_when_the_guard_is_made() -> None:
     """The mistake is named where it was made."""
     with pytest.raises(ValueError, match="max_payload_bytes must be at least 1, not 0"):
         Contracts(max_payload_bytes=0)
+
+
+class Login(BaseModel):
+    """A contract with secrets, also in lists and below others."""
+
+    token: SecretStr
+    more: list[SecretStr] = []
+    inner: "Login | None" = None
+
+
+def test_secrets_reach_the_job(bare_broker: dramatiq.Broker) -> None:
+    """Pydantic writes asterisks for them; the message carries what the job needs."""
+    bare_broker.add_middleware(Contracts())
+    queue, got = f"q{uuid4().hex}", []
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue)
+    def login(job: Login) -> None:
+        got.append(job)
+
+    job = Login(token=SecretStr("a"), more=[SecretStr("b")], inner=Login(token=SecretStr("c")))
+    login.send(job)
+    login.send({"token": "a", "more": ["b"], "inner": {"token": "c"}})  # type: ignore[arg-type]
+    work(bare_broker, queue)
+
+    assert got == [job, job]
 
 
 class Note(BaseModel):

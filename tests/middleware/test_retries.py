@@ -283,6 +283,20 @@ def test_an_enqueue_that_fails_to_the_last_rejects_the_message_instead_of_acking
     assert delays == []
 
 
+@pytest.mark.parametrize("option", ["retries", "max_retries", "min_backoff"])
+def test_a_forged_option_rejects_the_message_instead_of_losing_it(option: str) -> None:
+    """What cannot be decided on ends in the dead letters, not acked."""
+    broker, delays = recording_broker()
+    job = Job(broker)
+    message = job.actor.send()
+    message.options[option] = "many"
+
+    proxy = process(broker, message, ValueError())
+
+    assert proxy.failed
+    assert delays == []
+
+
 def test_a_message_that_another_guard_condemned_is_left_alone() -> None:
     """It is rejected, not tried again."""
     broker, delays = recording_broker()

@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -18,6 +19,18 @@ from .schema import bounded, count, enumerated, identifier, instant, json_data, 
 
 #: Bytes of a job's result or saga state. Results are held to 64 KiB before; PostgreSQL writes JSON with spaces.
 MAX_RESULT_BYTES = 128 * 1024
+
+#: How an attempt can end: tried again, parked at no cost, too old to be worth running, with its worker, and so on.
+ATTEMPT_OUTCOMES = (
+    "succeeded",
+    "failed",
+    "retried",
+    "parked",
+    "skipped",
+    "cancelled",
+    "expired",
+    "died",
+)
 
 #: One row a job, whatever the number of its attempts. Whoever holds the lease works on it; the fence, raised with
 #: every lease, refuses the writes of a holder that lost it. No reference to `orgs`: a job for an org that does not
@@ -60,7 +73,7 @@ job_attempts = Table(
     bounded("actor", 200),
     bounded("queue", 200),
     Column("attempt", Integer, CheckConstraint("attempt >= 0", name="attempt_not_negative"), nullable=False),
-    enumerated("outcome", "succeeded", "failed", "cancelled", "parked", "skipped", "died"),
+    enumerated("outcome", *ATTEMPT_OUTCOMES),
     enumerated("error_category", *ERROR_CATEGORIES, nullable=True),
     bounded("error_class", 200, nullable=True),
     bounded("fingerprint", 128, nullable=True),
@@ -68,9 +81,18 @@ job_attempts = Table(
     bounded("trace_id", 64, nullable=True),
     instant("started_at"),
     instant("finished_at"),
+    Column(
+        "duration_ms",
+        Double,
+        CheckConstraint("duration_ms >= 0", name="duration_ms_not_negative"),
+        nullable=True,
+    ),
+    bounded("cause", 200, nullable=True),
+    json_data("result", MAX_RESULT_BYTES, nullable=True),
     PrimaryKeyConstraint("id"),
     Index("ix_job_attempts_message", "message_id", "started_at"),
     Index("ix_job_attempts_newest", "org_id", text("started_at DESC"), text("id DESC")),
+    Index("ix_job_attempts_newest_of_all", text("started_at DESC"), text("id DESC")),
     Index("ix_job_attempts_finished", "finished_at"),
 )
 

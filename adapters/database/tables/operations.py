@@ -18,6 +18,8 @@ from .schema import bounded, count, enumerated, identifier, instant, json_data, 
 
 #: Bytes of a dead letter, as JSON or as it came.
 MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
+#: Bytes of what edits of a dead letter changed; the values are cut short.
+MAX_CHANGES_BYTES = 256 * 1024
 #: Bytes of what an action found or left.
 MAX_AUDIT_BYTES = 64 * 1024
 
@@ -37,7 +39,7 @@ publishing_dlq = Table(
     bounded("message", 4000),
     #: The message, what its contract marks as secret taken out.
     json_data("payload", MAX_PAYLOAD_BYTES, nullable=True),
-    #: The bytes of a message that could not be read.
+    #: The bytes of a message that could not be read; of one that could, its letter where JSONB cannot hold it.
     Column(
         "raw",
         LargeBinary,
@@ -49,13 +51,31 @@ publishing_dlq = Table(
     Column("contract_version", Integer, nullable=True),
     #: The same for errors of the same kind at the same place.
     bounded("fingerprint", 128, nullable=True),
+    bounded("error_class", 300, nullable=True),
+    #: The message's options, secrets taken out.
+    json_data("options", MAX_PAYLOAD_BYTES, nullable=True),
+    #: Paths of what was taken out.
+    json_data("redacted", MAX_PAYLOAD_BYTES, default="[]"),
+    #: When the message was sent, and when it was given up.
+    instant("first_at", nullable=True),
     instant("created_at", now=True),
+    #: The letter whose message this one repeated.
+    bounded("replay_of", 200, nullable=True),
     instant("replayed_at", nullable=True),
     bounded("replayed_as", 200, nullable=True),
+    #: What an edit changed before it was replayed: paths, and values that are no secret.
+    json_data("changes", MAX_CHANGES_BYTES, default="[]"),
     PrimaryKeyConstraint("id"),
     Index("idx_publishing_dlq_category", "error_category"),
     Index("idx_publishing_dlq_region", "region"),
     Index("ix_publishing_dlq_newest", "org_id", text("created_at DESC"), text("id DESC")),
+    Index(
+        "ix_publishing_dlq_category_newest",
+        "org_id",
+        "error_category",
+        text("created_at DESC"),
+        text("id DESC"),
+    ),
     Index("ix_publishing_dlq_fingerprint", "fingerprint"),
     Index("ix_publishing_dlq_age", "created_at", "id"),
 )

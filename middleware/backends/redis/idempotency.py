@@ -1,0 +1,44 @@
+"""Idempotency claims in Redis or Valkey, shared by every process."""
+
+import redis
+
+from ...idempotency import Claim
+from .scripts import Script
+
+
+class RedisIdempotencyStore:
+    """Claims of a whole fleet, one hash a key: `<prefix>:idempotency:{<digest>}`.
+
+    One script, one round trip, a method. The clock is the server's.
+
+    Parameters:
+      client: A redis-py client. Its server must not evict keys (`maxmemory-policy noeviction`).
+      prefix: What its keys begin with. Default `pressroom`.
+
+    Example:
+      >>> RedisIdempotencyStore(redis.Redis.from_url("redis://localhost"))
+    """
+
+    def __init__(self, client: "redis.Redis", *, prefix: str = "pressroom") -> None:
+        self._prefix = prefix
+        self._claim = Script(client, "idempotency_claim")
+        self._keep = Script(client, "idempotency_keep")
+        self._finish = Script(client, "idempotency_finish")
+        self._give_back = Script(client, "idempotency_give_back")
+
+    def claim(self, key: str, *, holder: str, token: str, ttl_ms: int) -> Claim:
+        answer = self._claim(keys=[self._name(key)], args=[holder, token, ttl_ms])
+        state, by = (each.decode() if isinstance(each, bytes) else str(each) for each in answer)
+        return Claim(state, by)  # type: ignore[arg-type]  # the script's three words are the type's
+
+    def keep(self, key: str, *, token: str, ttl_ms: int) -> bool:
+        return bool(self._keep(keys=[self._name(key)], args=[token, ttl_ms]))
+
+    def finish(self, key: str, *, token: str, ttl_ms: int) -> bool:
+        return bool(self._finish(keys=[self._name(key)], args=[token, ttl_ms]))
+
+    def give_back(self, key: str, *, token: str) -> bool:
+        return bool(self._give_back(keys=[self._name(key)], args=[token]))
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}:idempotency:{{{key}}}"

@@ -1,0 +1,40 @@
+"""What guards read off a message: its payload, its org, and which of its copies it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dramatiq import Message
+from dramatiq.broker import MessageProxy
+
+#: Option of a copy that was enqueued to wake a parked message: the id of that wake. The message itself lies in
+#: the broker until its delay is over, so for a while there are two, and only one of them may run.
+WAKE = "wake"
+
+
+def payload_of(message: "Message[Any] | MessageProxy") -> Mapping[str, object]:
+    """The message's single mapping argument, or else its keyword arguments.
+
+    Example:
+        >>> payload_of(resize.message({"org_id": "a", "image_id": 7}))["image_id"]
+        7
+    """
+    values = [*message.args, *message.kwargs.values()]
+    if len(values) == 1 and isinstance(values[0], Mapping):
+        return values[0]
+    return message.kwargs
+
+
+def org_of(message: "Message[Any] | MessageProxy") -> str | None:
+    """The org a message works for: its option `org`, or else its payload's `org_id`; None without either."""
+    org = message.options.get("org") or payload_of(message).get("org_id")
+    return str(org) if org else None
+
+
+def copy_of(message: "Message[Any] | MessageProxy") -> str:
+    """Which copy of the message this is: the id of the wake that made it, empty for the message as sent."""
+    return str(message.options.get(WAKE, ""))
+
+
+def leave_result_alone(message: MessageProxy) -> None:
+    """Keep Dramatiq's `Results` from replacing the stored result by None when this delivery is skipped."""
+    message.options["store_results"] = False

@@ -1,0 +1,93 @@
+"""The base of the guards that watch: they decide nothing, and whatever goes wrong in them stays in them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from dramatiq import Broker
+from dramatiq.broker import MessageProxy
+
+from .attempts import Attempt, attempt_at, begin, tell_once
+from .guard import Guard
+
+
+class Observer(Guard):
+    """A guard that is told of every attempt and stops none.
+
+    The end of an attempt is told when its message is acked or rejected: only then is it known whether a failed
+    one is tried again, wherever in the stack the guard stands.
+
+    Example:
+      >>> class Applause(Observer):
+      ...     def ended(self, broker, message, attempt):
+      ...         if attempt.outcome == "succeeded":
+      ...             clap()
+    """
+
+    def __init__(self) -> None:
+        super().__init__(on_error="allow")
+
+    def began(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
+        """An attempt begins, in the thread that makes it."""
+
+    def processed(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
+        """The function is done, or never ran; what becomes of the message is not known yet."""
+
+    def ended(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
+        """The attempt is over and has its outcome. Told once, also when the broker repeats a lost ack."""
+
+    def left(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
+        """The broker has let go of the message."""
+
+    def rejected(self, broker: Broker, message: MessageProxy) -> None:
+        """A message is rejected that never came to an attempt, since no actor has its name for example."""
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        self._watch("begin", self.began, broker, message, begin(message))
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        attempt = begin(message)
+        attempt.finish(exception)
+        self._watch("process", self.processed, broker, message, attempt)
+        super().after_process_message(broker, message, result=result, exception=exception)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        attempt = begin(message)
+        attempt.finish(skipped=True)
+        self._watch("process", self.processed, broker, message, attempt)
+
+    def before_ack(self, broker: Broker, message: MessageProxy) -> None:
+        self._end(broker, message)
+
+    def before_nack(self, broker: Broker, message: MessageProxy) -> None:
+        if attempt_at(message) is not None:
+            self._end(broker, message)
+        elif tell_once(message, "rejected", self):
+            self._watch("reject", self.rejected, broker, message)
+
+    def after_ack(self, broker: Broker, message: MessageProxy) -> None:
+        attempt = attempt_at(message)
+        if attempt is not None:
+            self._watch("leave", self.left, broker, message, attempt)
+
+    def after_nack(self, broker: Broker, message: MessageProxy) -> None:
+        self.after_ack(broker, message)
+
+    def _end(self, broker: Broker, message: MessageProxy) -> None:
+        attempt = attempt_at(message)
+        # Delayed messages are acked too, when they are moved to their queue.
+        if attempt is not None and tell_once(message, "ended", self):
+            attempt.conclude(message)
+            self._watch("end", self.ended, broker, message, attempt)
+
+    def _watch(self, what: str, hook: Callable[..., None], *args: object) -> None:
+        try:
+            hook(*args)
+        except Exception as error:  # noqa: BLE001  # watching may never cost a job
+            self._count(what, error)

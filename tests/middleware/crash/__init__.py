@@ -1,0 +1,1 @@
+"""Guards in whole worker processes that are killed and frozen by real signals."""

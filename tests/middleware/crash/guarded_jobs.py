@@ -1,0 +1,102 @@
+"""Jobs behind the guards, for `python -m dramatiq tests.middleware.crash.guarded_jobs`.
+
+What they do is written to Redis, under the namespace of the test that started the process.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import dramatiq
+import redis
+from dramatiq.broker import MessageProxy
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Middleware
+
+from middleware import Parked, Retries
+from middleware.backends.redis.idempotency import RedisIdempotencyStore
+from middleware.backends.redis.org_limits import RedisOrgLimitsStore
+from middleware.emit import Kind, add_metric_handler
+from middleware.idempotency import Idempotency
+from middleware.org_limits import OrgLimits
+from middleware.rate import Rate
+from tests.middleware.crash.scenario import Scenario
+
+scenario = Scenario(**json.loads(os.environ["GUARDED_JOBS"]))
+client: Any = redis.Redis.from_url(scenario.redis_url)
+
+
+class Parks(Middleware):
+    """Counts by job how often it was parked, and for what."""
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if isinstance(exception, Parked):
+            cause = str(exception.key).partition(":")[0]
+            name = message.args[0]["name"]
+            client.hincrby(scenario.key(f"parks:{cause}"), name, 1)
+            client.lpush(scenario.key("parked"), name)
+
+
+def count(kind: Kind, name: str, value: float, labels: Mapping[str, str]) -> None:
+    client.hincrby(scenario.key("counters"), name, int(value))
+
+
+add_metric_handler(count)
+broker = RedisBroker(
+    url=scenario.redis_url,
+    namespace=scenario.namespace,
+    # A dead worker's messages come back within seconds, looked for with every command.
+    heartbeat_timeout=2_000,
+    maintenance_chance=1_000_000,
+    middleware=[
+        Parks(),
+        Idempotency(
+            RedisIdempotencyStore(client, prefix=scenario.key("guards")),
+            on_duplicate=scenario.on_duplicate,  # type: ignore[arg-type]  # the guard says what is allowed
+            park_ms=200,
+        ),
+        OrgLimits(
+            RedisOrgLimitsStore(client, prefix=scenario.key("guards")),
+            max_active=scenario.max_active,
+            max_active_of=lambda org: None if org.startswith("flood") else 100,
+            lease_ms=scenario.lease_ms,
+            wait_ms=scenario.wait_ms,
+        ),
+        Retries(max_retries=0),
+    ],
+)  # type: ignore[no-untyped-call]
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor
+def gated(payload: dict[str, str]) -> None:
+    """Says that it runs, waits until the test opens the gate of this run, then has its effect."""
+    name = payload["name"]
+    run = client.incr(scenario.key(f"runs:{name}"))
+    client.lpush(scenario.key("started"), f"{name} {run}")
+    if client.blpop([scenario.key(f"gate:{name} {run}")], timeout=60) is None:
+        raise TimeoutError("the test never opened the gate")
+    client.hincrby(scenario.key("effects"), name, 1)
+
+
+@dramatiq.actor(rate=Rate(250, per="1s", burst=60))
+def quick(payload: dict[str, str]) -> None:
+    """Takes a few milliseconds, and notes how many of its org run at once."""
+    org = payload["org_id"]
+    with client.pipeline() as pipe:
+        pipe.incr(scenario.key(f"active:{org}")).time()
+        active, (seconds, microseconds) = pipe.execute()
+    client.zadd(scenario.key("most"), {org: active}, gt=True)
+    client.zadd(scenario.key(f"starts:{org}"), {payload["name"]: seconds + microseconds / 1e6})
+    threading.Event().wait(0.025)
+    client.hincrby(scenario.key("effects"), payload["name"], 1)
+    client.decr(scenario.key(f"active:{org}"))

@@ -1,0 +1,51 @@
+"""A worker is killed between a letter and its message's rejection: one letter, one rejected message."""
+
+import signal
+import subprocess
+import sys
+from uuid import uuid4
+
+import pytest
+import redis
+
+from app.embedded import Servers
+from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
+from middleware.backends.redis.dead_letters import RedisDeadLetterStore
+from tests.middleware.crash.dying_jobs import broker_of
+from tests.middleware.crash.scenario import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_worker_that_is_killed_before_the_rejection_leaves_one_letter(
+    servers: Servers, redis_client: redis.Redis
+) -> None:
+    """The next worker is handed the message, fails it again, and finds the letter written."""
+    namespace = uuid4().hex
+    broker = broker_of(servers.redis_url, namespace)
+    message = broker.get_actor("fails").send()
+    spool = RedisDeadLetterSpool(redis_client, prefix=namespace)
+    store = RedisDeadLetterStore(redis_client, prefix=namespace).of_every_org()
+
+    assert _worker(servers.redis_url, namespace, "killed") == -signal.SIGKILL
+    assert spool.depth() + len(store.list()) == 1
+    assert redis_client.hlen(f"{namespace}:default.msgs") == 1
+
+    assert _worker(servers.redis_url, namespace, "spared") == 0
+    assert [letter.message_id for letter in store.list()] == [message.message_id]
+    assert spool.depth() == 0
+    assert redis_client.hlen(f"{namespace}:default.msgs") == 0
+    assert redis_client.hlen(f"{namespace}:default.XQ.msgs") == 1
+    broker.flush_all()
+    broker.client.close()
+
+
+def _worker(redis_url: str, namespace: str, fate: str) -> int:
+    """Run a worker process until it ends; its exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.middleware.crash.dying_jobs", redis_url, namespace, fate],
+        cwd=ROOT,
+        timeout=60,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    ).returncode

@@ -1,0 +1,102 @@
+"""Idempotency when workers are killed and frozen in the middle of a job."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from uuid import uuid4
+
+import dramatiq
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+
+from app.embedded import Servers
+from middleware import DuplicateMessage, Retries
+from middleware.backends.redis.idempotency import RedisIdempotencyStore
+from middleware.idempotency import Idempotency
+from tests.middleware.crash.scenario import Scenario, Stage, staged
+
+pytestmark = pytest.mark.slow
+
+Send = Callable[[str], None]
+
+
+@pytest.fixture
+def stage_for(servers: Servers) -> Iterator[Callable[[str], Stage]]:
+    """Makes the stage for a choice of `on_duplicate`."""
+    with ExitStack() as cleaning:
+
+        def make(on_duplicate: str) -> Stage:
+            scenario = Scenario(
+                redis_url=servers.redis_url, namespace=f"t{uuid4().hex}", on_duplicate=on_duplicate
+            )
+            return cleaning.enter_context(staged(scenario))
+
+        yield make
+
+
+def sender(stage: Stage) -> Send:
+    """Sends gated jobs that all have one key."""
+    guard = Idempotency(
+        RedisIdempotencyStore(stage.client, prefix=stage.scenario.key("guards")),
+        on_duplicate=stage.scenario.on_duplicate,  # type: ignore[arg-type]  # the guard says what is allowed
+    )
+    broker = RedisBroker(
+        client=stage.client, namespace=stage.scenario.namespace, middleware=[guard, Retries()]
+    )  # type: ignore[no-untyped-call]
+
+    @dramatiq.actor(broker=broker)
+    def gated(payload: dict[str, str]) -> None: ...
+
+    def send(name: str) -> None:
+        gated.send({"name": name, "idempotency_key": "the same"})
+
+    return send
+
+
+@pytest.mark.parametrize("on_duplicate", ["skip", "park", "reject"])
+def test_a_killed_workers_message_takes_its_claim_over_and_runs_once(
+    stage_for: Callable[[str], Stage], on_duplicate: str
+) -> None:
+    """SIGKILL in the middle: the message comes back and runs; another with its key does not, as was chosen."""
+    stage = stage_for(on_duplicate)
+    send = sender(stage)
+    doomed = stage.start()
+    send("first")
+    assert stage.await_in("started") == "first 1"
+    doomed.kill()
+
+    stage.start()
+    if on_duplicate == "reject":
+        with pytest.raises(DuplicateMessage):
+            send("second")
+    else:
+        send("second")
+    if on_duplicate == "park":
+        assert stage.await_in("parked") == "second"
+    assert stage.await_in("started") == "first 2"
+    stage.open_gate("first 2")
+
+    stage.drain()
+    assert stage.counts("effects") == {"first": 1}
+    assert stage.counts("counters").get("idempotency_stale_finish_total") is None
+
+
+def test_a_thawed_workers_finish_is_refused(stage_for: Callable[[str], Stage]) -> None:
+    """Taken for dead and replaced, it wakes up and ends its job: its word counts no more, and is counted."""
+    stage = stage_for("skip")
+    send = sender(stage)
+    frozen = stage.start()
+    send("first")
+    assert stage.await_in("started") == "first 1"
+    frozen.freeze()
+    stage.start()
+    assert stage.await_in("started") == "first 2"
+
+    stage.open_gate("first 1")
+    frozen.thaw()
+    stage.wait_until(lambda: stage.counts("counters").get("idempotency_stale_finish_total") == 1)
+    send("second")
+    stage.open_gate("first 2")
+
+    stage.drain()
+    assert stage.counts("counters")["idempotency_stale_finish_total"] == 1
+    assert stage.counts("effects").get("second") is None, "the claim was still the second run's"
