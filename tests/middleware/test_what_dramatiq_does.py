@@ -3,18 +3,36 @@
 The stock half keeps the tests honest: where Dramatiq mends a habit, it fails and the guard may become simpler.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
 import dramatiq
 import dramatiq.middleware
+import pendulum
+import periodiq
 import pytest
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
+from periodiq import PeriodiqMiddleware
 from pydantic import BaseModel
 
-from middleware import Callbacks, Contracts, Guard, MisplacedGuard, Outcome, Parked, Retries
+from middleware import (
+    Callbacks,
+    Contracts,
+    Cron,
+    DeadLetters,
+    Guard,
+    LogContext,
+    MisplacedGuard,
+    Outcome,
+    Parked,
+    Retries,
+    cron,
+)
+from middleware.backends.memory.cron import MemoryCronStore
+from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
 from tests.middleware.brokers import replace_stack, work
 
 QUICK: dict[str, Any] = {"min_backoff": 1, "max_backoff": 1}
@@ -231,3 +249,80 @@ def test_an_order_check_in_after_process_boot_is_swallowed() -> None:
     wrong = Runs(Retries(), Contracts())
     with pytest.raises(MisplacedGuard):
         dramatiq.Worker(wrong.broker).start()
+
+
+def test_unknown_actors_are_nacked_without_any_process_hook() -> None:
+    """Stock: nothing keeps them but a week of Redis. Ours: `DeadLetters` acts on the rejection, which is told."""
+
+    class Told(Middleware):
+        def __init__(self) -> None:
+            self.hooks: list[str] = []
+
+        def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+            self.hooks.append("process")
+
+        def before_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+            self.hooks.append("nack")
+
+    told, store = Told(), MemoryDeadLetterStore()
+    world = Runs(told, DeadLetters(store), Retries())
+    world.broker.enqueue(world.actor.message().copy(actor_name="removed"))
+    work(world.broker, "default")
+
+    assert told.hooks == ["nack"]
+    (letter,) = store.of_every_org().list()
+    assert (letter.actor, letter.category) == ("removed", "version")
+
+
+def test_the_worker_logs_full_arguments_at_warning_for_every_skipped_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Stock: with whatever secret they hold. Ours: the message's id and actor."""
+
+    def logged(*middleware: Middleware) -> str:
+        class Skips(Middleware):
+            def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+                raise dramatiq.middleware.SkipMessage
+
+        broker = StubBroker(middleware=[*middleware, Skips()])
+
+        @dramatiq.actor(broker=broker)
+        def job(token: str) -> None: ...
+
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            job.send("hunter2")
+            work(broker, "default")
+        return caplog.text
+
+    assert "hunter2" in logged()
+    assert "hunter2" not in logged(LogContext())
+
+
+def test_a_tick_that_was_retried_or_parked_is_dropped_after_thirty_seconds() -> None:
+    """Stock: `PeriodiqMiddleware` skips it. Ours: its own retry goes on."""
+    late = datetime.now(UTC) - timedelta(minutes=5)
+
+    def runs(middleware: Middleware) -> int:
+        world = Runs(middleware, Retries(), periodic=cron("* * * * *"))
+        world.actor.send_with_options(scheduled_at=late.replace(second=0, microsecond=0).isoformat())
+        work(world.broker, "default")
+        return world.count
+
+    assert runs(PeriodiqMiddleware(skip_delay=30)) == 0
+    assert runs(Cron(MemoryCronStore())) == 1
+
+
+def test_periodiq_never_fires_on_sundays_for_zero() -> None:
+    """Stock: weekday 0 is never due. Ours: it is Sunday, as everywhere."""
+    monday = datetime(2026, 1, 5, tzinfo=UTC)
+
+    def due(schedule: Any) -> set[int]:
+        return {
+            (monday + timedelta(days=day)).isoweekday()
+            for day in range(7)
+            if schedule.validate(pendulum.instance(monday + timedelta(days=day)))
+        }
+
+    assert due(periodiq.cron("0 0 * * 0")) == set()
+    assert due(cron("0 0 * * 0")) == {7}
