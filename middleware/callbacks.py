@@ -34,12 +34,21 @@ class Callbacks(dramatiq.middleware.Callbacks):
         if exception is None:
             super().after_process_message(broker, message, result=result)  # type: ignore[no-untyped-call]
         elif message.failed:
-            actor = broker.actors.get(message.actor_name)
-            target = message.options.get("on_failure") or (actor.options.get("on_failure") if actor else None)
-            if target:
-                told = {
-                    "type": class_name(exception),
-                    "category": category_of(exception),
-                    "fingerprint": fingerprint(exception),
-                }
-                broker.get_actor(target).send(message.asdict(), told)
+            _tell_failure(broker, message, exception)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        # A message that was too old to begin was skipped and has failed.
+        if message.failed and message._exception is not None:
+            _tell_failure(broker, message, message._exception)
+
+
+def _tell_failure(broker: Broker, message: MessageProxy, exception: BaseException) -> None:
+    actor = broker.actors.get(message.actor_name)
+    target = message.options.get("on_failure") or (actor.options.get("on_failure") if actor else None)
+    if target:
+        told = {
+            "type": class_name(exception),
+            "category": category_of(exception),
+            "fingerprint": fingerprint(exception),
+        }
+        broker.get_actor(target).send(message.asdict(), told)

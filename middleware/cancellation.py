@@ -90,7 +90,7 @@ class Cancellation(Guard):
         with self._lock:
             running = list(self._running.values())
         for attempt in running:
-            if attempt.is_cancelled():
+            if attempt.interrupts and attempt.is_cancelled():
                 attempt.window.interrupt(Cancelled)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:

@@ -237,12 +237,14 @@ class Deadlines(Guard):
             with self._lock:
                 self._replacing = True
                 others = [each for each in self._running.values() if each not in stuck]
-            Replacement(
+            replacement = Replacement(
                 *self._worker,
                 stuck={each.thread_id: each.message for each in stuck},
                 others={each.thread_id: (each.message, each.window) for each in others},
                 timeout_s=self.grace_s,
-            ).run(self._exit_process)
+            )
+            self._watchdog.allow(replacement.longest_s)
+            replacement.run(self._exit_process)
 
 
 def remaining() -> float | None:

@@ -53,9 +53,7 @@ class ProgressWriter(Generic[T]):
         """Write this value of this key soon, unless another comes first."""
         with self._lock:
             self._waiting[key] = value
-            if len(self._waiting) > MAX_WAITING:
-                del self._waiting[next(iter(self._waiting))]
-                emit_counter("progress_lines_dropped_total")
+            self._bound()
             # After a fork the object is here and its thread is not.
             if self._thread is None or not self._thread.is_alive():
                 self._stopping = threading.Event()
@@ -68,12 +66,17 @@ class ProgressWriter(Generic[T]):
     def flush(self) -> bool:
         """Write everything now, in the caller's thread; whether that worked. What fails is kept."""
         with self._writing:
-            while batch := self._take():
+            # Taken once: what is put meanwhile waits for the next time, however talkative a job is.
+            waiting = self._take()
+            while waiting:
+                batch = {key: waiting[key] for key in list(waiting)[:BATCH_SIZE]}
                 try:
                     self._write(list(batch.values()))
                 except Exception as error:  # noqa: BLE001  # whoever put it has long gone on
-                    self._keep(batch, error)
+                    self._keep(waiting, error)
                     return False
+                for key in batch:
+                    del waiting[key]
             if self._failing:
                 self._failing = False
                 logger.info("Progress is written again.")
@@ -99,15 +102,19 @@ class ProgressWriter(Generic[T]):
 
     def _take(self) -> dict[str, T]:
         with self._lock:
-            batch = {key: self._waiting[key] for key in list(self._waiting)[:BATCH_SIZE]}
-            for key in batch:
-                del self._waiting[key]
-            return batch
+            waiting, self._waiting = self._waiting, {}
+            return waiting
 
-    def _keep(self, batch: dict[str, T], error: Exception) -> None:
+    def _keep(self, waiting: dict[str, T], error: Exception) -> None:
         with self._lock:
             # What was put meanwhile is newer.
-            self._waiting = {**batch, **self._waiting}
+            self._waiting = {**waiting, **self._waiting}
+            self._bound()
         if not self._failing:
             self._failing = True
             logger.warning("Progress cannot be written (%s); the last of it is kept.", type(error).__name__)
+
+    def _bound(self) -> None:
+        while len(self._waiting) > MAX_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+            emit_counter("progress_lines_dropped_total")

@@ -64,11 +64,16 @@ class Replacement:
         self._others = others
         self._timeout_s = timeout_s
 
+    @property
+    def longest_s(self) -> float:
+        """How long it may take at most."""
+        return 2 * self._timeout_s + _STOP_CONSUMERS_MS / 1_000
+
     def run(self, exit_process: Callable[[int], object]) -> None:
         """Do it. Returns only if `exit_process` does."""
         orderly = threading.Thread(target=self._hand_back, name="pressroom-replacement", daemon=True)
         orderly.start()
-        orderly.join(2 * self._timeout_s + _STOP_CONSUMERS_MS / 1_000)
+        orderly.join(self.longest_s)
         logger.critical("This process ends with code %d, to be replaced.", STUCK_EXIT_CODE)
         emit_counter("processes_replaced_total", {"cause": "stuck"})
         exit_process(STUCK_EXIT_CODE)

@@ -51,6 +51,10 @@ class Watchdog:
                 self._wake_s = moment_s
                 self._changed.notify()
 
+    def allow(self, longer_s: float) -> None:
+        """Called from `scan`: what it does now takes up to this long, and is no sign of being frozen."""
+        self._set_alarm(longer_s)
+
     def stop(self) -> None:
         """Stop watching; fine when it never began."""
         with self._changed:

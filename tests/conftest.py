@@ -19,12 +19,33 @@ __all__ = ["engine", "new_tenant", "tenant"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: Folders of tests whose modules are slow, all of them.
+SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "stores"}
+
 
 def pytest_configure() -> None:
     # What the developer's shell says must not decide a test.
     for name in list(os.environ):
         if is_setting(name):
             del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # `make check` has a minute for everything: it asks each guard on the stub broker alone, and leaves what takes
+    # servers apart to `make test`.
+    for item in items:
+        place = item.path.relative_to(ROOT / "tests")
+        parameters = (
+            item.callspec.params.values()
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else ()
+        )
+        if (
+            SLOW_FOLDERS & set(place.parts)
+            or place.stem.endswith("_outage")
+            or "redis" in map(str, parameters)
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from dramatiq.middleware.shutdown import Shutdown
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware import Callbacks, Guard, Parked, Retries
+from middleware import Callbacks, Deadlines, Guard, Parked, Retries
 from middleware.retries import ENQUEUE_WAITS_S
 from tests.middleware.brokers import replace_stack, work
 
@@ -216,6 +216,25 @@ def test_on_failure_fires_once_and_only_on_the_final_failure(
     assert message["message_id"] == sent.message_id
     assert error["type"] == "ValueError"
     assert "hunter2" not in json.dumps(error)
+
+
+def test_on_failure_fires_for_a_message_that_was_too_old_to_begin(bare_broker: dramatiq.Broker) -> None:
+    """It never ran, and has failed for good."""
+    replace_stack(bare_broker, Deadlines(), Callbacks(), Retries(**QUICK))
+    told: list[dict[str, str]] = []
+    queue = f"q{uuid4().hex}"
+
+    @dramatiq.actor(broker=bare_broker, queue_name=queue)
+    def tell(_message: dict[str, Any], error: dict[str, str]) -> None:
+        told.append(error)
+
+    job = Job(bare_broker)
+    job.actor.send_with_options(on_failure=tell, expires_at=1)
+    work(bare_broker, job.queue)
+    work(bare_broker, queue)
+
+    assert job.runs == 0
+    assert [error["category"] for error in told] == ["timeout"]
 
 
 def test_on_success_fires_with_the_result(bare_broker: dramatiq.Broker, watch: Watch) -> None:

@@ -64,8 +64,11 @@ def neighbour() -> None:
     """Runs Python until it is interrupted; the second attempt finishes."""
     if first_run("neighbour"):
         report("neighbour started")
-        while True:
-            pass
+        try:
+            while True:
+                pass
+        finally:
+            report("neighbour cleaned up")
     report("neighbour done")
 
 

@@ -112,6 +112,7 @@ def test_a_stuck_job_is_charged_and_its_process_replaced(stage: Stage) -> None:
     log = stage.log.read_text()
     assert "is stuck" in log
     assert "in stuck\n" in log
+    assert stage.reports(1) == {"neighbour cleaned up 0"}
     stage.start()
     assert stage.reports(5) == {
         "stuck done 1",
@@ -135,8 +136,11 @@ def test_a_process_is_replaced_also_while_its_broker_is_away(tmp_path: Path) -> 
 
 def test_a_job_that_freezes_the_interpreter_ends_its_process(stage: Stage) -> None:
     """No Python thread runs any more; all stacks are written by a timer outside of it, and the code is 1."""
-    stage.send("frozen")
     doomed = stage.start(threads=2)
+    # Dramatiq waits half a minute for a worker that dies before it has booted.
+    stage.send("queued", 1)
+    assert stage.reports(1) == {"queued1 done 0"}
+    stage.send("frozen")
     assert stage.reports(1) == {"frozen started 0"}
 
     assert doomed.wait(PATIENCE_S) == 1

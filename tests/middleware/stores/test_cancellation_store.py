@@ -156,6 +156,18 @@ def test_versions_grow_after_everything_was_forgotten(kept: Kept) -> None:
     assert names(kept.store, version)[-1:] == ["two"]
 
 
+def test_versions_grow_when_the_clock_went_back(kept: Kept) -> None:
+    """A process that has heard of requests from the future hears of the next one."""
+    kept.store.add(request("one"))
+    kept.pass_ms(-MINUTE_MS)
+    version = kept.store.changes(0).version
+
+    kept.store.add(request("two"))
+    kept.store.withdraw("one")
+
+    assert names(kept.store, version) == ["two", "one"]
+
+
 def test_requests_made_at_once_are_all_told(kept: Kept) -> None:
     """Eight threads, no request lost, none told twice, whenever somebody looks."""
     told: list[str] = []

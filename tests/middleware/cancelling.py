@@ -1,0 +1,72 @@
+"""A broker with the cancellation guard, for the tests of both."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import AsyncIO, Callbacks
+
+from middleware import Retries
+from middleware.attempts import Attempt
+from middleware.backends.memory.cancellation import MemoryCancellationStore
+from middleware.cancel_requests import Cancellations
+from middleware.cancellation import Cancellation
+from middleware.flags import Flags
+from middleware.observer import Observer
+from tests.middleware.brokers import replace_stack, work
+
+
+class Outcomes(Observer):
+    """Remembers how attempts ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str | None] = []
+
+    def ended(self, broker: dramatiq.Broker, message: dramatiq.broker.MessageProxy, attempt: Attempt) -> None:
+        self.seen.append(attempt.outcome)
+
+
+class Rig:
+    """A broker with the guard, polled only when told to."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
+        self.broker = broker
+        self.store = MemoryCancellationStore()
+        self.ask = Cancellations(self.store)
+        self.flags = Flags(interval_s=3_600)
+        self.guard = Cancellation(self.store, flags=self.flags)
+        self.outcomes = Outcomes()
+        self.queue = f"q{uuid4().hex}"
+        self.ran: list[str] = []
+        replace_stack(
+            broker, self.outcomes, self.guard, AsyncIO(), Callbacks(), Retries(max_retries=3, min_backoff=1)
+        )
+
+    def declare(self, name: str = "job", body: Callable[[], object] = lambda: None, **options: Any) -> None:
+        """An actor that says when its body is through."""
+
+        def fn(argument: str = "") -> None:
+            body()
+            self.ran.append(argument or name)
+
+        dramatiq.actor(broker=self.broker, queue_name=self.queue, actor_name=name, **options)(fn)
+
+    def send(self, name: str = "job", argument: str = "", **options: Any) -> str:
+        """Its message's id."""
+        actor = self.broker.get_actor(name)
+        return actor.send_with_options(args=(argument,), **options).message_id
+
+    def work(self) -> None:
+        """Until the queue is empty."""
+        work(self.broker, self.queue)
+
+    def dead(self) -> int:
+        """How many messages were rejected."""
+        if isinstance(self.broker, StubBroker):
+            return len(self.broker.dead_letters)
+        assert isinstance(self.broker, RedisBroker)
+        return int(self.broker.client.zcard(f"{self.broker.namespace}:{self.queue}.XQ"))
