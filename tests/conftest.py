@@ -35,16 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # servers apart to `make test`.
     for item in items:
         place = item.path.relative_to(ROOT / "tests")
-        parameters = (
-            item.callspec.params.values()
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else ()
-        )
-        if (
-            SLOW_FOLDERS & set(place.parts)
-            or place.stem.endswith("_outage")
-            or "redis" in map(str, parameters)
-        ):
+        on_redis = "redis" in [each for each in _parameters(item) if isinstance(each, str)]
+        if SLOW_FOLDERS & set(place.parts) or place.stem.endswith("_outage") or on_redis:
             item.add_marker(pytest.mark.slow)
 
 
@@ -77,6 +69,11 @@ def database(new_database: Callable[[], Database]) -> Database:
     fresh = new_database()
     upgrade(fresh.owner_url)
     return fresh
+
+
+def _parameters(item: pytest.Item) -> list[object]:
+    callspec = getattr(item, "callspec", None)
+    return list(callspec.params.values()) if callspec else []
 
 
 def _drop(servers: Servers, name: str) -> None:

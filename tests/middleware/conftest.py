@@ -10,6 +10,9 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 
 from app.embedded import Servers
+from tests.middleware.retrying import watch
+
+__all__ = ["watch"]
 
 
 @pytest.fixture(params=["stub", "redis"])

@@ -14,60 +14,10 @@ from dramatiq.middleware.shutdown import Shutdown
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware import Callbacks, Deadlines, Guard, Parked, Retries
+from middleware import Callbacks, Parked, Retries
 from middleware.retries import ENQUEUE_WAITS_S
-from tests.middleware.brokers import replace_stack, work
-
-QUICK: dict[str, Any] = {"min_backoff": 1, "max_backoff": 1}
-
-
-class Fault(Exception):
-    """An error that says what it is by plain attributes."""
-
-    def __init__(self, text: str = "", **attributes: object) -> None:
-        super().__init__(text)
-        self.__dict__.update(attributes)
-
-
-class Job:
-    """An actor that raises what the script says, attempt by attempt, and remembers its messages."""
-
-    def __init__(self, broker: dramatiq.Broker, *script: BaseException | None, **options: Any) -> None:
-        self.script = list(script)
-        self.queue = f"q{uuid4().hex}"
-        self.runs = 0
-
-        def fn() -> None:
-            self.runs += 1
-            error = self.script.pop(0) if self.script else None
-            if error:
-                raise error
-
-        declare = dramatiq.actor(broker=broker, queue_name=self.queue, actor_name="job", **options)
-        self.actor: dramatiq.Actor[[], None] = declare(fn)
-
-
-class Watch(Guard):
-    """Sees every attempt's options as they come, and every message that is rejected."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.options: list[dict[str, Any]] = []
-        self.rejected: list[dict[str, Any]] = []
-
-    def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        self.options.append(json.loads(json.dumps(message.options)))
-
-    def before_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-        self.rejected.append(dict(message.options))
-
-
-@pytest.fixture
-def watch(bare_broker: dramatiq.Broker) -> Watch:
-    """Our retries, watched, on a broker."""
-    made = Watch()
-    replace_stack(bare_broker, made, Callbacks(), Retries(**QUICK))
-    return made
+from tests.middleware.brokers import work
+from tests.middleware.retrying import QUICK, Fault, Job, Watch
 
 
 def test_a_failed_message_is_tried_as_often_as_it_may_and_then_rejected(
@@ -192,68 +142,6 @@ def test_the_message_keeps_the_kind_of_its_error_and_none_of_its_text(
     assert len(kept["fingerprint"]) == 12
     assert "hunter2" not in json.dumps(watch.options)
     assert "traceback" not in watch.options[1]
-
-
-def test_on_failure_fires_once_and_only_on_the_final_failure(
-    bare_broker: dramatiq.Broker, watch: Watch
-) -> None:
-    """After parks and retries; the error's text is not told."""
-    told: list[tuple[dict[str, Any], dict[str, str]]] = []
-    queue = f"q{uuid4().hex}"
-
-    @dramatiq.actor(broker=bare_broker, queue_name=queue)
-    def tell(message: dict[str, Any], error: dict[str, str]) -> None:
-        told.append((message, error))
-
-    job = Job(
-        bare_broker, Parked("x", delay_ms=1), ValueError("hunter2"), ValueError("hunter2"), max_retries=1
-    )
-    sent = job.actor.send_with_options(on_failure=tell)
-    work(bare_broker, job.queue)
-    work(bare_broker, queue)
-
-    ((message, error),) = told
-    assert message["message_id"] == sent.message_id
-    assert error["type"] == "ValueError"
-    assert "hunter2" not in json.dumps(error)
-
-
-def test_on_failure_fires_for_a_message_that_was_too_old_to_begin(bare_broker: dramatiq.Broker) -> None:
-    """It never ran, and has failed for good."""
-    replace_stack(bare_broker, Deadlines(), Callbacks(), Retries(**QUICK))
-    told: list[dict[str, str]] = []
-    queue = f"q{uuid4().hex}"
-
-    @dramatiq.actor(broker=bare_broker, queue_name=queue)
-    def tell(_message: dict[str, Any], error: dict[str, str]) -> None:
-        told.append(error)
-
-    job = Job(bare_broker)
-    job.actor.send_with_options(on_failure=tell, expires_at=1)
-    work(bare_broker, job.queue)
-    work(bare_broker, queue)
-
-    assert job.runs == 0
-    assert [error["category"] for error in told] == ["timeout"]
-
-
-def test_on_success_fires_with_the_result(bare_broker: dramatiq.Broker, watch: Watch) -> None:
-    """As in Dramatiq."""
-    told: list[object] = []
-    queue = f"q{uuid4().hex}"
-
-    @dramatiq.actor(broker=bare_broker, queue_name=queue)
-    def tell(_message: dict[str, Any], result: object) -> None:
-        told.append(result)
-
-    @dramatiq.actor(broker=bare_broker, queue_name=queue, on_success="tell")
-    def three() -> int:
-        return 3
-
-    three.send()
-    work(bare_broker, queue)
-
-    assert told == [3]
 
 
 def test_on_retry_exhausted_is_told(bare_broker: dramatiq.Broker, watch: Watch) -> None:
