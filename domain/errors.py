@@ -13,6 +13,8 @@
         ├── DatabaseUnavailable   lost connection, deadlock, serialization failure, time-out
         ├── ProviderUnavailable   connection refused, time-out, 408, 429 or 5xx of a far side
         ├── StorageUnavailable    the object store or the file system did not take the bytes
+        ├── LeaseHeld             another worker has this work in hand; it is waited for, at no charge
+        ├── LeaseLost             another worker took this work over; nothing more may be done here
         └── DeadlineExceeded      the job's own time is used up
 
 `category` and `retryable` are plain attributes, so that retry policies read them without importing this
@@ -104,6 +106,23 @@ class StorageUnavailable(RetryableError):
     """An object store or file system did not take the bytes."""
 
     category: ClassVar[Category] = "network"
+
+
+class LeaseHeld(RetryableError):
+    """Another worker has this work in hand.
+
+    Parameters:
+        message: what it is about.
+        wait_s: seconds until its lease ends, if it is not renewed.
+    """
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class LeaseLost(RetryableError):
+    """The lease on this work ran out and another worker took it over; its fence refuses our writes."""
 
 
 class DeadlineExceeded(RetryableError):

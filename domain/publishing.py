@@ -1,0 +1,110 @@
+"""Publishing to a far side that may answer late, twice or never: what the saga and its adapters agree on."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from uuid import UUID
+
+from pydantic import Field
+
+from .contract import Model
+
+#: What kinds of far side there are.
+AdapterName = Literal["wordpress", "webhook"]
+
+
+class RetryOptions(Model):
+    """How often, and after how long, one call of the far side is made again within an attempt."""
+
+    retries: int = Field(default=3, ge=0, le=5)
+    """Calls after the first, where calling again does no harm."""
+    backoff_ms: int = Field(default=1_000, ge=100, le=30_000)
+    """Milliseconds before the first of them; each further wait is twice as long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """What is to be published."""
+
+    #: Names the post at the far side: lower-case letters, digits and hyphens, the same for every attempt.
+    key: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishTarget:
+    """Where to. The credentials are as the database keeps them: encrypted."""
+
+    target_id: UUID
+    adapter: AdapterName
+    address: str
+    credentials: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A post that the far side has under a key."""
+
+    external_id: str
+    url: str | None
+    #: Whether readers see it; False for a draft.
+    is_public: bool
+
+
+class Journal(Protocol):
+    """The saga's memory, kept under its lease."""
+
+    @property
+    def draft_id(self) -> str | None:
+        """The draft that an earlier call made, as far as it was remembered."""
+
+    def hold(self) -> float:
+        """Prove that the lease is still ours and renew it, right before a call that has effects.
+
+        Returns:
+            Seconds that the call may take, retries included: less than the lease, and than the job has left.
+
+        Raises:
+            LeaseLost: another worker has the job by now; nothing may be done any more.
+        """
+
+    def remember(self, draft_id: str) -> None:
+        """Commit a draft's id before anything else is done with it.
+
+        Raises:
+            LeaseLost: as `hold`. Whoever made the draft removes it.
+        """
+
+
+class Publisher(Protocol):
+    """One far side, reached with its credentials.
+
+    Both methods raise ProviderUnavailable (worth another attempt; `retry_after_s` when the far side named a time),
+    AuthFailed, InvalidReply or InvalidInput. Neither text ever quotes a credential or a body.
+    """
+
+    def find(self, post: Post, *, timeout_s: float) -> Found | None:
+        """The post that the far side has under this key; asked when an earlier attempt left no outcome.
+
+        Of several drafts all but one are removed; a public post comes before any draft. None also where the
+        far side cannot be asked, because it recognises the key of a repeated call itself.
+        """
+
+    def publish(self, post: Post, journal: Journal) -> Found:
+        """Make the post public, once for its key however often this is called, and tell where it is.
+
+        Raises:
+            LeaseLost: see `Journal`; a draft that was made and could not be remembered has been removed.
+        """
+
+
+class Publishers(Protocol):
+    """Finds the way to a far side."""
+
+    def __call__(self, target: PublishTarget, retry: RetryOptions) -> Publisher:
+        """A publisher for the target.
+
+        Raises:
+            AuthFailed: its credentials cannot be decrypted with any key we have.
+            InvalidInput: its address may not be called.
+        """
