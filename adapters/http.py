@@ -1,10 +1,12 @@
 """The one HTTP retry policy of the platform: what is asked again, how long between, and when to give up."""
 
 import email.utils
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import httpx
 import stamina
@@ -19,7 +21,7 @@ RETRIES = 3
 FIRST_WAIT_S = 1.0
 #: No wait is longer than this many seconds.
 MAX_WAIT_S = 30.0
-#: Up to this many random seconds come on top, so that many jobs do not come back at once.
+#: Up to this many random seconds, and never more than the first wait, come on top: many jobs do not come back at once.
 JITTER_S = 1.0
 #: A `Retry-After` up to this many seconds is waited for; a longer one is left to the job to act on.
 SHORT_RETRY_AFTER_S = 5.0
@@ -35,6 +37,10 @@ USER_AGENT = "pressroom"
 #: Refusals that pass by themselves, besides 5xx.
 _PASSING_STATUSES = frozenset({408, 429})
 
+_HOST = re.compile(r"[a-z0-9.-]{1,253}")
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class HttpReply:
@@ -48,7 +54,7 @@ class HttpReply:
 class HttpExchange:
     """Sends requests under the platform's retry policy.
 
-    Connection errors, time-outs, 408, 429 and 5xx are tried again, three times at most; no other status is.
+    Connection errors, time-outs, 408, 429 and 5xx are tried again, by default three times; no other status is.
     A wait that would not end before the caller's time is up is never begun. Redirects are not followed, bodies
     are bounded. Threads may share one.
 
@@ -57,6 +63,8 @@ class HttpExchange:
         now: tells how far away a `Retry-After` date is.
         attempt_timeout_s: bound on one attempt. Default 30.
         max_reply_bytes: bound on a reply's body. Default 8 MiB.
+        retries: attempts after the first. Default 3.
+        first_wait_s: seconds before the first of them; each further wait is twice as long, none over 30. Default 1.
         monotonic: seconds on a clock that never goes back.
 
     Example:
@@ -72,14 +80,20 @@ class HttpExchange:
         now: Clock,
         attempt_timeout_s: float = ATTEMPT_TIMEOUT_S,
         max_reply_bytes: int = MAX_REPLY_BYTES,
+        retries: int = RETRIES,
+        first_wait_s: float = FIRST_WAIT_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if attempt_timeout_s <= 0 or max_reply_bytes < 1:
             raise ValueError("attempt_timeout_s must be above 0 and max_reply_bytes at least 1")
+        if retries < 0 or first_wait_s < 0:
+            raise ValueError("retries and first_wait_s must be at least 0")
         self._client = client
         self._now = now
         self._attempt_timeout_s = attempt_timeout_s
         self._max_reply_bytes = max_reply_bytes
+        self._retries = retries
+        self._first_wait_s = first_wait_s
         self._monotonic = monotonic
 
     def send(self, request: httpx.Request, *, timeout_s: float | None, repeatable: bool) -> HttpReply:
@@ -100,30 +114,52 @@ class HttpExchange:
             InvalidInput: the request cannot be sent as it is.
         """
         deadline = None if timeout_s is None else self._monotonic() + timeout_s
+        if not repeatable:
+            return self._attempt(request, deadline)
+        return self.repeat(lambda: self._attempt(request, deadline), timeout_s=timeout_s)
+
+    def repeat(self, step: Callable[[], T], *, timeout_s: float | None) -> T:
+        """What a step of several requests returns; the step is run again as a whole where a request would be.
+
+        For what cannot be repeated blindly: the step first looks whether it was done. Its own requests are sent
+        with `repeatable=False`, or each of them would be repeated within each repetition.
+
+        Parameters:
+            step: the requests. It sees to it itself that they end within `timeout_s`.
+            timeout_s: bound on all runs and waits together; None for no bound.
+
+        Raises:
+            ProviderUnavailable: from the last run.
+
+        Example:
+            >>> exchange.repeat(lambda: look_up(key) or create(key), timeout_s=60)
+        """
+        deadline = None if timeout_s is None else self._monotonic() + timeout_s
         next_wait_s = 0.0
+        jitter_s = min(JITTER_S, self._first_wait_s)
 
         def retry(error: Exception) -> bool | float:
-            if not repeatable or not isinstance(error, ProviderUnavailable):
+            if not isinstance(error, ProviderUnavailable):
                 return False
             wait_s = error.retry_after_s
             if wait_s is not None and wait_s > SHORT_RETRY_AFTER_S:
                 return False
-            longest_s = next_wait_s + JITTER_S if wait_s is None else wait_s
+            longest_s = next_wait_s + jitter_s if wait_s is None else wait_s
             if deadline is not None and self._monotonic() + longest_s >= deadline:
                 return False
             return True if wait_s is None else wait_s
 
         for attempt in stamina.retry_context(
             on=retry,
-            attempts=1 + RETRIES,
+            attempts=1 + self._retries,
             timeout=None,  # the hook above looks ahead; stamina's own would first wait and then give up
-            wait_initial=FIRST_WAIT_S,
+            wait_initial=self._first_wait_s,
             wait_max=MAX_WAIT_S,
-            wait_jitter=JITTER_S,
+            wait_jitter=jitter_s,
         ):
             next_wait_s = attempt.next_wait
             with attempt:
-                return self._attempt(request, deadline)
+                return step()
         raise AssertionError("stamina ends with a result or an error")
 
     def _attempt(self, request: httpx.Request, deadline: float | None) -> HttpReply:
@@ -135,7 +171,14 @@ class HttpExchange:
             raise ProviderUnavailable(f"no time is left to ask {host}; give the job a longer time limit")
         timeouts_s = httpx.Timeout(end - started).as_dict()
 
+        is_answered = False
+
         def use_what_is_left(step: str, details: object) -> None:
+            nonlocal is_answered
+            is_answered = is_answered or step.endswith("receive_response_headers.complete")
+            if step.endswith("send_request_headers.started") and self._monotonic() >= end:
+                # Before a byte is out: a caller that was frozen until now must not have an effect any more.
+                raise httpx.WriteTimeout("no time was left to send it")
             # The transport looks its time-outs up anew as each step begins.
             timeouts_s.update(dict.fromkeys(timeouts_s, max(end - self._monotonic(), 0.001)))
 
@@ -158,6 +201,10 @@ class HttpExchange:
                 response.close()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL):
             # Their messages quote headers and addresses, which may hold credentials.
+            if is_answered:  # the library looks at where a redirect leads, although none is followed
+                raise InvalidReply(
+                    f"{host} redirects to what is no address; check its configuration"
+                ) from None
             raise InvalidInput(
                 f"the request to {host!r} cannot be sent; check the address and the header values"
             ) from None
@@ -213,7 +260,9 @@ def raise_for_refusal(reply: HttpReply, host: str) -> None:
             f"{host} answered {reply.status}; check the credentials and what they are allowed to do"
         )
     if 300 <= reply.status < 400:
-        raise InvalidReply(f"{host} answered {reply.status}, a redirect; configure the address it leads to")
+        raise InvalidReply(
+            f"{host} answered {reply.status}, a redirect{_leads_to(reply)}; configure the address it leads to"
+        )
     raise InvalidReply(f"{host} answered {reply.status}; check the address and the request's settings")
 
 
@@ -238,6 +287,21 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return min(max((aware - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
     except (ValueError, OverflowError):
         return None
+
+
+def _leads_to(reply: HttpReply) -> str:
+    # Host alone: paths and queries may hold what was sent in a request, or a secret of the far side's.
+    try:
+        target = httpx.URL(reply.headers.get("Location", ""))
+    except httpx.InvalidURL:
+        return ""
+    if target.scheme not in ("http", "https"):
+        return " to another path of the same host"
+    host = target.raw_host.decode("ascii", "replace")
+    if _HOST.fullmatch(host) is None:
+        return ""
+    port = "" if target.port is None else f":{target.port}"
+    return f" to {target.scheme}://{host}{port}"
 
 
 def _connection_failure(error: httpx.TransportError, host: str) -> str:

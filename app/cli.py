@@ -9,9 +9,16 @@ from typing import Annotated
 
 import typer
 
+from app.breakers_cli import breakers
 from app.dlq_cli import dlq
+from app.jobs_cli import jobs
+from app.orgs_cli import orgs
 from app.presentation import CommandError, fail, out, show
+from app.queues_cli import queues
+from app.schedule_cli import schedule
 from app.settings import Settings, SettingsError, load_settings, masked, variable
+from app.targets_cli import targets
+from app.transfers_cli import transfers
 
 cli = typer.Typer(
     name="python -m app",
@@ -22,7 +29,14 @@ cli = typer.Typer(
     epilog="Settings come from the environment; `settings` lists them, `doctor` says what is missing.",
 )
 
+cli.add_typer(jobs, name="jobs")
+cli.add_typer(queues, name="queues")
+cli.add_typer(orgs, name="orgs")
+cli.add_typer(breakers, name="breakers")
+cli.add_typer(schedule, name="schedule")
 cli.add_typer(dlq, name="dlq")
+cli.add_typer(transfers, name="transfers")
+cli.add_typer(targets, name="targets")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -55,6 +69,37 @@ def up() -> None:
     from app.up import up as run
 
     raise typer.Exit(run())
+
+
+@cli.command()
+def worker(
+    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Jobs each runs at once.")] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queues", help="A queue to work; may be repeated.")
+    ] = None,
+) -> None:
+    """Check the environment, then work queues until SIGTERM; running jobs may end first.
+
+    Exit code 0 after a clean stop, 79 to be started again at once, 1 for everything else.
+    """
+    from app.worker import UnknownQueue
+    from app.worker import worker as run
+
+    try:
+        raise typer.Exit(run(processes=processes, threads=threads, queues=queue or ()))
+    except UnknownQueue as error:
+        raise typer.BadParameter(str(error), param_hint="--queues") from None
+
+
+@cli.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def probe(context: typer.Context) -> None:
+    """Say whether the worker processes of this home are well; --help lists its options."""
+    from app.probe import main as run
+
+    raise typer.Exit(run(context.args))
 
 
 @cli.command()

@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import typer
 from adapters.database.audit import SqlAuditLog
 from adapters.database.dead_letters import MAX_PAGE, SqlDeadLetterBox, SqlDeadLetters
 from adapters.database.engine import create_engine
+from app.durations import duration_s
 from app.presentation import CommandError, out, show
 from app.settings import SettingsError, load_settings
 from middleware import GuardError
@@ -39,8 +39,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 LetterId = Annotated[str, typer.Argument(help="Id of the letter, as `list` shows it.")]
 Category = Annotated[str | None, typer.Option(help="Only this kind of fault, like network.")]
 Again = Annotated[bool, typer.Option("--again", help="Also what was sent again before.")]
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 @dlq.command("list")
@@ -213,7 +211,7 @@ def purge(
     as_json: AsJson = False,
 ) -> None:
     """Delete letters of a certain age for good."""
-    before_ms = time.time_ns() // 1_000_000 - _seconds(older_than) * 1_000
+    before_ms = time.time_ns() // 1_000_000 - duration_s(older_than, "--older-than") * 1_000
     with _box(org, operator, reason, "purge", f"older than {older_than}", changes=True) as box:
         gone = box.purge(before_ms)
     _tell({"purged": gone}, f"Deleted {gone} letters older than {older_than}.", as_json)
@@ -308,10 +306,3 @@ def _tell(answer: dict[str, object], sentence: str, as_json: bool) -> None:
 def _tell_sent(letter_id: str, message_id: str, as_json: bool) -> None:
     answer: dict[str, object] = {"letter_id": letter_id, "message_id": message_id}
     _tell(answer, f"Sent the message of {letter_id} again, as {message_id}.", as_json)
-
-
-def _seconds(age: str) -> int:
-    found = re.fullmatch(r"(\d{1,6})([smhdw])", age)
-    if found is None:
-        raise typer.BadParameter(f"--older-than is a number with s, m, h, d or w, like 30d; not {age!r}")
-    return int(found[1]) * _UNITS_S[found[2]]

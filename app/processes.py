@@ -16,13 +16,18 @@ from app.pids import ProcessIdentity, wait_gone
 
 #: How long children may take to finish what they have in hand.
 STOP_TIMEOUT_S = 30.0
+#: How long a worker's consumers may take to stop, in milliseconds.
+CONSUMER_TIMEOUT_MS = 5_000
 
 
-def worker_command(processes: int, threads: int) -> list[str]:
-    """The Dramatiq command line that works all queues of `actors`."""
+def worker_command(processes: int, threads: int, *, queues: Sequence[str] = ()) -> list[str]:
+    """The Dramatiq command line that works queues of `actors`; all of them when none is named."""
     counts = ["--processes", str(processes), "--threads", str(threads)]
+    # `Draining` bounds the wait for jobs; what is left to wait for then are consumers.
+    shutdown = ["--worker-shutdown-timeout", str(CONSUMER_TIMEOUT_MS)]
     # Workers set their logging up themselves, as the settings say.
-    return [sys.executable, "-m", "dramatiq", "--skip-logging", "actors", *counts]
+    command = [sys.executable, "-m", "dramatiq", "--skip-logging", *shutdown, *counts]
+    return [*command, *(["--queues", *queues] if queues else []), "--", "actors"]
 
 
 def scheduler_command() -> list[str]:
@@ -45,6 +50,7 @@ class Children:
         folder: where they are written down; made when missing.
         environment: what they run with.
         log_folder: where each one's output goes; None for the terminal.
+        stop_timeout_s: how long they may take to stop before they are killed. Default STOP_TIMEOUT_S.
 
     Example:
         >>> with Children(home / "children", environment) as children:
@@ -53,12 +59,19 @@ class Children:
     """
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], *, log_folder: Path | None = None
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        log_folder: Path | None = None,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
+        self._stop_timeout_s = stop_timeout_s
         self._folder = folder
         self._environment = dict(environment)
         self._log_folder = log_folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, tuple[list[str], list[int]]] = {}
         self._without_work: set[str] = set()
         self._files = ExitStack()
 
@@ -92,6 +105,10 @@ class Children:
         """
         if not has_work:
             self._without_work.add(name)
+        self._commands[name] = list(command), list(pass_fds)
+        self._launch(name, command, pass_fds)
+
+    def _launch(self, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
         output = self._output(name)
         child = subprocess.Popen(
             command,
@@ -111,6 +128,19 @@ class Children:
         codes = {name: child.poll() for name, child in self._running.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
+    def restart(self, name: str) -> None:
+        """Start a child again that ended by itself, as it was started.
+
+        Raises:
+            KeyError: there never was one of this name, or it runs.
+        """
+        ended = self._running[name]
+        if ended.poll() is None:
+            raise KeyError(f"{name} runs; only what has ended can be restarted")
+        del self._running[name]
+        _end_group(ended.pid, self._stop_timeout_s)
+        self._launch(name, *self._commands[name])
+
     def stop(self) -> dict[str, int]:
         """Ask all to stop, wait, kill what does not; the exit codes by name."""
         for child in self._running.values():
@@ -118,14 +148,14 @@ class Children:
                 child.send_signal(signal.SIGTERM)
         codes = {name: self._code(name, child) for name, child in self._running.items()}
         for child in self._running.values():
-            _end_group(child.pid, STOP_TIMEOUT_S)
+            _end_group(child.pid, self._stop_timeout_s)
         for name in codes:
             _forget(self._record(name))
         self._running.clear()
         return codes
 
     def _code(self, name: str, child: subprocess.Popen[bytes]) -> int:
-        code = _reap(child)
+        code = _reap(child, self._stop_timeout_s)
         return 0 if code == -signal.SIGTERM and name in self._without_work else code
 
     def _output(self, name: str) -> IO[bytes] | None:
@@ -192,9 +222,9 @@ def _member(process: psutil.Process, leader_pid: int) -> ProcessIdentity | None:
     return None
 
 
-def _reap(child: subprocess.Popen[bytes]) -> int:
+def _reap(child: subprocess.Popen[bytes], timeout_s: float) -> int:
     try:
-        return child.wait(STOP_TIMEOUT_S)
+        return child.wait(timeout_s)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         return child.wait()

@@ -5,6 +5,7 @@ folder so that a plain shell finds its servers, else from the defaults below.
 """
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -86,14 +87,23 @@ class Settings(BaseSettings):
     worker_threads: PositiveInt = 8
     """Jobs one worker process runs at once."""
 
+    drain_s: PositiveFloat = 25.0
+    """Seconds that running jobs may take to end when a worker stops; keep it below its supervisor's patience."""
+    stuck_grace_s: PositiveFloat = 10.0
+    """Seconds from a job's time limit to its process being replaced, when it does not react."""
+    frozen_after_s: PositiveFloat = 60.0
+    """Seconds after which a process ends in which a job holds the interpreter's lock."""
     ready_dir: Path | None = None
-    """Where each worker process that takes jobs keeps a file named after its process id, for probes."""
+    """Where each worker process keeps its heartbeat, a file named after its id. Default: `ready` in the home."""
+
+    slot_lease_s: PositiveFloat = 60.0
+    """How long the place of a killed worker's job among its org's running ones stays taken."""
 
     region: str | None = None
     """The region whose queues workers serve. Default: the one region there is."""
 
     secret_keys: tuple[SecretStr, ...] = ()
-    """Keys that sign download links, the newest first; older ones still verify."""
+    """Keys that sign download links and encrypt credentials, the newest first; older ones still verify and decrypt."""
     public_url: str | None = None
     """Where people reach `python -m app web`; download links begin with it. Default: where `up` listens."""
     http_host: str = "127.0.0.1"
@@ -105,6 +115,10 @@ class Settings(BaseSettings):
     """Exports to a path stay below this folder, each org in its own. Default: `exports` in the home."""
     object_store_url: str | None = None
     """`file:///folder` or `s3://bucket/prefix` for downloads. Default: `objects` in the home."""
+    media_store_url: str | None = None
+    """Likewise, for media that is in use. Default: `media` in the home."""
+    cold_store_url: str | None = None
+    """Likewise, for media that nobody looks at; neither may lie in the other. Default: `cold` in the home."""
     s3_endpoint_url: str | None = None
     """Endpoint of an S3-compatible store. Default: AWS."""
     s3_region: str = "us-east-1"
@@ -116,10 +130,22 @@ class Settings(BaseSettings):
     s3_export_targets: tuple[str, ...] = ()
     """`bucket` or `bucket/prefix/` that exports may go to; `{org_id}` stands for the org."""
 
+    publish_allow_http: bool = False
+    """Whether posts and credentials may go over plain http."""
+    publish_allowed_networks: tuple[str, ...] = ()
+    """Networks like 10.1.0.0/16 that publish targets may be in although they are not public."""
+    publish_lease_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """Seconds after which another worker takes over a publish whose worker shows no sign of life."""
+
     ai_providers: tuple[AiProvider, ...] = ()
     """Providers in the order they are tried, as a JSON list."""
     ai_template_fallback: bool = True
     """Whether the offline template generator serves when no provider does."""
+
+    feedback_source_url: str | None = None
+    """Where `feedback_ingest` asks for events when its source is `sync`; up to and without /events."""
+    feedback_source_token: SecretStr | None = None
+    """Bearer token for it."""
 
     batch_insert_size: PositiveInt = _DEFAULTS.batch_insert_size
     """Rows in one INSERT."""
@@ -137,12 +163,16 @@ class Settings(BaseSettings):
     """Days without access before media goes to cold storage."""
     orphan_media_days: PositiveInt = _DEFAULTS.orphan_media_days
     """Days without a reference before media is deleted."""
-    windows: tuple[PositiveInt, ...] = _DEFAULTS.windows
+    windows: Annotated[tuple[Annotated[int, Field(ge=1, le=3650)], ...], Field(min_length=1)] = (
+        _DEFAULTS.windows
+    )
     """Days each feedback window looks back."""
-    max_entities: PositiveInt = _DEFAULTS.max_entities
-    """Entities of one feedback job."""
+    max_entities: Annotated[int, Field(ge=1, le=_DEFAULTS.max_entities)] = _DEFAULTS.max_entities
+    """Entities of one feedback job; at most what its contract takes."""
     max_active_jobs_per_org: PositiveInt = _DEFAULTS.max_active_jobs_per_org
     """Jobs of one org running at once."""
+    max_schedules_per_org: PositiveInt = _DEFAULTS.max_schedules_per_org
+    """Schedules one org may keep."""
     export_expiry_days: PositiveInt = _DEFAULTS.export_expiry_days
     """Days an export to a path or a bucket is kept."""
     download_expiry_days: PositiveInt = _DEFAULTS.download_expiry_days
@@ -167,6 +197,28 @@ class Settings(BaseSettings):
         if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return url
+
+    @field_validator("feedback_source_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
+
+    @property
+    def ready_folder(self) -> Path:
+        """Where heartbeats are kept."""
+        return self.ready_dir or self.home / "ready"
+
+    @field_validator("publish_allowed_networks")
+    @classmethod
+    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for each in given:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise ValueError("each must be a network like 10.1.0.0/16 or fd00::/8") from None
+        return given
 
     @property
     def limits(self) -> Limits:

@@ -6,7 +6,8 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,15 @@ from app.platform import platform
 from app.presentation import err, fail, out
 from app.processes import Children, scheduler_command, web_command, worker_command
 from app.settings import RUN_FILE, Settings, child_environment, load_settings
+from middleware.replacement import STUCK_EXIT_CODE
+
+#: Seconds before a worker that held a stuck job is started again, the first time and at most, and the time without
+#: one after which it is the first time again.
+FIRST_REST_S = 1.0
+LONGEST_REST_S = 30.0
+CALM_AFTER_S = 300.0
+#: What a worker may take to stop beside its drain, in seconds: interrupted jobs, consumers, telemetry.
+AFTER_DRAIN_S = 10.0
 
 _LOOK_S = 0.2
 _HTTP_TIMEOUT_S = 1.0
@@ -59,12 +69,15 @@ def started(
         web: a listening socket for the web endpoint.
         log_folder: where their output goes; None for the terminal.
     """
-    ready_dir = _ready_dir(settings)
+    ready_dir = settings.ready_folder.resolve()
     shutil.rmtree(ready_dir, ignore_errors=True)
     environment = child_environment(
         {**values, "public_url": public_url(settings, web), "ready_dir": str(ready_dir)}
     )
-    with Children(settings.home / "children", environment, log_folder=log_folder) as children:
+    patience_s = settings.drain_s + AFTER_DRAIN_S
+    with Children(
+        settings.home / "children", environment, log_folder=log_folder, stop_timeout_s=patience_s
+    ) as children:
         children.start("web", web_command(web.fileno()), pass_fds=[web.fileno()])
         children.start("worker", worker_command(settings.worker_processes, settings.worker_threads))
         if scheduled_actors():
@@ -75,6 +88,46 @@ def started(
 def wait_for_stop(children: Children) -> dict[str, int]:
     """Wait for SIGINT or SIGTERM; the exit codes of children that ended before, which ends the wait too."""
     return _wait(children, _stop_signal())
+
+
+def supervise(children: Children, stop: threading.Event, *, rests: Iterator[float]) -> dict[str, int]:
+    """Wait for a stop, or for a child to end; one that ends to be replaced is started again.
+
+    Parameters:
+        children: all of them.
+        stop: set when somebody asks for the end.
+        rests: seconds to wait before each restart.
+
+    Returns:
+        The exit codes of children that ended for another reason.
+    """
+    while not stop.wait(_LOOK_S):
+        ended = children.ended()
+        replaced = [name for name, code in ended.items() if code == STUCK_EXIT_CODE]
+        if len(replaced) < len(ended):
+            return {name: code for name, code in ended.items() if name not in replaced}
+        for name in replaced:
+            rest_s = next(rests)
+            err.print(
+                f"{name} held a job that could not be stopped and ended; it starts again in {rest_s:.0f} s"
+            )
+            if not stop.wait(rest_s):
+                children.restart(name)
+    return {name: code for name, code in children.ended().items() if code != STUCK_EXIT_CODE}
+
+
+def rest_times(monotonic: Callable[[], float] = time.monotonic) -> Iterator[float]:
+    """Seconds before each restart: longer each time, and short again after a while without one.
+
+    Parameters:
+        monotonic: seconds that only go forward. Default `time.monotonic`.
+    """
+    rest_s, last_s = FIRST_REST_S, monotonic()
+    while True:
+        yield rest_s
+        now_s = monotonic()
+        calm = now_s - last_s > CALM_AFTER_S
+        rest_s, last_s = FIRST_REST_S if calm else min(rest_s * 2, LONGEST_REST_S), now_s
 
 
 def scheduled_actors() -> list[str]:
@@ -114,7 +167,7 @@ def announced(settings: Settings, values: Mapping[str, object]) -> Iterator[None
 def _until_ready(settings: Settings, web: socket.socket, children: Children, stop: threading.Event) -> bool:
     """Whether all take work by now; False when one ended or a signal came first."""
     while not children.ended() and not stop.wait(_LOOK_S):
-        ready = len(list(_ready_dir(settings).glob("*")))
+        ready = len(list(settings.ready_folder.glob("*.json")))
         if ready >= settings.worker_processes and _answers(_address(web)):
             return True
     return False
@@ -132,14 +185,8 @@ def _address(web: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def _ready_dir(settings: Settings) -> Path:
-    return (settings.home / "ready").resolve()
-
-
 def _wait(children: Children, stop: threading.Event) -> dict[str, int]:
-    while not children.ended() and not stop.wait(_LOOK_S):
-        pass
-    return children.ended()
+    return supervise(children, stop, rests=rest_times())
 
 
 def _stop_signal() -> threading.Event:

@@ -38,6 +38,8 @@ class Limits:
     max_entities: int = 100
     #: Jobs of one org running at once (seed M3, MAX_ACTIVE_JOBS_PER_ORG).
     max_active_jobs_per_org: int = 10
+    #: Schedules one org may keep.
+    max_schedules_per_org: int = 100
     #: Days an export to a path or a bucket is kept.
     export_expiry_days: int = 7
     #: Days a download link works.

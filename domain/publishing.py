@@ -8,6 +8,10 @@ from pydantic import Field
 
 from .contract import Model
 
+#: Characters of a post's id and address at the far side that are kept; a longer address is not.
+MAX_EXTERNAL_ID_CHARS = 512
+MAX_URL_CHARS = 2048
+
 #: What kinds of far side there are.
 AdapterName = Literal["wordpress", "webhook"]
 
@@ -72,7 +76,17 @@ class Journal(Protocol):
         """Commit a draft's id before anything else is done with it.
 
         Raises:
-            LeaseLost: as `hold`. Whoever made the draft removes it.
+            LeaseLost: as `hold`, or the draft was disowned. Whoever made it removes it, if `disown` allows.
+        """
+
+    def disown(self, draft_id: str) -> bool:
+        """Ask, right before a draft is removed for whatever reason, whether it may be; also after LeaseLost.
+
+        A worker that was frozen after it had made a draft cannot know that another has found and published it
+        meanwhile. Adopting and disowning exclude each other in the database: what is disowned is never remembered.
+
+        Returns:
+            True: nobody uses it, nobody ever will. False: it is in use; it has to stay.
         """
 
 
@@ -83,18 +97,23 @@ class Publisher(Protocol):
     AuthFailed, InvalidReply or InvalidInput. Neither text ever quotes a credential or a body.
     """
 
-    def find(self, post: Post, *, timeout_s: float) -> Found | None:
+    def find(self, post: Post, journal: Journal) -> Found | None:
         """The post that the far side has under this key; asked when an earlier attempt left no outcome.
 
-        Of several drafts all but one are removed; a public post comes before any draft. None also where the
-        far side cannot be asked, because it recognises the key of a repeated call itself.
+        A public post comes before any draft. Of several drafts the remembered one stays, or else the oldest; the
+        others are removed where `journal.disown` allows. None also where the far side cannot be asked, because
+        it recognises the key of a repeated call itself. `journal.hold` bounds the call.
+
+        Raises:
+            LeaseLost: see `Journal`.
         """
 
     def publish(self, post: Post, journal: Journal) -> Found:
         """Make the post public, once for its key however often this is called, and tell where it is.
 
         Raises:
-            LeaseLost: see `Journal`; a draft that was made and could not be remembered has been removed.
+            LeaseLost: see `Journal`; a draft that was made, could not be remembered and is nobody's by now has
+                been removed.
         """
 
 

@@ -11,7 +11,8 @@ from .cron_schedule import cron
 from .dead_letter_entry import DeadLetter
 from .dead_letter_replay import Criteria, Replays
 from .dead_letters import DeadLetters, DeadLettersUnavailable
-from .deadlines import Deadlines, Expired, remaining
+from .deadlines import Deadlines, Expired, InHand, remaining
+from .draining import Draining
 from .emit import add_metric_handler, emit_counter, emit_gauge, emit_metric, emit_timer, remove_metric_handler
 from .errors import (
     DuplicateMessage,
@@ -32,12 +33,14 @@ from .log_format import configure_logging, log_formatter
 from .metrics import Metrics
 from .observer import Observer
 from .org_limits import OrgLimits
+from .pause_requests import Pause, PauseSwitch
+from .pauses import Pauses
 from .progress import Progress, ProgressLine, ProgressReader, progress
 from .queue_sampler import QueueState
 from .rate import Rate
 from .region_concurrency import RegionConcurrency, in_region
 from .results import record_result
-from .retries import Retries
+from .retries import Retries, ends_with
 from .tracing import Tracing
 
 __version__ = "0.1.0"
@@ -58,6 +61,7 @@ __all__ = [
     "DeadLettersUnavailable",
     "DeadlineExceeded",
     "Deadlines",
+    "Draining",
     "DuplicateMessage",
     "Expired",
     "Guard",
@@ -65,6 +69,7 @@ __all__ = [
     "History",
     "HistoryStore",
     "Idempotency",
+    "InHand",
     "InvalidPayload",
     "LogContext",
     "Metrics",
@@ -73,6 +78,9 @@ __all__ = [
     "OrgLimits",
     "Outcome",
     "Parked",
+    "Pause",
+    "PauseSwitch",
+    "Pauses",
     "Progress",
     "ProgressLine",
     "ProgressReader",
@@ -94,6 +102,7 @@ __all__ = [
     "emit_gauge",
     "emit_metric",
     "emit_timer",
+    "ends_with",
     "in_region",
     "json_schemas",
     "log_formatter",

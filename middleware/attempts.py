@@ -13,8 +13,9 @@ from dramatiq.broker import MessageProxy
 from .errors import Parked
 from .faults import category_of, class_name, fingerprint, is_shutdown
 
-#: How an attempt can end.
+#: How an attempt can end, and what it is until then.
 #:
+#: - running: it has begun; how it ends is not known yet, or its worker died without a word.
 #: - succeeded: the function returned.
 #: - failed: it raised, and the message is not tried again.
 #: - retried: it raised, and the message comes back with one retry less.
@@ -24,7 +25,7 @@ from .faults import category_of, class_name, fingerprint, is_shutdown
 #: - expired: the message was too old to be worth running.
 #: - died: nobody was left to say how it ended.
 AttemptOutcome = Literal[
-    "succeeded", "failed", "retried", "parked", "skipped", "cancelled", "expired", "died"
+    "running", "succeeded", "failed", "retried", "parked", "skipped", "cancelled", "expired", "died"
 ]
 
 #: Characters of a cause that are kept.

@@ -73,8 +73,8 @@ class BatchWriter(Generic[T]):
         else:
             self._waiting.append(record)
 
-    def stop(self, *, timeout_s: float) -> None:
-        """Write what waits and end; what cannot be written in time is dropped and counted."""
+    def stop(self, *, timeout_s: float) -> bool:
+        """Write what waits and end; what cannot be written in time is dropped and counted. Whether nothing was."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
@@ -83,6 +83,7 @@ class BatchWriter(Generic[T]):
         if lost:
             logger.error("%d records of the %s were not written before the end.", lost, self._name)
             self._drop(lost, "shutdown")
+        return not lost
 
     def _run(self) -> None:
         wait_s = self._every_s

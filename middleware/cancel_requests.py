@@ -18,9 +18,9 @@ DEFAULT_KEEP_FOR_MS = 24 * 60 * 60 * 1_000
 class CancelRequest:
     """Somebody asked for one message, or for all of a kind, to be cancelled."""
 
-    #: Names the request, to withdraw it by. Of a request for one message: the message's own id.
+    #: Names the request, to withdraw it by. Of a request for one message: `request_id_of` it.
     request_id: str
-    #: The one message that is meant; None where it is all that fit the others.
+    #: The one message that is meant; None where it is all that fit the others. With `org` only that org's is meant.
     message_id: str | None = None
     actor: str | None = None
     org: str | None = None
@@ -35,7 +35,7 @@ class CancelRequest:
     def fits(self, message: MessageProxy) -> bool:
         """Whether the message is one of those that are meant."""
         if self.message_id is not None:
-            return message.message_id == self.message_id
+            return message.message_id == self.message_id and self.org in (None, message.options.get("org"))
         return (
             message.message_timestamp <= self.requested_at_ms
             and self.actor in (None, message.actor_name)
@@ -67,6 +67,16 @@ class CancellationStore(Protocol):
         """What was made or withdrawn after `since`, a bounded number at a time; 0 for all there is."""
 
 
+def request_id_of(message_id: str, org: str | None = None) -> str:
+    """The id of the request for one message: an org's request never stands in another one's place.
+
+    Example:
+        >>> request_id_of("6f1c"), request_id_of("6f1c", "acme")
+        ('6f1c', 'acme:6f1c')
+    """
+    return message_id if org is None else f"{org}:{message_id}"
+
+
 class Cancellations:
     """Asks for messages to be cancelled, from anywhere. Takes effect within a second or so, where a worker
     has the guard `Cancellation` on the same store.
@@ -86,16 +96,27 @@ class Cancellations:
     def __init__(self, store: CancellationStore) -> None:
         self._store = store
 
-    def cancel(self, message_id: str, *, keep_for_ms: int = DEFAULT_KEEP_FOR_MS) -> None:
+    def cancel(
+        self, message_id: str, *, org: str | None = None, keep_for_ms: int = DEFAULT_KEEP_FOR_MS
+    ) -> str:
         """Cancel one message: its attempt that runs, and those that would come.
 
         Parameters:
             message_id: the message's.
+            org: what it has to carry as option `org`: whoever asks on an org's behalf names it, and cannot hit
+                another's, whatever the id. Default any.
             keep_for_ms: how long to look out for it, in milliseconds; it may be delayed for longer than the
                 default of a day.
+
+        Returns:
+            The request's id, to withdraw it by; without `org` the message's own.
         """
         _check(keep_for_ms)
-        self._store.add(CancelRequest(request_id=message_id, message_id=message_id, keep_for_ms=keep_for_ms))
+        request_id = request_id_of(message_id, org)
+        self._store.add(
+            CancelRequest(request_id=request_id, message_id=message_id, org=org, keep_for_ms=keep_for_ms)
+        )
+        return request_id
 
     def cancel_all(
         self,
@@ -177,9 +198,9 @@ class KnownRequests:
 
     def match(self, message: MessageProxy) -> bool:
         """Whether a request that is known and in force means this message."""
-        # A request for one message is known by that message's id.
-        one = self._known.get(message.message_id)
-        candidates = self._filters if one is None else (one, *self._filters)
+        # Requests for one message are known by that message's id, so that they need not be searched for.
+        ids = {request_id_of(message.message_id, org) for org in (None, message.options.get("org"))}
+        candidates = (*(self._known[each] for each in ids if each in self._known), *self._filters)
         if not candidates:
             return False
         now_s = self._monotonic()

@@ -86,8 +86,8 @@ class Mover:
         """Look now: there is a letter."""
         self._awake.set()
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Move what there is, unless the store is away, and end.
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Move what there is, unless the store is away, and end; whether it ended in time.
 
         Parameters:
           timeout_s: How long to wait for that, in seconds. Default 10. What is not moved stays in the spool.
@@ -95,6 +95,7 @@ class Mover:
         self._stopping = True
         self._awake.set()
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def move(self) -> int:
         """Move one batch; tells how many letters are in the store now.

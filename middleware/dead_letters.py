@@ -10,7 +10,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.errors import BrokerConnectionError
 
 from .dead_letter_entry import DeadLetter, Stats
-from .dead_letter_mover import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, Mover
+from .dead_letter_mover import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
 from .dead_letter_writer import letter_of, outline_of, unreadable
 from .emit import emit_counter
 from .errors import GuardError
@@ -145,6 +145,8 @@ class DeadLetters(Guard):
       move_interval_ms: Milliseconds between two looks into the spool. Default 1,000.
       lease_ms: Milliseconds after which letters are moved by another worker, when this one stopped in the
         middle. Default 10,000.
+      shutdown_timeout_s: How long a worker that stops waits for the last move, in seconds; what is not moved stays
+        in the spool. Default 10.
       now_ms: Milliseconds since 1970; for tests. Default: this machine's clock.
 
     Example:
@@ -160,6 +162,7 @@ class DeadLetters(Guard):
         max_entry_bytes: int = DEFAULT_MAX_ENTRY_BYTES,
         move_interval_ms: int = DEFAULT_INTERVAL_MS,
         lease_ms: int = DEFAULT_LEASE_MS,
+        shutdown_timeout_s: float = STOP_TIMEOUT_S,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         bounds = (
@@ -176,6 +179,9 @@ class DeadLetters(Guard):
         self.max_entry_bytes = max_entry_bytes
         self.move_interval_ms = move_interval_ms
         self.lease_ms = lease_ms
+        self.shutdown_timeout_s = shutdown_timeout_s
+        #: Whether the last stop moved what it could in time.
+        self.flushed = True
         self._now_ms = now_ms
         self._movers: dict[Worker, Mover] = {}
 
@@ -204,7 +210,7 @@ class DeadLetters(Guard):
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         mover = self._movers.pop(worker, None)
         if mover is not None:
-            mover.stop()
+            self.flushed = mover.stop(self.shutdown_timeout_s)
 
     def _keep_undecodable(self, queue: str, raw: bytes, mark: str) -> None:
         letter = unreadable(queue, raw, mark, now_ms=self._now_ms(), max_bytes=self.max_entry_bytes)

@@ -37,6 +37,19 @@ _REPLACED = (TimeLimit, AgeLimit, ShutdownNotifications)
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class InHand:
+    """One attempt that runs in this process now."""
+
+    message_id: str
+    actor: str
+    #: Seconds since it began, and how many it may take; None for no limit.
+    age_s: float
+    limit_s: float | None
+    #: Over its limit and the grace period, and still inside the function.
+    stuck: bool
+
+
 class Expired(GuardError, SkipMessage):
     """The message is too old to begin. It is rejected, whole, and so reaches the dead letters."""
 
@@ -155,6 +168,13 @@ class Deadlines(Guard):
         if not self._replacing:
             self._watchdog.stop()
 
+    def in_hand(self) -> list[InHand]:
+        """What runs in this process now, the oldest first; for heartbeats and people."""
+        now_s = self._monotonic()
+        with self._lock:
+            running = list(self._running.values())
+        return [each.seen(now_s, self.grace_s) for each in sorted(running, key=lambda each: each.begun_s)]
+
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         for name in ("time_limit", "max_age", "expires_at"):
             _number(message, name, None)
@@ -172,12 +192,14 @@ class Deadlines(Guard):
         limit_ms = _number(message, "time_limit", options.get("time_limit", self.time_limit_ms)) or math.inf
         left_ms = limit_ms if expires_at_ms is None else min(limit_ms, expires_at_ms - now_ms)
         notify = message.options.get("notify_shutdown", options.get("notify_shutdown", self.notify_shutdown))
+        now_s = self._monotonic()
         self._begin(
             _Attempt(
                 message=message,
                 window=window_of(message),
                 thread_id=threading.get_ident(),
-                deadline_s=self._monotonic() + left_ms / 1_000,
+                begun_s=now_s,
+                deadline_s=now_s + left_ms / 1_000,
                 notify_shutdown=bool(notify),
             )
         )
@@ -267,10 +289,21 @@ class _Attempt:
     message: MessageProxy
     window: Window
     thread_id: int
+    begun_s: float
     deadline_s: float
     notify_shutdown: bool
     overdue: bool = False
     abandoned: bool = False
+
+    def seen(self, now_s: float, grace_s: float) -> InHand:
+        limit_s = self.deadline_s - self.begun_s
+        return InHand(
+            message_id=self.message.message_id,
+            actor=self.message.actor_name,
+            age_s=round(now_s - self.begun_s, 3),
+            limit_s=round(limit_s, 3) if limit_s < math.inf else None,
+            stuck=now_s >= self.deadline_s + grace_s and self.window.is_open,
+        )
 
     def next_look_s(self, grace_s: float) -> float:
         if self.abandoned:

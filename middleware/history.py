@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Sequence
 from contextvars import Token
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -33,9 +33,9 @@ MAX_PAGE = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRecord:
-    """One attempt at a message, as it is kept."""
+    """One attempt at a message, as it is kept: first as running, then, under the same id, as it ended."""
 
-    #: The record's own, so that writing it twice makes one.
+    #: The attempt's own, so that writing it twice makes one.
     id: UUID
     message_id: str
     actor: str
@@ -45,8 +45,9 @@ class AttemptRecord:
     attempt: int
     outcome: AttemptOutcome
     started_at: datetime
-    finished_at: datetime
-    duration_ms: float
+    #: None while it runs.
+    finished_at: datetime | None
+    duration_ms: float | None
     #: What it raised; never its text.
     error_category: str | None = None
     error_class: str | None = None
@@ -64,7 +65,7 @@ class HistoryStore(Protocol):
     """Keeps attempts and finds them again."""
 
     def record(self, attempts: Sequence[AttemptRecord]) -> None:
-        """Keep them all; one that is known already, by its id, stays as it is.
+        """Keep them all. One that is known already, by its id, stays as it is, unless it was running and has ended.
 
         Raises:
             StoreUnavailable: it does not answer; the same call may be made again.
@@ -89,7 +90,7 @@ class HistoryStore(Protocol):
         Parameters:
             org: only this org's. Default None: every org's, for the operator's eyes.
             actor: only this actor's. Default None.
-            outcome: only those that ended so. Default None.
+            outcome: only those that ended so, or that run. Default None.
             before: `(started_at, id)` of the last one of the page before. Default None: the first page.
             limit: how many, 1 to 1,000. Default 100.
 
@@ -107,10 +108,13 @@ class History(Observer):
     lately. A job may leave a result with `record_result(...)`; it is kept when the attempt succeeds. The payload
     and the text of errors are never kept.
 
+    An attempt is kept as running from its start, so that `store.recent(outcome="running")` tells what is being done.
+    One whose worker is killed stays so: nobody is left to say how it ended.
+
     Records are written in batches by a thread, so that a job neither waits for the store nor fails with it. While
     the store is away they wait in memory; beyond `buffer_size` they are dropped and counted, as
     `history_dropped_total`. A worker that is killed takes with it the records of its last `flush_every_s` seconds.
-    No round trip a job; one for each batch.
+    No round trip a job; one for each batch. A job that begins and ends between two batches is written once.
 
     Parameters:
       store: Keeps the records.
@@ -146,14 +150,17 @@ class History(Observer):
                 f"batch_size must be at least 1 and at most buffer_size; not {batch_size} and {buffer_size}"
             )
         super().__init__()
-        self._writer: BatchWriter[AttemptRecord] = BatchWriter(
-            store.record,
+        self._store = store
+        self._writer: BatchWriter[_Page] = BatchWriter(
+            self._write,
             name="history",
             every_s=flush_every_s,
             batch_size=batch_size,
             max_waiting=buffer_size,
         )
         self._shutdown_timeout_s = shutdown_timeout_s
+        #: Whether the last stop wrote everything.
+        self.flushed = True
         self._worker = worker
         self._host = socket.gethostname()
 
@@ -161,43 +168,57 @@ class History(Observer):
         self._writer.start()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        self._writer.stop(timeout_s=self._shutdown_timeout_s)
+        self.flushed = self._writer.stop(timeout_s=self._shutdown_timeout_s)
 
     def began(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        recorded = Recorded()
-        attempt.kept[id(self)] = recorded, recording.set(recorded)
+        kept = _Kept(_Page(self._running(message, attempt)), Recorded())
+        attempt.kept[id(self)] = kept
+        kept.token = recording.set(kept.recorded)
+        self._writer.put(kept.page)
 
     def processed(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        recorded, token = attempt.kept.get(id(self), (None, None))
-        if isinstance(token, Token):
-            attempt.kept[id(self)] = recorded, None
+        kept = attempt.kept.get(id(self))
+        if kept is not None and kept.token is not None:
+            token, kept.token = kept.token, None
             recording.reset(token)
 
     def ended(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        recorded, _ = attempt.kept.pop(id(self), (None, None))
-        succeeded = attempt.outcome == "succeeded"
-        self._writer.put(
-            AttemptRecord(
-                id=uuid4(),
-                message_id=message.message_id,
-                actor=message.actor_name,
-                queue=message.queue_name,
-                org=org_of(message),
-                attempt=attempt.number,
-                outcome=attempt.outcome or "died",
-                started_at=attempt.started_at,
-                finished_at=attempt.finished_at or attempt.started_at,
-                duration_ms=attempt.duration_ms,
-                error_category=attempt.error_category,
-                error_class=attempt.error_class,
-                fingerprint=attempt.fingerprint,
-                cause=attempt.cause,
-                # Asked here, since a worker is a fork of the process that made the guard.
-                worker=self._worker or f"{self._host}:{os.getpid()}",
-                trace_id=trace_id_of(message),
-                result=recorded.result if succeeded and recorded is not None else None,
-            )
+        kept = attempt.kept.pop(id(self), None)
+        running = self._running(message, attempt) if kept is None else kept.page.record
+        final = replace(
+            running,
+            outcome=attempt.outcome or "died",
+            finished_at=attempt.finished_at or attempt.started_at,
+            duration_ms=attempt.duration_ms,
+            error_category=attempt.error_category,
+            error_class=attempt.error_class,
+            fingerprint=attempt.fingerprint,
+            cause=attempt.cause,
+            result=kept.recorded.result if kept is not None and attempt.outcome == "succeeded" else None,
         )
+        if kept is None or not kept.page.turn_into(final):
+            self._writer.put(_Page(final))
+
+    def _running(self, message: MessageProxy, attempt: Attempt) -> AttemptRecord:
+        return AttemptRecord(
+            id=uuid4(),
+            message_id=message.message_id,
+            actor=message.actor_name,
+            queue=message.queue_name,
+            org=org_of(message),
+            attempt=attempt.number,
+            outcome="running",
+            started_at=attempt.started_at,
+            finished_at=None,
+            duration_ms=None,
+            # Asked here, since a worker is a fork of the process that made the guard.
+            worker=self._worker or f"{self._host}:{os.getpid()}",
+            trace_id=trace_id_of(message),
+        )
+
+    def _write(self, pages: "Sequence[_Page]") -> None:
+        # Of an attempt that began and ended within a batch, only its end.
+        self._store.record(list({record.id: record for record in (page.take() for page in pages)}.values()))
 
 
 def check_limit(limit: int) -> int:
@@ -209,3 +230,32 @@ def check_limit(limit: int) -> int:
     if not 1 <= limit <= MAX_PAGE:
         raise ValueError(f"limit must be 1 to {MAX_PAGE}, not {limit}")
     return limit
+
+
+class _Page:
+    """A record that waits to be written, and may change until then. Two threads share it, without a lock: an
+    interrupt that lands in a job's hook would leave it taken."""
+
+    def __init__(self, record: AttemptRecord) -> None:
+        self.record = record
+        self._taken = False
+
+    def take(self) -> AttemptRecord:
+        """The record, to be written now."""
+        # Taken first and read afterwards; the other way round below. So one of the two sees what the other did.
+        self._taken = True
+        return self.record
+
+    def turn_into(self, record: AttemptRecord) -> bool:
+        """Have another written in its place; False when that is not certain any more."""
+        self.record = record
+        return not self._taken
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What the guard keeps of an attempt while it runs."""
+
+    page: _Page
+    recorded: Recorded
+    token: Token[Recorded | None] | None = None

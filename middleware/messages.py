@@ -7,7 +7,8 @@ from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
 #: Option of a copy that was enqueued to wake a parked message: the id of that wake. The message itself lies in
-#: the broker until its delay is over, so for a while there are two, and only one of them may run.
+#: the broker until its delay is over, so for a while there are two, and only one of them may run. The same goes for
+#: the copies of whoever may have to enqueue a message twice, like an outbox's relay.
 WAKE = "wake"
 
 
@@ -33,6 +34,18 @@ def org_of(message: "Message[Any] | MessageProxy") -> str | None:
 def copy_of(message: "Message[Any] | MessageProxy") -> str:
     """Which copy of the message this is: the id of the wake that made it, empty for the message as sent."""
     return str(message.options.get(WAKE, ""))
+
+
+def as_copy(message: "Message[Any]", copy: str) -> "Message[Any]":
+    """The message as one of its copies, for whoever cannot know whether it was enqueued already.
+
+    `Idempotency` and `OrgLimits` take a second delivery of the same copy for the one that follows a crash, and let it
+    run; of two copies one runs, the other waits and is skipped.
+
+    Example:
+        >>> broker.enqueue(as_copy(message, uuid4().hex))
+    """
+    return message.copy(options={WAKE: copy})
 
 
 def leave_result_alone(message: MessageProxy) -> None:

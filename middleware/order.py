@@ -16,6 +16,7 @@ ORDER = (
     "DeadLetters",  # keeps whatever is rejected below
     "Contracts",  # nothing below ever sees a payload that does not fit
     "Cancellation",  # a cancelled message costs no claim, slot or trial
+    "Pauses",  # what is paused costs none either, and asks no far side
     "CircuitBreakers",  # what cannot run now should not take a claim
     "Idempotency",  # a duplicate should not take a slot
     "OrgLimits",  # slots are the scarcest, so they are taken last
@@ -23,6 +24,7 @@ ORDER = (
     "Cron",
     "Progress",
     "Deadlines",  # the clock starts when everything else has agreed
+    "Draining",  # stops last: the others have told their jobs by then
     "ShutdownNotifications",
     "CurrentMessage",
     "AsyncIO",

@@ -12,7 +12,7 @@ from dramatiq.common import q_name
 
 from .attempts import Attempt, AttemptOutcome
 from .observer import Observer
-from .progress_writer import DEFAULT_INTERVAL_S, ProgressWriter
+from .progress_writer import CLOSE_TIMEOUT_S, DEFAULT_INTERVAL_S, ProgressWriter
 
 #: The longest note that is kept, in characters; of a longer one the beginning is.
 MAX_NOTE_CHARS = 200
@@ -26,6 +26,7 @@ State = Literal["running", "parked", "done", "failed", "cancelled", "skipped"]
 
 #: What an attempt's outcome makes of its message.
 _STATES: dict[AttemptOutcome, State] = {
+    "running": "running",
     "succeeded": "done",
     "failed": "failed",
     "expired": "failed",
@@ -121,6 +122,7 @@ class Progress(Observer):
     Parameters:
       store: Where lines are kept.
       interval_s: Seconds between two writes. Default 0.25.
+      shutdown_timeout_s: How long a worker that stops waits for the last writes, in seconds. Default 15.
 
     Example:
       >>> broker.add_middleware(Progress(RedisProgressStore(client)))
@@ -131,8 +133,17 @@ class Progress(Observer):
       ...         write(row)
     """
 
-    def __init__(self, store: ProgressStore, *, interval_s: float = DEFAULT_INTERVAL_S) -> None:
+    def __init__(
+        self,
+        store: ProgressStore,
+        *,
+        interval_s: float = DEFAULT_INTERVAL_S,
+        shutdown_timeout_s: float = CLOSE_TIMEOUT_S,
+    ) -> None:
         super().__init__()
+        self._shutdown_timeout_s = shutdown_timeout_s
+        #: Whether the last stop wrote everything.
+        self.flushed = True
         self._writer = ProgressWriter(store.write, interval_s=interval_s)
 
     def began(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
@@ -159,7 +170,7 @@ class Progress(Observer):
         tracker.end(**news)
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        self._writer.close()
+        self.flushed = self._writer.close(timeout_s=self._shutdown_timeout_s)
 
     def _tracker(self, message: MessageProxy, attempt: Attempt) -> "_Tracker":
         tracker: _Tracker = attempt.kept.setdefault(id(self), _Tracker(_first_line(message), self._writer))

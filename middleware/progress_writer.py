@@ -16,7 +16,7 @@ MAX_WAITING = 10_000
 #: Lines that are written in one round trip at most.
 BATCH_SIZE = 200
 
-#: How long closing waits for a write that is under way, in seconds.
+#: How long closing waits for the last writes, in seconds.
 CLOSE_TIMEOUT_S = 15.0
 
 logger = logging.getLogger(__name__)
@@ -82,15 +82,23 @@ class ProgressWriter(Generic[T]):
                 logger.info("Progress is written again.")
             return True
 
-    def close(self) -> None:
-        """Write what waits and stop; fine when nothing was ever put."""
+    def close(self, *, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
+        """Write what waits and stop; fine when nothing was ever put.
+
+        Parameters:
+            timeout_s: how long to wait for that, in seconds. Default 15.
+
+        Returns:
+            Whether everything was written.
+        """
         with self._lock:
             thread, self._thread = self._thread, None
             self._stopping.set()
             self._news.set()
         if thread is not None:
-            thread.join(CLOSE_TIMEOUT_S)
-            self.flush()
+            thread.join(timeout_s)
+        with self._lock:
+            return not self._waiting and not (thread is not None and thread.is_alive())
 
     def _run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
@@ -99,6 +107,8 @@ class ProgressWriter(Generic[T]):
             if not self.flush():
                 self._news.set()
             stopping.wait(self._interval_s)
+        # In this thread: whoever closes waits for it no longer than it wants to.
+        self.flush()
 
     def _take(self) -> dict[str, T]:
         with self._lock:

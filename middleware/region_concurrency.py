@@ -88,6 +88,8 @@ class RegionConcurrency(Guard):
             emit_counter("region_worker_duplicate_job_rejected", self._labels)
             raise Parked("this very message runs here already", delay_ms=self._park_ms, key="region")
         if not self.places.enter(message.message_id, timeout_s=self._hold_s):
+            # Said here too: while every place is held by long jobs nothing else would.
+            self._emit_load()
             raise Parked("the process has no free place", delay_ms=self._park_ms, key="region")
         emit_counter("region_worker_job_started", self._labels)
         self._emit_load()

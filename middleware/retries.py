@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import dramatiq.middleware
@@ -80,6 +81,9 @@ class Retries(dramatiq.middleware.Retries):
         self._uniform = uniform
         self._wait = wait
 
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        _ends.set(lambda exception: self._ends(broker, message, exception))
+
     def after_process_message(
         self,
         broker: Broker,
@@ -88,6 +92,7 @@ class Retries(dramatiq.middleware.Retries):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
+        _ends.set(None)
         if exception is None or message.failed:
             return
         try:
@@ -99,6 +104,9 @@ class Retries(dramatiq.middleware.Retries):
                 "retry_undecided_total", {"actor": message.actor_name, "error": type(error).__name__}
             )
             message.fail()
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        _ends.set(None)
 
     def _decide(self, broker: Broker, message: MessageProxy, exception: BaseException) -> None:
         uncharged_ms = _uncharged_delay_ms(exception)
@@ -114,6 +122,9 @@ class Retries(dramatiq.middleware.Retries):
         delay_ms = self._delay_ms(broker, message, exception)
         message.options["retries"] = _retries(message) + 1
         self._enqueue(broker, message, delay_ms)
+
+    def _ends(self, broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
+        return _uncharged_delay_ms(exception) is None and self._is_final(broker, message, exception)
 
     def _is_final(self, broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
         option = _options(broker, message)
@@ -165,6 +176,25 @@ class Retries(dramatiq.middleware.Retries):
                 self._wait(wait_s)
             else:
                 return
+
+
+def ends_with(exception: BaseException) -> bool:
+    """Whether the job that asks is given up when this attempt ends with the exception.
+
+    For a job that has to leave other things behind when it fails for good than when it is tried again. Outside an
+    attempt, or without `Retries`, nobody tries again: True. Threads that a job starts itself ask in a copy of its
+    context.
+
+    Example:
+        >>> except TimeoutError as error:
+        ...     mark("failed" if ends_with(error) else "waiting")
+        ...     raise
+    """
+    ends = _ends.get()
+    return ends is None or ends(exception)
+
+
+_ends: ContextVar[Callable[[BaseException], bool] | None] = ContextVar("pressroom_ends", default=None)
 
 
 def _uncharged_delay_ms(exception: BaseException) -> int | None:

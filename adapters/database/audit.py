@@ -1,8 +1,9 @@
 """The audit log: who did what to whose things, and why."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import DatabaseUnavailable
@@ -41,10 +42,45 @@ class SqlAuditLog:
             DatabaseUnavailable: it may pass later; nothing was written.
             InvalidInput: a text is too long.
         """
-        row = {"actor": actor, "action": action, "target": target[:256], "reason": reason, "org_id": org_id}
         try:
             with SystemUnitOfWork(self._engine) as unit:
-                unit.connection.execute(insert(audit_log).values(row))
+                add_to_audit_log(
+                    unit.connection, actor=actor, action=action, target=target, reason=reason, org_id=org_id
+                )
         except SQLAlchemyError as error:
             known = translated(error)
             raise known from (error if isinstance(known, DatabaseUnavailable) else None)
+
+
+def add_to_audit_log(
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    org_id: UUID | None,
+    reason: str | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    """Write down what this transaction does, as part of it: both are kept, or neither is.
+
+    Parameters:
+        connection: of the transaction; in an org's own, only that org may be named.
+        actor, action, target, org_id, reason: as for `SqlAuditLog.record`.
+        before, after: what it changes, as plain JSON up to 64 KiB each. Default None.
+
+    Example:
+        >>> add_to_audit_log(unit.connection, actor="ann", action="a.b", target="t", org_id=unit.org_id)
+    """
+    connection.execute(
+        insert(audit_log).values(
+            actor=actor,
+            action=action,
+            target=target[:256],
+            org_id=org_id,
+            reason=reason,
+            before=before,
+            after=after,
+        )
+    )

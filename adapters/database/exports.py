@@ -55,6 +55,7 @@ class SqlExports:
         """Write the export's row as `running`; a second attempt takes over the first one's row."""
         asked = {
             "domain_id": job.domain_id,
+            "written_for": self._org_id,
             "format": job.format,
             "destination": job.destination.type,
             "data_version": EXPORT_DATA_VERSION,

@@ -7,8 +7,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, false, select, true, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    false,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import DatabaseUnavailable
@@ -44,6 +56,20 @@ _MAX_CHARS = {
 }
 
 
+def _record() -> Insert:
+    statement = insert(job_attempts)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=[job_attempts.c.id],
+        set_={column.name: new[column.name] for column in job_attempts.c if column.name != "id"},
+        # Batches may come twice and out of order: what has ended never runs again.
+        where=(job_attempts.c.outcome == "running") & (new.outcome != "running"),
+    )
+
+
+_RECORD = _record()
+
+
 class SqlHistoryStore(Generic[RecordT]):
     """Keeps attempts in `job_attempts` and finds them again.
 
@@ -63,7 +89,9 @@ class SqlHistoryStore(Generic[RecordT]):
         self._record_type = record_type
 
     def record(self, attempts: Sequence[RecordT]) -> None:
-        """Keep them all in one transaction; one that is known already, by its id, stays as it is.
+        """Keep them all in one transaction.
+
+        One that is known already, by its id, stays as it is, unless it was running and has ended.
 
         Raises:
             DatabaseUnavailable: it may pass later; nothing was written, or all of it was.
@@ -73,7 +101,7 @@ class SqlHistoryStore(Generic[RecordT]):
         if attempts:
             rows = [_row(each) for each in attempts]
             with self._connection() as connection:
-                connection.execute(insert(job_attempts).on_conflict_do_nothing(), rows)
+                connection.execute(_RECORD, rows)
 
     def attempts(self, message_id: str, *, org: str | None = None) -> list[RecordT]:
         """Every attempt at a message, oldest first; with `org`, none unless the message is that org's.
@@ -99,7 +127,7 @@ class SqlHistoryStore(Generic[RecordT]):
         Parameters:
             org: only this org's. Default None: every org's.
             actor: only this actor's. Default None.
-            outcome: only those that ended so. Default None.
+            outcome: only those that ended so, or that run. Default None.
             before: `(started_at, id)` of the last one of the page before. Default None: the first page.
             limit: how many, 1 to 1,000. Default 100.
 
@@ -107,18 +135,33 @@ class SqlHistoryStore(Generic[RecordT]):
             ValueError: `limit` is out of bounds.
             DatabaseUnavailable: it may pass later.
         """
-        if not 1 <= limit <= MAX_PAGE:
-            raise ValueError(f"limit must be 1 to {MAX_PAGE}, not {limit}")
+        return self._found(_page(org, actor, outcome, before, limit))
+
+    def latest(
+        self,
+        *,
+        org: str | None = None,
+        actor: str | None = None,
+        outcome: str | None = None,
+        before: tuple[datetime, UUID] | None = None,
+        limit: int = 100,
+    ) -> list[RecordT]:
+        """The last attempt at each message, newest first. Parameters and errors as for `recent`."""
+        return self._found(_page(org, actor, outcome, before, limit).where(~_later_attempt()))
+
+    def running_by_queue(self, *, org: str | None = None) -> dict[str, int]:
+        """How many attempts run, by the name of their queue; those that died with their worker among them.
+
+        Parameters:
+            org: only this org's. Default None: every org's.
+
+        Raises:
+            DatabaseUnavailable: it may pass later.
+        """
         columns = job_attempts.c
-        newest_first = (columns.started_at.desc(), columns.id.desc())
-        query = select(job_attempts).where(_is_of(org)).order_by(*newest_first).limit(limit)
-        if actor is not None:
-            query = query.where(columns.actor == actor)
-        if outcome is not None:
-            query = query.where(columns.outcome == outcome)
-        if before is not None:
-            query = query.where(tuple_(columns.started_at, columns.id) < tuple_(*before))
-        return self._found(query)
+        query = select(columns.queue, func.count()).where(_RUNNING, _is_of(org)).group_by(columns.queue)
+        with self._connection() as connection:
+            return dict(connection.execute(query).all())
 
     def _found(self, query: Any) -> list[RecordT]:
         with self._connection() as connection:
@@ -133,6 +176,40 @@ class SqlHistoryStore(Generic[RecordT]):
             known = translated(error)
             # PostgreSQL's words about a refused value quote the row; those about an outage help.
             raise known from (error if isinstance(known, DatabaseUnavailable) else None)
+
+
+#: Not as a parameter: the index of the running ones is found for this very condition.
+_RUNNING = literal_column("job_attempts.outcome = 'running'", Boolean)
+
+
+def _page(
+    org: str | None, actor: str | None, outcome: str | None, before: tuple[datetime, UUID] | None, limit: int
+) -> Select[Any]:
+    if not 1 <= limit <= MAX_PAGE:
+        raise ValueError(f"limit must be 1 to {MAX_PAGE}, not {limit}")
+    columns = job_attempts.c
+    query = select(job_attempts).where(_is_of(org))
+    if actor is not None:
+        query = query.where(columns.actor == actor)
+    if outcome is not None:
+        query = query.where(_RUNNING if outcome == "running" else columns.outcome == outcome)
+    if before is not None:
+        query = query.where(tuple_(columns.started_at, columns.id) < tuple_(*before))
+    return query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
+
+
+def _later_attempt() -> ColumnElement[bool]:
+    later, this = job_attempts.alias("later").c, job_attempts.c
+    return (
+        select(later.id)
+        .where(
+            later.message_id == this.message_id,
+            tuple_(later.started_at, later.id) > tuple_(this.started_at, this.id),
+            # Ids are made by whoever sends: another org's message with this one's id hides nothing.
+            later.org_id.is_not_distinct_from(this.org_id),
+        )
+        .exists()
+    )
 
 
 def _is_of(org: str | None) -> ColumnElement[bool]:

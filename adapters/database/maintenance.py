@@ -34,15 +34,21 @@ class _Kind:
     only: ColumnElement[bool] | None = None
 
 
-_KINDS: Mapping[Aged, _Kind] = {
-    "dead_letters": _Kind(table=publishing_dlq, since=publishing_dlq.c.created_at),
-    "idempotency_keys": _Kind(table=idempotency_keys, since=idempotency_keys.c.expires_at),
-    "attempts": _Kind(table=job_attempts, since=job_attempts.c.finished_at),
-    "audit": _Kind(table=audit_log, since=audit_log.c.at),
-    "failed_exports": _Kind(
-        table=domain_exports,
-        since=domain_exports.c.finished_at,
-        only=domain_exports.c.status.in_(("failed", "cancelled")),
+_KINDS: Mapping[Aged, tuple[_Kind, ...]] = {
+    "dead_letters": (_Kind(table=publishing_dlq, since=publishing_dlq.c.created_at),),
+    "idempotency_keys": (_Kind(table=idempotency_keys, since=idempotency_keys.c.expires_at),),
+    "attempts": (
+        _Kind(table=job_attempts, since=job_attempts.c.finished_at),
+        # Its worker died, and nobody was left to say so.
+        _Kind(table=job_attempts, since=job_attempts.c.started_at, only=job_attempts.c.outcome == "running"),
+    ),
+    "audit": (_Kind(table=audit_log, since=audit_log.c.at),),
+    "failed_exports": (
+        _Kind(
+            table=domain_exports,
+            since=domain_exports.c.finished_at,
+            only=domain_exports.c.status.in_(("failed", "cancelled")),
+        ),
     ),
 }
 
@@ -82,7 +88,13 @@ class SqlMaintenance:
 
     def delete_aged(self, what: Aged, older_than: timedelta, limit: int) -> int:
         """Delete rows of one kind that are older, at most `limit`; how many there were."""
-        kind = _KINDS[what]
+        gone = 0
+        for kind in _KINDS[what]:
+            if gone < limit:
+                gone += self._delete_aged(kind, older_than, limit - gone)
+        return gone
+
+    def _delete_aged(self, kind: _Kind, older_than: timedelta, limit: int) -> int:
         key = list(kind.table.primary_key)
         old = (
             select(*key)
@@ -99,7 +111,8 @@ def _in(key: list[Column[object]], rows: "Select[tuple[object, ...]]") -> Column
 
 
 def _expired(row: RowMapping) -> ExpiredExport:
-    job = {"org_id": row["org_id"], "domain_id": row["domain_id"], "format": row["format"]}
+    # Whoever has the domain now: its file lies where it was written.
+    job = {"org_id": row["written_for"], "domain_id": row["domain_id"], "format": row["format"]}
     return ExpiredExport(
         export_id=row["id"],
         job=DomainExport.model_validate({**job, "destination": _destination(row)}),
@@ -109,7 +122,7 @@ def _expired(row: RowMapping) -> ExpiredExport:
 def _destination(row: RowMapping) -> dict[str, str]:
     """What the job had asked for, from where the file went."""
     if row["destination"] == "local":
-        return {"type": "local", "path": row["location"].removeprefix(f"{row['org_id']}/")}
+        return {"type": "local", "path": row["location"].removeprefix(f"{row['written_for']}/")}
     if row["destination"] == "s3":
         bucket, _, key = row["location"].removeprefix("s3://").partition("/")
         return {"type": "s3", "bucket": bucket, "key": key}

@@ -1,5 +1,7 @@
 """One transaction that sees one org, or, for a named few, every org."""
 
+import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -23,12 +25,15 @@ _BEGIN = text(
     "set_config('idle_in_transaction_session_timeout', :timeout_ms, true)"
 )
 
+logger = logging.getLogger(__name__)
+
 
 class _Transaction:
     def __init__(self, engine: Engine, name: str, value: str, timeout_s: float) -> None:
         self._engine = engine
         self._settings = {"name": name, "value": value, "timeout_ms": str(timeout_ms(timeout_s))}
         self._connection: Connection | None = None
+        self._after_commit: list[Callable[[], None]] = []
 
     @property
     def connection(self) -> Connection:
@@ -40,6 +45,17 @@ class _Transaction:
         if self._connection is None:
             raise RuntimeError("a unit of work has a connection only inside its `with` block")
         return self._connection
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Have something done once the transaction is committed; after a rollback it is not.
+
+        Nor is it when the answer to COMMIT got lost: so it may only hurry on what would happen anyway.
+
+        Parameters:
+            callback: called without a transaction, in the order of the calls. What it raises is logged: the work is
+                written, and must not look as if it were not.
+        """
+        self._after_commit.append(callback)
 
     def __enter__(self) -> Self:
         if self._connection is not None:
@@ -65,6 +81,9 @@ class _Transaction:
                 _roll_back(connection)
         finally:
             connection.close()
+        if error is None:
+            for callback in self._after_commit:
+                _call(callback)
 
 
 class UnitOfWork(_Transaction):
@@ -125,6 +144,13 @@ def _refuse_aborted(connection: Connection) -> None:
             "the work went on after the database had refused a statement; nothing was written. Let the error pass, "
             "or put the statement into a savepoint (connection.begin_nested())"
         )
+
+
+def _call(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception:
+        logger.exception("What was to follow a commit failed; the commit stands.")
 
 
 def _roll_back(connection: Connection) -> None:

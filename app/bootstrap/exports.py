@@ -66,12 +66,25 @@ def export_base_dir(settings: Settings) -> Path:
 def object_store(settings: Settings) -> ObjectStore:
     """Where downloads are kept."""
     url = settings.object_store_url or (settings.home.resolve() / "objects").as_uri()
-    return open_store(url, _s3_options(settings))
+    return open_store(url, s3_options(settings))
 
 
 def s3_bucket(settings: Settings, bucket: str) -> ObjectStore:
     """A bucket of the S3-compatible store that the settings name."""
-    return open_store(f"s3://{bucket}", _s3_options(settings))
+    return open_store(f"s3://{bucket}", s3_options(settings))
+
+
+def s3_options(settings: Settings) -> S3Options:
+    """How to reach the S3-compatible store that the settings name."""
+    endpoint = settings.s3_endpoint_url
+    return S3Options(
+        endpoint_url=endpoint,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key,
+        # Whoever writes http:// into the endpoint has decided it.
+        allow_http=(endpoint or "").startswith("http://"),
+    )
 
 
 class _OwnLinks:
@@ -86,18 +99,6 @@ class _OwnLinks:
                 "no address for download links; set PRESSROOM_PUBLIC_URL, or start `python -m app up`"
             )
         return SignedLinks(self._settings.public_url, self._settings.secret_keys).link(key, expires_at)
-
-
-def _s3_options(settings: Settings) -> S3Options:
-    endpoint = settings.s3_endpoint_url
-    return S3Options(
-        endpoint_url=endpoint,
-        region=settings.s3_region,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=settings.s3_secret_access_key,
-        # Whoever writes http:// into the endpoint has decided it.
-        allow_http=(endpoint or "").startswith("http://"),
-    )
 
 
 def _now() -> datetime:

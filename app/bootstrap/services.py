@@ -11,14 +11,28 @@ import httpx
 from adapters.database.engine import create_engine
 from app.settings import Settings, SettingsError
 from domain.content_idea_generation import ContentIdeaGeneration, IdeaBatch
+from domain.content_scheduler import SchedulerReport
 from domain.database_maintenance import MaintenanceReport
 from domain.domain_export import DomainExport, ExportOutcome
+from domain.domain_transfer import DomainTransfer, TransferOutcome
+from domain.experiment_start import ExperimentStart, StartOutcome
+from domain.feedback_ingest import FeedbackIngest, IngestOutcome
+from domain.media_cleanup import CleanupReport
+from domain.publish_execution import PublishExecution, PublishOutcome
 
 from .breakers import circuit_breakers
+from .experiments import experiment_start
 from .exports import domain_export
+from .feedback import feedback_ingest
 from .ideas import content_idea_generation
 from .maintenance import database_maintenance
+from .media import media_cleanup
+from .outbox import build_outbox
+from .publishing import publish_execution
 from .redis import redis_client
+from .scheduler import content_scheduler
+from .sites import site_publishers
+from .transfers import domain_transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +46,13 @@ class Services:
 
     content_idea_generation: Callable[[ContentIdeaGeneration], IdeaBatch]
     domain_export: Callable[[DomainExport], ExportOutcome]
+    domain_transfer: Callable[[DomainTransfer], TransferOutcome]
+    experiment_start: Callable[[ExperimentStart], StartOutcome]
+    feedback_ingest: Callable[[FeedbackIngest], IngestOutcome]
+    content_scheduler: Callable[[], SchedulerReport]
+    publish_execution: Callable[[PublishExecution], PublishOutcome]
     database_maintenance: Callable[[], MaintenanceReport]
+    media_cleanup: Callable[[], CleanupReport]
     close: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -57,9 +77,16 @@ def build_services(settings: Settings) -> Services:
     closing.callback(engine.dispose)
     breakers = circuit_breakers(closing.enter_context(redis_client(settings)))
     http = closing.enter_context(httpx.Client())
+    sites = closing.enter_context(site_publishers(settings))
     return Services(
         content_idea_generation=content_idea_generation(settings, engine, http, breakers),
         domain_export=domain_export(settings, engine),
+        domain_transfer=domain_transfer(engine),
+        experiment_start=experiment_start(engine),
+        feedback_ingest=feedback_ingest(settings, engine, http, breakers),
+        content_scheduler=content_scheduler(settings, engine, build_outbox()),
+        publish_execution=publish_execution(settings, engine, sites, breakers),
         database_maintenance=database_maintenance(settings, engine),
+        media_cleanup=media_cleanup(settings, engine),
         close=closing.close,
     )

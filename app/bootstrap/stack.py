@@ -6,7 +6,7 @@ from functools import partial
 import redis
 from dramatiq.middleware import CurrentMessage, Middleware, Pipelines
 
-from app.settings import Settings
+from app.settings import Settings, variable
 from middleware import (
     Callbacks,
     Cancellation,
@@ -15,11 +15,13 @@ from middleware import (
     Cron,
     DeadLetters,
     Deadlines,
+    Draining,
     History,
     Idempotency,
     LogContext,
     Metrics,
     OrgLimits,
+    Pauses,
     Progress,
     RegionConcurrency,
     Retries,
@@ -31,11 +33,19 @@ from middleware.backends.redis.cron import RedisCronStore
 from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
 from middleware.backends.redis.idempotency import RedisIdempotencyStore
 from middleware.backends.redis.org_limits import RedisOrgLimitsStore
+from middleware.backends.redis.pauses import RedisPauseStore
 from middleware.backends.redis.progress import RedisProgressStore
 
-from .readiness import Readiness
+from .duties import WorkerDuties
+from .heartbeat import Heartbeat
+from .lifecycle import Lifecycle
+from .outbox import relay_outbox
 from .redis import NAMESPACE
-from .stores import dead_letter_store, history_store
+from .schedules import fire_schedules
+from .stores import Stores
+
+#: What each guard may take to write what it has left when a worker stops; all of them fit into `FLUSH_S`.
+_LAST_WORDS_S = 1.5
 
 
 def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreakers) -> list[Middleware]:
@@ -46,34 +56,61 @@ def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreake
         client: of the Redis that the guards' stores share.
         breakers: the process's own, which jobs use too.
     """
+    stores = Stores(settings)
+    draining = Draining(drain_s=settings.drain_s)
+    deadlines = Deadlines(
+        grace_ms=settings.stuck_grace_s * 1_000, frozen_after_ms=settings.frozen_after_s * 1_000
+    )
     stack: list[Middleware] = [
+        Lifecycle(  # its after-hook is the last: it decides the exit code
+            draining,
+            missing=[
+                variable(each) for each in ("database_url", "redis_url") if getattr(settings, each) is None
+            ],
+        ),
+        Heartbeat(
+            settings.ready_folder, deadlines=deadlines, draining=draining
+        ),  # beats until all have stopped
+        stores,  # closes its connections when those below have written their last
         LogContext(
             configure=_logging(settings)
         ),  # every line below carries the message's ids, none a payload
         Tracing(),  # the span covers all that follows; costs nothing until an SDK is configured
         Metrics(),  # counts what really happened, skips and parks included
-        History(history_store(settings)),  # one row an attempt, written off the job's path
+        History(  # one row an attempt, written off the job's path
+            stores.history, shutdown_timeout_s=_LAST_WORDS_S
+        ),
         DeadLetters(  # keeps whatever is rejected below, in Redis first and then in the database
-            dead_letter_store(settings), spool=RedisDeadLetterSpool(client, prefix=NAMESPACE)
+            stores.dead_letters,
+            spool=RedisDeadLetterSpool(client, prefix=NAMESPACE),
+            shutdown_timeout_s=_LAST_WORDS_S,
         ),
         Contracts(),  # nothing below ever sees a payload that does not fit
         Cancellation(RedisCancellationStore(client, prefix=NAMESPACE)),  # costs no claim, slot or trial
+        Pauses(RedisPauseStore(client, prefix=NAMESPACE)),  # what is paused asks no far side either
         breakers,  # what cannot run now should not take a claim
         Idempotency(RedisIdempotencyStore(client, prefix=NAMESPACE)),  # a duplicate should not take a slot
         OrgLimits(  # slots are the scarcest, so they are taken last
-            RedisOrgLimitsStore(client, prefix=NAMESPACE), max_active=settings.max_active_jobs_per_org
+            RedisOrgLimitsStore(client, prefix=NAMESPACE),
+            max_active=settings.max_active_jobs_per_org,
+            lease_ms=int(settings.slot_lease_s * 1_000),
+            wait_ms=int(settings.slot_lease_s * 500),
         ),
         RegionConcurrency(region=settings.region, max_concurrency=settings.worker_threads),
         Cron(RedisCronStore(client, prefix=NAMESPACE)),  # each tick once
-        Progress(RedisProgressStore(client, prefix=NAMESPACE)),  # says `running` when everything has agreed
-        Deadlines(),  # the clock starts last; does the work of TimeLimit, AgeLimit and ShutdownNotifications
+        Progress(  # says `running` when everything has agreed
+            RedisProgressStore(client, prefix=NAMESPACE), shutdown_timeout_s=_LAST_WORDS_S
+        ),
+        deadlines,  # the clock starts last; does the work of TimeLimit, AgeLimit and ShutdownNotifications
+        draining,  # stops last: the others have told their jobs by then
         CurrentMessage(),
         Callbacks(),  # before Retries: it sees whether the message failed for good
         Pipelines(),
         Retries(),  # last: its after-hook runs first
     ]
-    if settings.ready_dir is not None:
-        stack.append(Readiness(settings.ready_dir))
+    if settings.database_url is not None:
+        # Beside the jobs, in a thread of every worker: nothing here sees a message.
+        stack.append(WorkerDuties(settings, {"schedules": fire_schedules, "outbox": relay_outbox}))
     return stack
 
 

@@ -6,6 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from dramatiq import Broker, Worker
+from dramatiq.middleware import Middleware
+
 from app.settings import Settings, SettingsError
 from middleware.attempts import AttemptOutcome
 from middleware.dead_letter_entry import DeadLetter
@@ -16,35 +19,48 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-def dead_letter_store(settings: Settings) -> DeadLetterStore:
-    """`publishing_dlq`."""
+class Stores(Middleware):
+    """The guards' stores in the database, on a few connections of their own.
 
-    def make() -> DeadLetterStore:
+    What guards write must not wait for what jobs hold. The connections are opened when first used, and closed when
+    a worker has stopped; a store that is used after that opens its own again.
+
+    Parameters:
+        settings: say where the database is.
+
+    Example:
+        >>> stores = Stores(settings)
+        >>> [stores, History(stores.history), DeadLetters(stores.dead_letters, spool=spool)]
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        #: `publishing_dlq`.
+        self.dead_letters: DeadLetterStore = _LateDeadLetters(self._dead_letters)
+        #: `job_attempts`.
+        self.history: HistoryStore = _LateHistory(self._history)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        if "_engine" in vars(self):
+            self._engine.dispose()
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        from adapters.database.engine import create_engine
+
+        if self._settings.database_url is None:
+            raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
+        return create_engine(self._settings.database_url.get_secret_value(), pool_size=2, max_overflow=4)
+
+    def _dead_letters(self) -> DeadLetterStore:
         from adapters.database.dead_letters import SqlDeadLetters
 
-        return SqlDeadLetters(_engine(settings), DeadLetter.from_record)
+        return SqlDeadLetters(self._engine, DeadLetter.from_record)
 
-    return _LateDeadLetters(make)
-
-
-def history_store(settings: Settings) -> HistoryStore:
-    """`job_attempts`."""
-
-    def make() -> HistoryStore:
+    def _history(self) -> HistoryStore:
         from adapters.database.history import SqlHistoryStore
 
-        return SqlHistoryStore(_engine(settings), AttemptRecord)
-
-    return _LateHistory(make)
-
-
-def _engine(settings: Settings) -> "Engine":
-    from adapters.database.engine import create_engine
-
-    if settings.database_url is None:
-        raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
-    # Their own few connections: what guards write must not wait for what jobs hold.
-    return create_engine(settings.database_url.get_secret_value(), pool_size=2, max_overflow=2)
+        return SqlHistoryStore(self._engine, AttemptRecord)
 
 
 class _LateDeadLetters:

@@ -12,13 +12,14 @@ from app.platform import platform
 from app.presentation import fail, out, save_picture
 from app.settings import load_settings
 from app.up import announced, listener, public_url, started, wait_for_stop
+from app.wordpress_site import wordpress_site
 from middleware import ProgressReader
 from middleware.backends.redis.progress import RedisProgressStore
 
-from .check import check
 from .library import articles
-from .results import show_results
+from .results import look, show_results
 from .seed import seed
+from .sent import Stage
 from .watch import jobs_table, watch
 
 __all__ = ["run"]
@@ -35,9 +36,10 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
     settings = load_settings(run_file=False)
     logs = settings.home / "logs"
     with ExitStack() as stack:
-        out.print("Starting PostgreSQL, Valkey and an S3-compatible server ...")
+        out.print("Starting PostgreSQL, Valkey, an S3-compatible server and a site that speaks WordPress ...")
         values = stack.enter_context(platform(settings))
         s3 = stack.enter_context(embedded_s3())
+        wordpress = stack.enter_context(wordpress_site())
         web = stack.enter_context(listener(settings))
         values |= {
             "public_url": public_url(settings, web),
@@ -45,6 +47,9 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
             "s3_access_key_id": s3.access_key_id,
             "s3_secret_access_key": s3.secret_access_key.get_secret_value(),
             "s3_export_targets": [f"{s3.bucket}/{{org_id}}/"],
+            # The site is on this very machine, where no publish target of a real platform may be.
+            "publish_allow_http": True,
+            "publish_allowed_networks": ["127.0.0.0/8"],
         }
         stack.enter_context(announced(settings, values))
         found = load_settings()
@@ -52,27 +57,32 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
         texts = articles()
         engine = create_engine(str(values["database_url"]))
         stack.callback(engine.dispose)
-        sites = seed(engine, texts, datetime.now(UTC))
+        now = datetime.now(UTC)
+        sites = seed(engine, texts, now)
         out.print(
             f"Seeded {len({site.org for site in sites})} orgs with {len(sites)} domains and {len(texts)} real "
             f"articles ({sum(len(text.body) for text in texts):,} characters) in {time.monotonic() - begun:.1f} s."
         )
         children = stack.enter_context(started(settings, values, web, log_folder=logs))
 
-        from .work import send_all  # the actors find the servers that were announced just now
+        from .topics import TOPICS, publishing  # the actors find the servers that were announced just now
 
-        sent = send_all(sites, s3.bucket)
+        stage = Stage(
+            engine=engine, settings=found, sites=sites, bucket=s3.bucket, wordpress=wordpress, now=now
+        )
+        sent = [each for topic in TOPICS for each in topic.send(stage)]
         client = stack.enter_context(redis_client(found))
-        lines = watch(
+        jobs, lines = watch(
             sent,
+            lambda: publishing.follow(stage),
             ProgressReader(RedisProgressStore(client, prefix=NAMESPACE)),
             out,
             lambda: not children.ended(),
         )
         out.record = picture is not None
         if out.is_terminal:
-            out.print(jobs_table(sent, lines))
-        results = check(sent, engine, found)
+            out.print(jobs_table(jobs, lines))
+        results = look(jobs)
         show_results(results, found, time.monotonic() - begun)
         if picture is not None:
             save_picture(picture, "make demo")
@@ -82,4 +92,4 @@ def run(*, keep: bool = False, picture: Path | None = None) -> int:
         unclean = {name: ended for name, ended in children.stop().items() if ended}
         if unclean:
             fail(f"not a clean stop, exit codes: {unclean}; see {logs}")
-    return 1 if unclean or any(result.fault for result in results) else 0
+    return 1 if unclean or any(left.fault for _, left in results) else 0

@@ -8,12 +8,17 @@ from rich.text import Text
 from app.presentation import fail, out
 from app.settings import Settings
 
-from .check import Result
+from .sent import Left, Sent
 
 _NUMBERS = ("rows", "bytes", "seconds")
 
 
-def show_results(results: Sequence[Result], settings: Settings, took_s: float) -> None:
+def look(jobs: Sequence[Sent]) -> list[tuple[Sent, Left]]:
+    """Look at what each job really left: rows in the database, files, objects, posts, links that work."""
+    return [(each, _looked_at(each)) for each in jobs]
+
+
+def show_results(results: Sequence[tuple[Sent, Left]], settings: Settings, took_s: float) -> None:
     """Print the table, the totals, every fault, and what to do next.
 
     Parameters:
@@ -24,17 +29,21 @@ def show_results(results: Sequence[Result], settings: Settings, took_s: float) -
     table = Table(title="Results", title_justify="left")
     for column in ("org", "domain", "job", *_NUMBERS, "where"):
         table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
-    for result in results:
-        table.add_row(*_row(result))
+    for job, left in results:
+        table.add_row(*_row(job, left))
     out.print(table)
 
-    files = [result for result in results if result.size_bytes]
-    ideas = sum(result.count for result in results if not result.size_bytes)
-    total_bytes = sum(result.size_bytes for result in files)
-    out.print(f"{ideas:,} ideas and {len(files)} files ({total_bytes:,} bytes) in {took_s:.1f} s.")
-    for result in results:
-        if result.fault:
-            fail(f"{result.sent.site.host}, {result.sent.what} ({result.sent.job_id}): {result.fault}")
+    def total(where: str) -> int:
+        return sum(left.count for _, left in results if left.where.startswith(where))
+
+    files = [left.size_bytes for _, left in results if left.size_bytes]
+    out.print(
+        f"{len(results)} jobs in {took_s:.1f} s: {total('content_ideas'):,} ideas, {len(files)} files "
+        f"({sum(files):,} bytes), {total('post ')} posts, {total('feedback')} feedback windows."
+    )
+    for job, left in results:
+        if left.fault:
+            fail(f"{job.host}, {job.what} ({job.job_id}): {left.fault}")
     out.print(
         f"Files: {settings.home / 'exports'}. Logs: {settings.home / 'logs'}.\n"
         "Next: `python -m app up` keeps the platform running on this data (with --keep the demo itself stays up, and "
@@ -42,17 +51,23 @@ def show_results(results: Sequence[Result], settings: Settings, took_s: float) -
     )
 
 
-def _row(result: Result) -> tuple[str | Text, ...]:
-    where = Text(result.fault or result.where, style="red" if result.fault else "")
-    if result.link:
-        where.stylize(f"link {result.link}")
-    site = result.sent.site
+def _looked_at(job: Sent) -> Left:
+    try:
+        return job.look()
+    except Exception as error:  # noqa: BLE001  # told in the table, beside what the other jobs left
+        return Left(fault=f"cannot be looked at: {error}")
+
+
+def _row(job: Sent, left: Left) -> tuple[str | Text, ...]:
+    where = Text(left.fault or left.where, style="red" if left.fault else "")
+    if left.link:
+        where.stylize(f"link {left.link}")
     return (
-        site.org,
-        site.host,
-        result.sent.what,
-        f"{result.count:,}",
-        f"{result.size_bytes:,}" if result.size_bytes else "",
-        f"{result.took_s:.2f}" if result.took_s else "",
+        job.org,
+        job.host,
+        job.what,
+        f"{left.count:,}",
+        f"{left.size_bytes:,}" if left.size_bytes else "",
+        f"{left.took_s:.2f}" if left.took_s else "",
         where,
     )

@@ -23,29 +23,38 @@ Lines = Mapping[UUID, ProgressLine]
 
 
 def watch(
-    sent: Sequence[Sent], board: ProgressReader, console: Console, still_working: Callable[[], bool]
-) -> Lines:
-    """Show the jobs until all are done, the time is up, or nobody works any more; their last lines.
+    sent: Sequence[Sent],
+    follow: Callable[[], list[Sent]],
+    board: ProgressReader,
+    console: Console,
+    still_working: Callable[[], bool],
+) -> tuple[list[Sent], Lines]:
+    """Show the jobs until all are done, the time is up, or nobody works any more; all jobs, and their last lines.
 
     Parameters:
         sent: the jobs.
+        follow: finds those that they have sent by now; asked whenever all that are known are done.
         board: reads their lines.
         console: where to show them.
         still_working: whether the workers live.
     """
     deadline = time.monotonic() + TIMEOUT_S
+    known = {each.job_id: each for each in sent}
     lines: Lines = {}
     with Live(console=console, refresh_per_second=10, transient=True) as live:
         while time.monotonic() < deadline and still_working():
-            before, lines = lines, _read(sent, board)
+            jobs = list(known.values())
+            before, lines = lines, _read(jobs, board)
             if console.is_terminal:
-                live.update(jobs_table(sent, lines))
+                live.update(jobs_table(jobs, lines))
             else:
-                _print_changes(console, sent, before, lines)
-            if sum(line.state == "done" for line in lines.values()) == len(sent):
-                break
+                _print_changes(console, jobs, before, lines)
+            if sum(line.state == "done" for line in lines.values()) == len(jobs):
+                known |= {each.job_id: each for each in follow()}
+                if len(known) == len(jobs):
+                    break
             time.sleep(_LOOK_S)
-    return lines
+    return list(known.values()), lines
 
 
 def jobs_table(sent: Sequence[Sent], lines: Lines) -> Table:
@@ -58,7 +67,7 @@ def jobs_table(sent: Sequence[Sent], lines: Lines) -> Table:
         percent, state, note = (line.percent, line.state, line.note) if line else (0, "queued", "")
         bar = ProgressBar(total=100, completed=percent, width=20)
         style = _STYLES.get(state, "dim")
-        table.add_row(each.queue, each.site.org, each.site.host, each.what, bar, f"[{style}]{state}[/]", note)
+        table.add_row(each.queue, each.org, each.host, each.what, bar, f"[{style}]{state}[/]", note)
     return table
 
 
@@ -72,7 +81,7 @@ def _print_changes(console: Console, sent: Sequence[Sent], before: Lines, now: L
         line = now.get(each.job_id)
         if line is not None and line != before.get(each.job_id):
             console.print(
-                f"{each.queue:9} {each.site.org:9} {each.site.host:25} {each.what:22} "
+                f"{each.queue:11} {each.org:9} {each.host:25} {each.what:32} "
                 f"{line.percent:3d} % {line.state:9} {line.note}",
                 highlight=False,
                 soft_wrap=True,

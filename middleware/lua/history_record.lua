@@ -1,7 +1,8 @@
 -- Keeps attempts, lets go of those past their time, and of the oldest beyond the most that are kept.
 -- KEYS: newest
 -- DERIVED: <base>org:<org> and <base>message:<message_id>, indexes like `newest`; <base>attempt:<id>, a hash
--- ARGV: base keep_ms most, then for each attempt: id member org message_id body
+-- ARGV: base keep_ms most, then for each attempt: id member org message_id body over
+--   over: 1, or 0 while it runs; one that is known stays as it is, unless it ran and is over now
 -- Returns: how many were new
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -16,18 +17,24 @@ local function index(key, member)
 end
 
 local new = 0
-for i = 4, #ARGV, 5 do
+for i = 4, #ARGV, 6 do
   local id, member, org, message, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local running = ARGV[i + 5] == '0'
   local attempt = base .. 'attempt:' .. id
   if redis.call('EXISTS', attempt) == 0 then
     new = new + 1
     redis.call('HSET', attempt, 'body', body, 'org', org, 'message', message)
+    if running then
+      redis.call('HSET', attempt, 'running', '1')
+    end
     redis.call('PEXPIRE', attempt, keep_ms)
     index(KEYS[1], member)
     index(base .. 'message:' .. message, member)
     if org ~= '' then
       index(base .. 'org:' .. org, member)
     end
+  elseif not running and redis.call('HDEL', attempt, 'running') == 1 then
+    redis.call('HSET', attempt, 'body', body)
   end
 end
 

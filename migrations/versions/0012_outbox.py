@@ -1,4 +1,7 @@
-"""The outbox as the relay uses it."""
+"""The outbox as the relay uses it: row locks, which a killed relay cannot leave behind, and no leases."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0012_outbox"
 down_revision = "0011_dead_letters"
@@ -7,8 +10,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Drop the leases; index what was refused."""
+    op.drop_column("outbox", "locked_until")
+    op.drop_column("outbox", "locked_by")
+    op.create_index("ix_outbox_refused", "outbox", ["due_at"], postgresql_where=sa.text("attempts > 0"))
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    """The other way round."""
+    op.drop_index("ix_outbox_refused", "outbox")
+    op.add_column("outbox", sa.Column("locked_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("outbox", sa.Column("locked_by", sa.Uuid(), nullable=True))

@@ -16,12 +16,18 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Queue, priority, retries and time limit in minutes, as the platform documents them.
 DOCUMENTED = {
     "content_idea_generation": ("content", 50, 2, 2),
+    "content_scheduler": ("publishing", 25, 0, 5),
     "database_maintenance": ("maintenance", 100, 1, 10),
     "domain_export": ("exports", 75, 3, 10),
+    "domain_transfer": ("domains", 25, 3, 1),
+    "experiment_start": ("experiments", 25, 2, 1),
+    "feedback_ingest": ("feedback", 50, 3, 5),
+    "media_cleanup": ("media", 100, 1, 5),
+    "publish_execution": ("publishing", 25, 3, 5),
 }
 
 #: Scheduled jobs have nothing to be told.
-SCHEDULED = {"database_maintenance"}
+SCHEDULED = {"content_scheduler", "database_maintenance", "media_cleanup"}
 
 
 def test_every_job_stands_in_one_list() -> None:

@@ -26,7 +26,7 @@ def test_without_a_command_it_teaches() -> None:
     """Every command with its purpose."""
     result = run()
 
-    for command in ("demo", "up", "migrate", "settings", "doctor", "send", "web"):
+    for command in ("demo", "up", "worker", "probe", "migrate", "settings", "doctor", "send", "web"):
         assert f" {command} " in result.output
 
 

@@ -133,3 +133,21 @@ def test_children_of_a_living_owner_are_left_alone(tmp_path: Path) -> None:
             pass
 
         assert first.ended() == {}
+
+
+def test_a_child_that_ended_is_started_again_as_it_was(tmp_path: Path) -> None:
+    """With the same command, under the same name; one that runs is left alone."""
+    with Children(tmp_path / "c", os.environ) as children:
+        children.start("dies", ["sh", "-c", f"echo run >> {tmp_path}/runs; exit 7"])
+        children.start("lives", ["sh", "-c", f"touch {tmp_path}/up; exec sleep 600"])
+        wait_for(tmp_path / "up")
+        while "dies" not in children.ended():
+            pass
+
+        children.restart("dies")
+
+        while "dies" not in children.ended():
+            pass
+        assert (tmp_path / "runs").read_text() == "run\nrun\n"
+        with pytest.raises(KeyError, match="runs; only what has ended"):
+            children.restart("lives")

@@ -63,6 +63,11 @@ def test_an_unknown_name_like_no_other_points_to_the_list(monkeypatch: pytest.Mo
         ("PRESSROOM_MAX_CSV_ROWS", "0", "greater than 0"),
         ("PRESSROOM_HTTP_PORT", "99999", "less than or equal to 65535"),
         ("PRESSROOM_WINDOWS", "7,30", "JSON"),
+        ("PRESSROOM_WINDOWS", "[]", "at least 1 item"),
+        ("PRESSROOM_WINDOWS", "[7, 0]", "greater than or equal to 1"),
+        ("PRESSROOM_WINDOWS", "[3651]", "less than or equal to 3650"),
+        ("PRESSROOM_MAX_ENTITIES", "101", "less than or equal to 100"),
+        ("PRESSROOM_FEEDBACK_SOURCE_URL", f"ftp://me:{SECRET}@host", "must begin with http://"),
         ("DATABASE_URL", f"mysql://me:{SECRET}@host/db", "must begin with postgresql://"),
         ("REDIS_URL", f"http://me:{SECRET}@host", "must begin with redis://"),
         ("PRESSROOM_AI_PROVIDERS", json.dumps([{"name": "a", "base_url": "b", "api_key": SECRET}]), "model"),
@@ -181,4 +186,5 @@ def test_nothing_else_reads_the_environment() -> None:
                 readers.append(path.relative_to(SOURCES).as_posix())
 
     # prometheus_client itself is told by PROMETHEUS_MULTIPROC_DIR, and nothing else, that processes share.
-    assert readers == ["app/settings.py", "middleware/metric_handlers/prometheus.py"]
+    # The probe runs every few seconds and has no time for settings; tests/app/test_worker.py holds it to them.
+    assert sorted(readers) == ["app/probe.py", "app/settings.py", "middleware/metric_handlers/prometheus.py"]

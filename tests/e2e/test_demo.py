@@ -11,7 +11,7 @@ from tests.e2e.platform import app, finish, start
 
 pytestmark = pytest.mark.slow
 
-SUMMARY = re.compile(r"([\d,]+) ideas and (\d+) files \(([\d,]+) bytes\)")
+SUMMARY = re.compile(r"(\d+) jobs in .*: ([\d,]+) ideas, (\d+) files .*, (\d+) posts, (\d+) feedback windows")
 
 
 def test_the_demo_ends_well_and_again_and_leaves_real_files(folder: Path) -> None:
@@ -23,7 +23,7 @@ def test_the_demo_ends_well_and_again_and_leaves_real_files(folder: Path) -> Non
         assert run.code == 0, run.output
         found = SUMMARY.search(run.output)
         assert found, run.output
-        assert (found[1], found[2]) == ("770", "16")
+        assert found.groups() == ("60", "770", "16", "20", "120")
     files = [path for path in (folder / "exports").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".csv", ".md", ".pdf"}
     assert any("pydantic" in path.read_text() for path in files if path.suffix in {".json", ".csv", ".md"})

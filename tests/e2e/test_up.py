@@ -1,5 +1,6 @@
 """`python -m app up`, and what finds it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,28 @@ def test_dramatiqs_own_command_line_works_beside_it(home: Path) -> None:
     worker.communicate(timeout=60)
 
     assert worker.returncode == 0
+
+
+def test_a_worker_of_its_own_is_probed_and_stops_cleanly(home: Path) -> None:
+    """`python -m app worker` finds the platform, beats, and ends with 0; its heartbeat goes with it."""
+    before = len(list((home / "ready").glob("*.json")))
+    assert app(home, "probe").code == 0
+    worker = start(home, "worker", "--processes", "2", "--threads", "1", "--queues", "exports")
+    assert worker.stdout is not None
+    ready = 0
+    for line in worker.stdout:
+        ready += "Worker process is ready for action" in line
+        if ready == 2:
+            break
+
+    probed = app(home, "probe", "--readiness", "--expect", str(before + 2), "--json")
+    worker.send_signal(signal.SIGTERM)
+    ended = finish(worker)
+
+    assert probed.code == 0, probed.output
+    assert json.loads(probed.output)["ok"] is True
+    assert ended.code == 0, ended.output
+    assert len(list((home / "ready").glob("*.json"))) == before
 
 
 def test_send_takes_json_and_refuses_what_does_not_fit(home: Path) -> None:

@@ -29,10 +29,15 @@ def work(broker: dramatiq.Broker, queue: str, *, threads: int = 1) -> None:
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=threads)
     worker.start()
     try:
-        if isinstance(broker, StubBroker):
-            broker.join(queue, timeout=10_000, fail_fast=False)
-        else:
-            broker.join(queue, timeout=10_000)
+        drain(broker, queue)
         worker.join()
     finally:
         worker.stop()
+
+
+def drain(broker: dramatiq.Broker, queue: str) -> None:
+    """Wait for the queue to be empty, delayed messages included."""
+    if isinstance(broker, StubBroker):
+        broker.join(queue, timeout=10_000, fail_fast=False)
+    else:
+        broker.join(queue, timeout=10_000)

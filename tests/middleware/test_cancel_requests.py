@@ -76,6 +76,48 @@ def test_a_withdrawn_request_stops_nothing_more(rig: Rig) -> None:
     assert rig.ask.in_force() == []
 
 
+def test_an_org_that_asks_by_id_hits_no_others_message(rig: Rig) -> None:
+    """Its own is cancelled; another org's with that id runs, and so does one of no org."""
+    rig.declare()
+    sent = {org: rig.send(argument=str(org), org=org) for org in ("a", "b", None)}
+    for message_id in sent.values():
+        rig.ask.cancel(message_id, org="a")
+
+    rig.work()
+
+    assert sorted(rig.ran) == ["None", "b"]
+
+
+def test_no_id_can_be_made_up_that_means_anothers_message() -> None:
+    """Ids of requests are put together; whose message it is, is asked all the same."""
+    store = MemoryCancellationStore()
+    known = KnownRequests(store)
+    broker = StubBroker(middleware=[])
+    job = dramatiq.actor(broker=broker, actor_name="job")(lambda: None)
+    theirs = job.message_with_options(org="a:b").copy(message_id="c")
+    Cancellations(store).cancel("b:c", org="a")
+    known.refresh()
+
+    assert not known.match(dramatiq.broker.MessageProxy(theirs))
+    (request,) = store.changes(0).requests
+    assert not request.fits(dramatiq.broker.MessageProxy(theirs.copy(message_id="b:c")))
+    assert request.fits(dramatiq.broker.MessageProxy(theirs.copy(message_id="b:c", options={"org": "a"})))
+
+
+def test_orgs_requests_for_one_id_stand_side_by_side(rig: Rig) -> None:
+    """One that asks after another neither replaces its request nor can withdraw it."""
+    rig.declare()
+    message_id = rig.send(org="a")
+    mine = rig.ask.cancel(message_id, org="a")
+    theirs = rig.ask.cancel(message_id, org="b")
+    assert rig.ask.withdraw(theirs)
+    assert [each.request_id for each in rig.ask.in_force()] == [mine]
+
+    rig.work()
+
+    assert (rig.ran, rig.outcomes.seen) == ([], ["cancelled"])
+
+
 def test_a_request_ends_with_its_time_also_where_it_is_known() -> None:
     """A process does not go on cancelling what the store has long forgotten."""
     now_s = [0.0]

@@ -157,6 +157,20 @@ def test_the_version_and_the_org_travel_with_the_message(bare_broker: dramatiq.B
     assert (message.options["contract_version"], message.options["org"]) == (3, "acme")
 
 
+def test_what_another_release_made_is_sent_as_it_is(bare_broker: dramatiq.Broker) -> None:
+    """A message that an outbox kept over a deployment is brought up to date by the worker, not refused at send."""
+    world = World(bare_broker, upcasters={1: widths, 2: orgs})
+    old = world.message({"image_id": 1, "size": 2}, version=1)
+    del old.options["admitted"]
+
+    bare_broker.enqueue(old)
+
+    (message,) = stored(bare_broker, world.queue)
+    assert (message.args[0], message.options["contract_version"]) == ({"image_id": 1, "size": 2}, 1)
+    work(bare_broker, world.queue)
+    assert world.got == [Resize(org_id="legacy", image_id=1, width=2)]
+
+
 def test_an_org_option_that_is_not_the_payloads_is_refused(bare_broker: dramatiq.Broker) -> None:
     """One org cannot hide behind another's limits."""
     world = World(bare_broker)

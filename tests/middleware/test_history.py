@@ -49,7 +49,9 @@ def test_every_attempt_leaves_a_record(
     for each in life:
         assert (each.actor, each.queue) == (message.actor_name, message.queue_name)
         assert (each.org, each.worker, each.trace_id) == ("acme", "w1", "a" * 32)
+        assert each.finished_at is not None
         assert datetime.now(UTC) - timedelta(minutes=1) < each.started_at <= each.finished_at
+        assert each.duration_ms is not None
         assert 0 <= each.duration_ms < 60_000
 
 

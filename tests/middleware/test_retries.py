@@ -14,7 +14,7 @@ from dramatiq.middleware.shutdown import Shutdown
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware import Callbacks, Parked, Retries
+from middleware import Callbacks, Parked, Retries, ends_with
 from middleware.retries import ENQUEUE_WAITS_S
 from tests.middleware.brokers import work
 from tests.middleware.retrying import QUICK, Fault, Job, Watch
@@ -255,6 +255,38 @@ def test_back_off_doubles_up_to_its_bound_with_full_jitter(
 
     assert bounds == [(0, min(most, first * 2 ** min(retries, 32)))]
     assert delays == [int(draw * bounds[0][1])]
+
+
+def test_a_job_learns_whether_an_error_would_be_its_end(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+    """As it then comes about: what is charged and used up, or not retryable, ends it; parks and shutdowns never."""
+    asked: list[list[bool]] = []
+    queue = f"q{uuid4().hex}"
+
+    def fn() -> None:
+        errors = (ValueError(), Fault(retryable=False), Parked("waits", delay_ms=1), Shutdown())
+        asked.append([ends_with(error) for error in (*errors, Fault(retry_after_s=6))])
+        raise ValueError
+
+    declare = dramatiq.actor(broker=bare_broker, queue_name=queue, actor_name="job", max_retries=1)
+    actor: dramatiq.Actor[[], None] = declare(fn)
+    actor.send()
+    work(bare_broker, queue)
+
+    assert asked == [[False, True, False, False, False], [True, True, False, False, False]]
+    assert len(watch.rejected) == 1
+
+
+def test_outside_an_attempt_every_error_is_the_end() -> None:
+    """Nobody would try again; also not in a thread whose last job is over, or was skipped by itself."""
+    assert ends_with(ValueError())
+    broker, _ = recording_broker(Retries(max_retries=3))
+    message = MessageProxy(Job(broker).actor.send())
+    for hook, ending in (("process_message", {"exception": ValueError()}), ("skip_message", {})):
+        broker.emit_before("process_message", message)
+        assert not ends_with(ValueError())
+        broker.recording = True
+        broker.emit_after(hook, message, **ending)
+        assert ends_with(ValueError())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from .jobs import cron_ticks, idempotency_keys, job_attempts, job_executions, ou
 from .media import media_assets, media_references
 from .operations import ai_usage, audit_log, publishing_dlq
 from .publishing import publish_executions, publish_intents, publish_targets
+from .schedules import schedules
 from .schema import metadata, tenant_tables
 from .tenancy import domain_registry, domain_settings, domain_transfer_tokens, orgs
 
@@ -40,5 +41,6 @@ __all__ = [
     "publish_intents",
     "publish_targets",
     "publishing_dlq",
+    "schedules",
     "tenant_tables",
 ]

@@ -14,6 +14,8 @@ domain_exports = Table(
     #: The id of the job that writes it.
     identifier("id"),
     identifier("domain_id"),
+    #: The org whose files its file is among, also when the domain has changed hands.
+    identifier("written_for"),
     enumerated("format", "json", "csv", "markdown", "pdf"),
     enumerated("destination", "download", "local", "s3"),
     enumerated("status", "running", "completed", "failed", "cancelled"),

@@ -21,7 +21,9 @@ from .schema import bounded, count, enumerated, identifier, instant, json_data, 
 MAX_RESULT_BYTES = 128 * 1024
 
 #: How an attempt can end: tried again, parked at no cost, too old to be worth running, with its worker, and so on.
+#: Until then it is running.
 ATTEMPT_OUTCOMES = (
+    "running",
     "succeeded",
     "failed",
     "retried",
@@ -80,7 +82,7 @@ job_attempts = Table(
     bounded("worker", 200, nullable=True),
     bounded("trace_id", 64, nullable=True),
     instant("started_at"),
-    instant("finished_at"),
+    instant("finished_at", nullable=True),
     Column(
         "duration_ms",
         Double,
@@ -90,10 +92,18 @@ job_attempts = Table(
     bounded("cause", 200, nullable=True),
     json_data("result", MAX_RESULT_BYTES, nullable=True),
     PrimaryKeyConstraint("id"),
+    CheckConstraint("(finished_at IS NULL) = (outcome = 'running')", name="finished_or_running"),
     Index("ix_job_attempts_message", "message_id", "started_at"),
     Index("ix_job_attempts_newest", "org_id", text("started_at DESC"), text("id DESC")),
     Index("ix_job_attempts_newest_of_all", text("started_at DESC"), text("id DESC")),
     Index("ix_job_attempts_finished", "finished_at"),
+    # Few at a time: what runs, and what died with its worker.
+    Index(
+        "ix_job_attempts_running",
+        text("started_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("outcome = 'running'"),
+    ),
 )
 
 #: A key keeps out every holder but its own until it expires.
@@ -113,8 +123,8 @@ idempotency_keys = Table(
     Index("ix_idempotency_keys_expiry", "expires_at"),
 )
 
-#: Messages that were decided in a transaction and are sent after it; a relay takes due ones under a lock that
-#: expires, and deletes what the broker took.
+#: Messages that were decided in a transaction and are sent after it; a relay locks due ones, and deletes what the
+#: broker took. The id is the message's own.
 outbox = Table(
     "outbox",
     metadata,
@@ -130,14 +140,14 @@ outbox = Table(
         nullable=False,
     ),
     instant("due_at", now=True),
-    instant("locked_until", nullable=True),
-    identifier("locked_by", nullable=True),
+    #: How often the message was refused; what the broker could not be asked is no attempt.
     count("attempts"),
     bounded("error", MAX_ERROR_CHARS, nullable=True),
     instant("created_at", now=True),
     PrimaryKeyConstraint("id"),
     of_org(),
     Index("ix_outbox_due", "due_at", "id"),
+    Index("ix_outbox_refused", "due_at", postgresql_where=text("attempts > 0")),
     Index("ix_outbox_org", "org_id"),
 )
 

@@ -14,7 +14,10 @@ media_assets = Table(
     bounded("object_key", 1024),
     bounded("media_type", 127),
     count("size_bytes"),
-    enumerated("storage", "hot", "cold"),
+    #: `cooling`: the cold copy is the one to read, the hot one is being removed. `deleting`: nothing may refer to it
+    #: any more (a trigger sees to it), its copies are being removed, and the row goes last.
+    enumerated("storage", "hot", "cooling", "cold", "deleting"),
+    #: When the cold copy became the one to read.
     instant("cold_at", nullable=True),
     instant("last_accessed_at", now=True),
     #: When it was made, or when the last reference to it ended (a trigger sees to it). Unreferenced media is an
@@ -28,6 +31,11 @@ media_assets = Table(
     Index("ix_media_assets_domain", "org_id", "domain_id"),
     Index("ix_media_assets_to_cool", "last_accessed_at", "id", postgresql_where=text("storage = 'hot'")),
     Index("ix_media_assets_last_referenced", "last_referenced_at", "id"),
+    Index(
+        "ix_media_assets_unfinished",
+        "object_key",
+        postgresql_where=text("storage IN ('cooling', 'deleting')"),
+    ),
 )
 
 media_references = Table(

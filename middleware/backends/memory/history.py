@@ -35,9 +35,11 @@ class MemoryHistoryStore:
         """See `HistoryStore`."""
         with self._lock:
             for each in attempts:
-                if each.id not in self._by_id:
-                    self._by_id[each.id] = each
+                known = self._by_id.get(each.id)
+                if known is None:
                     insort(self._order, (each.started_at, each.id))
+                if known is None or (known.outcome == "running" and each.outcome != "running"):
+                    self._by_id[each.id] = each
             over = max(0, len(self._order) - self._max_attempts)
             for _, id_ in self._order[:over]:
                 del self._by_id[id_]

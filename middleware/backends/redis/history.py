@@ -59,7 +59,15 @@ class RedisHistoryStore:
         args: list[str | int | bytes] = [self._base, self._keep_ms, self._max_attempts]
         for each in attempts:
             member = _member(each.started_at, each.id)
-            args += [str(each.id), member, each.org or "", each.message_id, self._adapter.dump_json(each)]
+            over = int(each.outcome != "running")
+            args += [
+                str(each.id),
+                member,
+                each.org or "",
+                each.message_id,
+                self._adapter.dump_json(each),
+                over,
+            ]
         self._record(keys=[self._newest], args=args)
 
     def attempts(self, message_id: str, *, org: str | None = None) -> list[AttemptRecord]:

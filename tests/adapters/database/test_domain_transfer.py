@@ -21,6 +21,7 @@ STAYS = {
     "job_executions",
     "outbox",
     "publishing_dlq",
+    "schedules",
 }
 
 

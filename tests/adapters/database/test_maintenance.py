@@ -43,6 +43,7 @@ def export_row(tenant: Tenant, destination: str, location: str | None, **values:
         "org_id": tenant.org_id,
         "id": uuid4(),
         "domain_id": tenant.domain_id,
+        "written_for": tenant.org_id,
         "format": "csv",
         "destination": destination,
         "status": "completed",
@@ -75,6 +76,20 @@ def test_expired_exports_come_back_as_the_jobs_they_were(
         rows[1]["id"]: LocalFile(path="a/site.csv"),
         rows[2]["id"]: S3Object(bucket="bucket", key="a/b.csv"),
     }
+
+
+def test_the_file_of_a_domain_that_changed_hands_is_found_where_it_was_written(
+    engine: Engine, tenant: Tenant, system: SqlSystemTransactions[SqlMaintenance]
+) -> None:
+    """The former owner's folder, which the new one's jobs do not reach."""
+    former = uuid4()
+    row = export_row(tenant, "local", f"{former}/a/site.csv", written_for=former)
+    put(engine, domain_exports, **row)
+
+    found = {each.export_id: each.job for each in system(lambda repository: all_expired(repository))}
+
+    job = found[UUID(str(row["id"]))]
+    assert (job.org_id, job.destination) == (former, LocalFile(path="a/site.csv"))
 
 
 def all_expired(repository: SqlMaintenance) -> list:  # type: ignore[type-arg]
@@ -124,6 +139,31 @@ def test_rows_of_every_kind_go_by_age_and_in_batches(
                 select(func.count()).select_from(table).where(table.c.org_id == tenant.org_id)
             )
         assert (what, left) == (what, 1)
+
+
+def test_an_attempt_whose_worker_died_goes_by_its_start(
+    engine: Engine, tenant: Tenant, system: SqlSystemTransactions[SqlMaintenance]
+) -> None:
+    """Nobody is left to end it, and it must not stay for ever; one that runs stays."""
+    fields = {"message_id": "m", "actor": "a", "queue": "q", "attempt": 1, "outcome": "running"}
+    for at in (OLD, OLD, NOW):
+        put(engine, job_attempts, org_id=tenant.org_id, id=uuid4(), **fields, started_at=at)
+    put(
+        engine,
+        job_attempts,
+        **{**fields, "outcome": "failed"},
+        org_id=tenant.org_id,
+        id=uuid4(),
+        started_at=OLD,
+        finished_at=OLD,
+    )
+
+    # One batch takes of both sorts.
+    assert system(lambda repository: repository.delete_aged("attempts", WINDOW, 3)) == 3
+
+    with SystemUnitOfWork(engine) as unit:
+        query = select(job_attempts.c.started_at).where(job_attempts.c.org_id == tenant.org_id)
+        assert unit.connection.scalars(query).all() == [NOW]
 
 
 def test_forgotten_exports_are_gone(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, event, func, insert, select, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from adapters.database.tables import domain_settings, orgs
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork, timeout_ms
@@ -139,6 +139,58 @@ def test_a_unit_is_used_inside_its_block(engine: Engine, tenant: Tenant) -> None
         _ = unit.connection
     with unit, pytest.raises(RuntimeError, match="another one"):
         unit.__enter__()
+
+
+def test_what_follows_a_commit_follows_it(engine: Engine, tenant: Tenant) -> None:
+    """Callbacks are called in order, when others can see what was written and the connection is given back."""
+    seen: list[tuple[str, int | None, int]] = []
+
+    def look(name: str) -> None:
+        seen.append((name, _written(engine, tenant), engine.pool.checkedout()))  # type: ignore[attr-defined]
+
+    with UnitOfWork(engine, tenant.org_id) as unit:
+        unit.after_commit(lambda: look("first"))
+        unit.after_commit(lambda: look("second"))
+        _write(unit, tenant)
+        assert seen == []
+    assert seen == [("first", 1, 0), ("second", 1, 0)]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), Interrupt()])
+def test_nothing_follows_a_rollback(engine: Engine, tenant: Tenant, error: BaseException) -> None:
+    """Whatever ends the block early, no callback is called."""
+    called: list[str] = []
+    with pytest.raises(type(error)), UnitOfWork(engine, tenant.org_id) as unit:  # noqa: PT012
+        unit.after_commit(lambda: called.append("it"))
+        raise error
+    assert called == []
+
+
+def test_a_commit_that_fails_is_not_followed(engine: Engine, database: Database, tenant: Tenant) -> None:
+    """A COMMIT that does not go through calls no callback."""
+    called: list[str] = []
+    with pytest.raises(OperationalError), UnitOfWork(engine, tenant.org_id) as unit:  # noqa: PT012
+        unit.after_commit(lambda: called.append("it"))
+        _write(unit, tenant)
+        kill(database.worker_url, pid_of(unit.connection))
+    assert (called, _written(engine, tenant)) == ([], 0)
+
+
+def test_a_commit_stands_whatever_follows_it(
+    engine: Engine, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a callback raises is logged and reaches neither the caller nor the next callback."""
+    called: list[str] = []
+
+    def fail() -> None:
+        raise ValueError("the reason")
+
+    with UnitOfWork(engine, tenant.org_id) as unit:
+        _write(unit, tenant)
+        unit.after_commit(fail)
+        unit.after_commit(lambda: called.append("it"))
+    assert (called, _written(engine, tenant)) == (["it"], 1)
+    assert "the reason" in caplog.text
 
 
 def _write(unit: UnitOfWork, tenant: Tenant) -> None:

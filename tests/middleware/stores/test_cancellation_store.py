@@ -79,6 +79,14 @@ def test_a_request_comes_back_as_it_was_made(kept: Kept) -> None:
     assert not got.withdrawn
 
 
+def test_a_request_for_one_orgs_message_keeps_both(kept: Kept) -> None:
+    """Without its org it would mean whoever's message has that id."""
+    kept.store.add(request("a:r", message_id="r", org="a"))
+
+    (got,) = kept.store.changes(0).requests
+    assert (got.request_id, got.message_id, got.org) == ("a:r", "r", "a")
+
+
 def test_only_what_is_new_is_told_again(kept: Kept) -> None:
     """Whoever asks with the last version hears each change once."""
     kept.store.add(request("one"))

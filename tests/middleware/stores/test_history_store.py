@@ -108,6 +108,38 @@ def test_writing_twice_makes_one(store: HistoryStore, org: str) -> None:
     assert store.recent(org=org) == [second, first]
 
 
+def running(ended: AttemptRecord) -> AttemptRecord:
+    """The attempt as it was while it ran."""
+    return replace(ended, outcome="running", finished_at=None, duration_ms=None, result=None, cause=None)
+
+
+def test_an_attempt_that_runs_is_kept_and_replaced_by_its_end(store: HistoryStore, org: str) -> None:
+    """By id; whoever asks for running ones sees it as long as it is one."""
+    ended = attempt(org=org, outcome="failed", cause="deadline", error_category="timeout")
+    other = attempt(1, org=org, outcome="running", finished_at=None, duration_ms=None)
+    store.record([running(ended), other])
+    assert store.recent(org=org, outcome="running") == [other, running(ended)]
+    assert store.attempts(ended.message_id) == [running(ended)]
+
+    store.record([ended])
+
+    assert store.attempts(ended.message_id) == [ended]
+    assert store.recent(org=org) == [other, ended]
+    assert store.recent(org=org, outcome="running") == [other]
+
+
+def test_what_has_ended_never_runs_again(store: HistoryStore, org: str) -> None:
+    """Batches may come twice and out of order, also within one call."""
+    first, second, third = (attempt(at, org=org, outcome="skipped") for at in range(3))
+
+    store.record([first])
+    store.record([running(first)])
+    store.record([second, running(second), running(third), third])
+    store.record([running(third), replace(third, outcome="failed")])
+
+    assert store.recent(org=org) == [third, second, first]
+
+
 def test_the_newest_come_first_and_an_org_sees_its_own(store: HistoryStore, org: str) -> None:
     """Another org's attempts are not there, whatever is asked for."""
     other = str(uuid4())
@@ -192,6 +224,7 @@ def test_a_page_of_nothing_or_of_everything_is_refused(store: HistoryStore, limi
 def test_every_outcome_can_be_kept(store: HistoryStore, org: str) -> None:
     """None of the ends an attempt can have is refused."""
     outcomes: list[AttemptOutcome] = [
+        "running",
         "succeeded",
         "failed",
         "retried",
@@ -201,7 +234,8 @@ def test_every_outcome_can_be_kept(store: HistoryStore, org: str) -> None:
         "expired",
         "died",
     ]
-    store.record([attempt(at, org=org, outcome=outcome) for at, outcome in enumerate(outcomes)])
+    kept = [attempt(at, org=org, outcome=outcome) for at, outcome in enumerate(outcomes)]
+    store.record([running(kept[0]), *kept[1:]])
 
     assert [each.outcome for each in reversed(store.recent(org=org))] == outcomes
 

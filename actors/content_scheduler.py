@@ -1,0 +1,21 @@
+"""The job that, each minute, has content published whose time has come."""
+
+import dramatiq
+
+from app.broker import broker
+from app.services import services
+from domain.priorities import HIGH
+from middleware import cron, record_result
+
+
+@dramatiq.actor(
+    broker=broker,
+    queue_name="publishing",
+    priority=HIGH,
+    max_retries=0,
+    time_limit=5 * 60_000,
+    periodic=cron("* * * * *"),
+)
+def content_scheduler() -> None:
+    """Open intents for what is due, of every org, and send their publishing jobs."""
+    record_result(services().content_scheduler())

@@ -1,0 +1,82 @@
+"""Publishes to a webhook: one signed POST, which the far side recognises by its key when it comes again."""
+
+import json
+from dataclasses import dataclass
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adapters.credentials import WebhookCredentials
+from adapters.http import HttpExchange, raise_for_refusal
+from domain.ports import Clock
+from domain.publishing import MAX_EXTERNAL_ID_CHARS, Found, Journal, Post
+
+from .reply_urls import usable_url
+from .signatures import sign
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    id: str | int | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookPublisher:
+    """`domain.publishing.Publisher` for one webhook.
+
+    The body is the JSON object `{"key", "title", "body"}`; `adapters.publishing.signatures` says what the headers
+    hold and how they are checked. Any 2xx means that the post is published, or was before. A JSON object in the reply
+    may name the post's `id` and `url`.
+
+    Parameters:
+        exchange: sends requests.
+        address: where to.
+        credentials: the secret that requests are signed with.
+        clock: the time now.
+    """
+
+    exchange: HttpExchange
+    address: str
+    credentials: WebhookCredentials
+    clock: Clock
+
+    def find(self, post: Post, journal: Journal) -> Found | None:
+        """None: the far side recognises the key of a request that comes again."""
+        return None
+
+    def publish(self, post: Post, journal: Journal) -> Found:
+        """Send the post; again under the same key, should the answer be lost."""
+        timeout_s = journal.hold()
+        body = json.dumps({"key": post.key, "title": post.title, "body": post.body}).encode()
+        timestamp = str(int(self.clock().timestamp()))
+        request = httpx.Request(
+            "POST",
+            self.address,
+            headers={
+                "Content-Type": "application/json",
+                "Idempotency-Key": post.key,
+                "X-Pressroom-Timestamp": timestamp,
+                "X-Pressroom-Signature": sign(self.credentials.secret.get_secret_value(), timestamp, body),
+            },
+            content=body,
+        )
+        reply = self.exchange.send(request, timeout_s=timeout_s, repeatable=True)
+        raise_for_refusal(reply, request.url.host)
+        return _found(reply.body, post.key)
+
+
+def _found(body: bytes, key: str) -> Found:
+    # The status alone says that it is published; a reply in another form is as good as none.
+    try:
+        reply = _Reply.model_validate_json(body)
+    except ValidationError:
+        reply = _Reply()
+    external_id = "" if reply.id is None else str(reply.id)
+    is_usable = 0 < len(external_id) <= MAX_EXTERNAL_ID_CHARS and external_id.isprintable()
+    return Found(
+        external_id=external_id if is_usable else key,
+        url=usable_url(reply.url),
+        is_public=True,
+    )

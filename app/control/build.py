@@ -1,0 +1,103 @@
+"""The control API, wired to the platform's servers."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+from dramatiq import Broker
+
+from adapters.database.audit import SqlAuditLog
+from adapters.database.dead_letters import SqlDeadLetters
+from adapters.database.engine import create_engine
+from adapters.database.history import SqlHistoryStore
+from adapters.database.orgs import SqlOrgs
+from adapters.database.schedules import SqlScheduleLists
+from app.bootstrap.breakers import circuit_breakers
+from app.bootstrap.redis import NAMESPACE, redis_client
+from app.bootstrap.schedules import keep_schedules
+from app.settings import Settings, SettingsError
+from middleware import Cancellations
+from middleware.backends.redis.cancellation import RedisCancellationStore
+from middleware.backends.redis.pauses import RedisPauseStore
+from middleware.backends.redis.progress import RedisProgressStore
+from middleware.dead_letter_entry import DeadLetter
+from middleware.history import AttemptRecord
+from middleware.progress import ProgressReader
+
+from .breakers import Breakers
+from .jobs import Jobs
+from .orgs import Orgs
+from .pauses import Pauses
+from .queues import Queues
+from .schedules import Schedules
+from .stock import StockInspector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """The control API, by what it is about.
+
+    Every method takes the caller first, and raises a `JobError` that says what to do when it did nothing.
+    """
+
+    jobs: Jobs
+    queues: Queues
+    orgs: Orgs
+    breakers: Breakers
+    pauses: Pauses
+    schedules: Schedules
+    close: Callable[[], None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def build(settings: Settings, *, broker: Callable[[], Broker] | None = None) -> Control:
+    """See `app.control.build_control`.
+
+    Parameters:
+        settings: where the servers are.
+        broker: gives the broker with its actors; for tests. Default: the platform's, loaded when first needed.
+    """
+    if settings.database_url is None:
+        raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
+    closing = ExitStack()
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=2, max_overflow=2)
+    closing.callback(engine.dispose)
+    client = closing.enter_context(redis_client(settings))
+    audit = SqlAuditLog(engine)
+    orgs = SqlOrgs(engine)
+    inspector = StockInspector(
+        broker or _platform,
+        SqlHistoryStore(engine, AttemptRecord),
+        ProgressReader(RedisProgressStore(client, prefix=NAMESPACE)),
+        SqlDeadLetters(engine, DeadLetter.from_record),
+        orgs.unsent,
+    )
+    cancellations = Cancellations(RedisCancellationStore(client, prefix=NAMESPACE))
+    return Control(
+        jobs=Jobs(audit, inspector, cancellations),
+        queues=Queues(audit, inspector),
+        orgs=Orgs(audit, orgs),
+        breakers=Breakers(audit, circuit_breakers(client)),
+        pauses=Pauses(audit, RedisPauseStore(client, prefix=NAMESPACE), broker or _platform, orgs),
+        schedules=Schedules(
+            audit,
+            SqlScheduleLists(engine),
+            lambda: keep_schedules(settings, engine, broker or _platform),
+            orgs,
+            broker or _platform,
+        ),
+        close=closing.close,
+    )
+
+
+def _platform() -> Broker:
+    import actors  # noqa: F401  # declares every job on the broker
+    from app.broker import broker
+
+    return broker

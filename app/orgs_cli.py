@@ -1,0 +1,113 @@
+"""Orgs on the command line: `python -m app orgs --help`."""
+
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from app.callers_cli import (
+    AsJson,
+    AsOperator,
+    Limit,
+    Org,
+    Reason,
+    caller_of,
+    controlling,
+    show_fields,
+    show_page,
+    tell,
+)
+from app.paused_rows import For, for_ms, paused_as_json
+
+orgs = typer.Typer(
+    name="orgs",
+    no_args_is_help=True,
+    help="See which orgs there are and what holds for one; hold back its jobs and let them go.",
+    epilog="An org sees itself (--org); operators see all (--operator --reason).",
+)
+
+OrgId = Annotated[UUID | None, typer.Argument(help="The org; with --org it is that one.")]
+
+
+@orgs.command("list", epilog='Example: python -m app orgs list --operator --reason "quarterly review"')
+def list_(
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    limit: Limit = 50,
+    after: Annotated[UUID | None, typer.Option(help="Go on after the org with this id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List orgs by id. For operators."""
+    caller = caller_of(org, operator, reason, changes=False)
+    with controlling() as control:
+        page = control.orgs.list(caller, after=after, limit=limit)
+    show_page(
+        [{"id": each.id, "name": each.name, "region": each.region, "weight": each.weight} for each in page],
+        as_json=as_json,
+        title="Orgs",
+        cursors=[str(each.id) for each in page],
+        limit=limit,
+    )
+
+
+@orgs.command("show", epilog="Example: python -m app orgs show --org 7c9e6679-...")
+def show_(
+    org_id: OrgId = None,
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an org: name, region, weight, its own limits, and how many domains it has."""
+    caller = caller_of(org, operator, reason, changes=False)
+    with controlling() as control:
+        found = control.orgs.show(caller, org_id=org_id)
+    show_fields(asdict(found), as_json=as_json, title="Org")
+
+
+Actor = Annotated[str | None, typer.Option(help="Only the org's jobs of this actor.")]
+
+
+@orgs.command(
+    epilog='Example: python -m app orgs pause --org 7c9e6679-... --for 2h --reason "we move our site"'
+)
+def pause(
+    org_id: OrgId = None,
+    actor: Actor = None,
+    lasting: For = None,
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold an org's jobs back, all or one actor's; what runs goes on."""
+    caller = caller_of(org, operator, reason, changes=True)
+    with controlling() as control:
+        made = control.pauses.pause(caller, actor=actor, org_id=_meant(org, org_id), for_ms=for_ms(lasting))
+    tell(paused_as_json(made), f"Paused {made.what}.", as_json)
+
+
+@orgs.command(epilog='Example: python -m app orgs resume --org 7c9e6679-... --reason "we have moved"')
+def resume(
+    org_id: OrgId = None,
+    actor: Actor = None,
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let them run again, within some seconds. What an operator has paused, only operators resume."""
+    caller = caller_of(org, operator, reason, changes=True)
+    meant = _meant(org, org_id)
+    with controlling() as control:
+        control.pauses.resume(caller, actor=actor, org_id=meant)
+    tell({"resumed": str(meant), "actor": actor}, f"Resumed {meant}.", as_json)
+
+
+def _meant(org: UUID | None, org_id: UUID | None) -> UUID:
+    meant = org_id or org
+    if meant is None:
+        raise typer.BadParameter("say which org; an operator acts for none in particular")
+    return meant

@@ -1,0 +1,176 @@
+"""The site's posts and users: who may do what, and which slug a post gets."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+Status = Literal["publish", "future", "draft", "pending", "private", "trash"]
+Role = Literal["editor", "author", "contributor", "subscriber"]
+
+#: Statuses whose posts take a slug of their own at once.
+UNIQUE = frozenset({"publish", "future", "private"})
+#: Characters of a slug.
+MAX_SLUG = 200
+
+_TRASHED = "__trashed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteUser:
+    """Somebody who may sign in with an application password."""
+
+    name: str
+    application_password: str
+    role: Role = "editor"
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether they may have posts at all."""
+        return self.role != "subscriber"
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether they may make them public."""
+        return self.role in ("editor", "author")
+
+    def may_change(self, post: "SitePost") -> bool:
+        """Whether this very post is theirs to change or remove."""
+        if self.role == "editor":
+            return True
+        own = self.may_edit and post.author == self.name
+        return own and (self.may_publish or post.status not in UNIQUE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SitePost:
+    """One post as the site keeps it."""
+
+    id: int
+    author: str
+    title: str
+    content: str
+    status: str
+    slug: str
+    date: datetime
+    #: What the slug was before the post went to the trash.
+    desired_slug: str | None = None
+
+    def as_record(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "date": self.date.isoformat()}
+
+
+class PostStore:
+    """Posts in memory; threads may share it.
+
+    Parameters:
+        unique_drafts: whether a draft's slug is made unique when it is created, as the REST API of current versions
+            does. Older ones wait until it becomes public, so that two drafts can have the same slug.
+    """
+
+    def __init__(self, *, unique_drafts: bool) -> None:
+        self._unique_drafts = unique_drafts
+        self._lock = threading.Lock()
+        self._posts: dict[int, SitePost] = {}
+        self._last_id = 0
+
+    def clear(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._posts.clear()
+            self._last_id = 0
+
+    def all(self) -> list[SitePost]:
+        """Every post, the trash included, the oldest first."""
+        with self._lock:
+            return list(self._posts.values())
+
+    def get(self, post_id: int) -> SitePost | None:
+        """One post."""
+        with self._lock:
+            return self._posts.get(post_id)
+
+    def create(self, *, author: str, title: str, content: str, status: str, slug: str) -> SitePost:
+        """A new post."""
+        with self._lock:
+            self._last_id += 1
+            post = SitePost(
+                id=self._last_id,
+                author=author,
+                title=title,
+                content=content,
+                status=status,
+                slug=self._slug(slug or _sluggish(title, status), self._last_id, status, creating=True),
+                date=datetime.now(UTC),
+            )
+            self._posts[post.id] = post
+            return post
+
+    def update(
+        self, post_id: int, *, title: str | None, content: str | None, status: str | None, slug: str | None
+    ) -> SitePost | None:
+        """The post with what is not None changed; None when there is no such post."""
+        with self._lock:
+            before = self._posts.get(post_id)
+            if before is None:
+                return None
+            new_status = status or before.status
+            wanted = before.slug if slug is None else slug
+            if before.status == "trash" and new_status != "trash":
+                wanted = before.desired_slug or wanted
+            post = replace(
+                before,
+                title=before.title if title is None else title,
+                content=before.content if content is None else content,
+                status=new_status,
+                slug=self._slug(
+                    wanted or _sluggish(before.title, new_status),
+                    post_id,
+                    new_status,
+                    creating=slug is not None,
+                ),
+                desired_slug=None if new_status != "trash" else before.desired_slug,
+            )
+            self._posts[post_id] = post
+            return post
+
+    def trash(self, post_id: int) -> SitePost | None:
+        """Move a post to the trash; its slug is free again."""
+        with self._lock:
+            before = self._posts.get(post_id)
+            if before is None:
+                return None
+            slug = before.slug[: MAX_SLUG - len(_TRASHED)] + _TRASHED
+            self._posts[post_id] = replace(before, status="trash", slug=slug, desired_slug=before.slug)
+            return self._posts[post_id]
+
+    def remove(self, post_id: int) -> SitePost | None:
+        """Remove a post for good."""
+        with self._lock:
+            return self._posts.pop(post_id, None)
+
+    def _slug(self, wanted: str, post_id: int, status: str, *, creating: bool) -> str:
+        wanted = wanted[:MAX_SLUG]
+        if not wanted or not (status in UNIQUE or (creating and self._unique_drafts)):
+            return wanted
+        taken = {post.slug for post in self._posts.values() if post.id != post_id}
+        return next(slug for slug in _variants(wanted) if slug not in taken)
+
+
+def _variants(slug: str) -> Iterable[str]:
+    yield slug
+    number = 2
+    while True:
+        suffix = f"-{number}"
+        yield slug[: MAX_SLUG - len(suffix)] + suffix
+        number += 1
+
+
+def _sluggish(title: str, status: str) -> str:
+    # A draft without a slug gets none: its title may still change.
+    if status not in UNIQUE:
+        return ""
+    words = "".join(each if each.isascii() and each.isalnum() else " " for each in title.lower()).split()
+    return "-".join(words)

@@ -1,0 +1,171 @@
+"""Publishing to a webhook: one signed POST, repeated under its key when the answer is lost."""
+
+import json
+import time
+import traceback
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.publishing import verify_signature
+from domain.errors import AuthFailed, InvalidReply, JobError, LeaseLost, ProviderUnavailable
+from domain.publishing import Found, Post
+from tests.adapters.ai.scripted_server import (
+    Received,
+    Reply,
+    ScriptedServer,
+    answer,
+    hang_up,
+    hold,
+    scripted_server,
+)
+
+from .conftest import RETRIES, Way
+from .journals import MemoryJournal
+
+SECRET = "whsec planted 0123456789"
+POST = Post(key="crumbs-36b1b0bafdaf", title="Na\u00efve", body="<p>\u03b5\u03bb</p>")
+
+
+@pytest.fixture
+def hook() -> Iterator[ScriptedServer]:
+    with scripted_server() as server:
+        server.script(answer(200))
+        yield server
+
+
+def is_signed(request: Received) -> bool:
+    """Whether the request passes the check that is documented for receivers."""
+    headers = request.headers
+    return verify_signature(
+        SECRET,
+        headers["X-Pressroom-Timestamp"],
+        headers["X-Pressroom-Signature"],
+        request.body,
+        now_s=time.time(),
+    )
+
+
+def test_a_post_is_sent(hook: ScriptedServer, way: Way) -> None:
+    """As JSON, with its key as Idempotency-Key, signed with the secret, which itself is not sent."""
+    found = way.webhook(f"{hook.url}/hooks/posts", SECRET).publish(POST, MemoryJournal())
+
+    (request,) = hook.received
+    assert (request.method, request.path) == ("POST", "/hooks/posts")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Idempotency-Key"] == POST.key
+    assert json.loads(request.body) == {"key": POST.key, "title": POST.title, "body": POST.body}
+    assert is_signed(request)
+    assert "planted" not in f"{request.headers} {request.body!r}"
+    assert found == Found(external_id=POST.key, url=None, is_public=True)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_success_will_do(hook: ScriptedServer, way: Way, status: int) -> None:
+    """Also without a body."""
+    hook.script(answer(status))
+    assert way.webhook(hook.url, SECRET).publish(POST, MemoryJournal()).is_public
+
+
+@pytest.mark.parametrize(
+    ("body", "external_id", "url"),
+    [
+        (b'{"id": "p-7", "url": "https://blog.example/p-7"}', "p-7", "https://blog.example/p-7"),
+        (b'{"id": 7, "more": true}', "7", None),
+        (b'{"url": "https://blog.example/p-7"}', POST.key, "https://blog.example/p-7"),
+        (b'{"id": null, "url": null}', POST.key, None),
+        (b'{"id": "", "url": "javascript:alert(1)"}', POST.key, None),
+        (b'{"id": "a\\u0000b", "url": "https://blog.example/\\u0000"}', POST.key, None),
+        (b'{"id": "%s", "url": "https://%s"}' % (b"i" * 513, b"u" * 2048), POST.key, None),
+        (b'["p-7"]', POST.key, None),
+        (b"<html>thank you", POST.key, None),
+        (b"\xff", POST.key, None),
+    ],
+)
+def test_the_reply_may_say_where_it_is(
+    hook: ScriptedServer, way: Way, body: bytes, external_id: str, url: str | None
+) -> None:
+    """What cannot be used is left alone: the status alone says that it is published."""
+    hook.script(answer(200, body))
+
+    found = way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
+
+    assert (found.external_id, found.url) == (external_id, url)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [answer(429, Retry_After="1"), answer(500), answer(503), hang_up(), hang_up(b"{"), hold()],
+    ids=["429", "500", "503", "closed", "cut short", "silence"],
+)
+def test_a_lost_answer_is_asked_for_again(hook: ScriptedServer, hasty: Way, fault: Reply) -> None:
+    """The same body under the same key, signed."""
+    hook.script(fault, answer(200, b'{"id": "p-7"}'))
+
+    found = hasty.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
+
+    assert found.external_id == "p-7"
+    first, second = hook.received
+    assert first.body == second.body
+    assert {request.headers["Idempotency-Key"] for request in hook.received} == {POST.key}
+    assert all(is_signed(request) for request in hook.received)
+
+
+def test_a_hook_that_stays_down_is_an_outage(hook: ScriptedServer, way: Way) -> None:
+    """After the retries; with a long `Retry-After`, at once."""
+    hook.script(answer(500))
+    with pytest.raises(ProviderUnavailable):
+        way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
+    assert len(hook.received) == 1 + RETRIES
+
+    hook.script(answer(429, Retry_After="600"))
+    with pytest.raises(ProviderUnavailable) as caught:
+        way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
+    assert caught.value.retry_after_s == 600.0
+    assert len(hook.received) == 2 + RETRIES
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [
+        (401, AuthFailed, "credentials"),
+        (403, AuthFailed, "credentials"),
+        (400, InvalidReply, "400"),
+        (404, InvalidReply, "check the address"),
+        (410, InvalidReply, "410"),
+        (302, InvalidReply, "redirect"),
+    ],
+)
+def test_a_refusal_is_final(
+    hook: ScriptedServer, way: Way, status: int, kind: type[JobError], says: str
+) -> None:
+    """Once, without quoting address, secret or reply."""
+    hook.script(answer(status, b"planted", Location=f"{hook.url}/planted"))
+
+    with pytest.raises(kind, match=says) as caught:
+        way.webhook(f"{hook.url}/hooks/planted", SECRET).publish(POST, MemoryJournal())
+
+    assert len(hook.received) == 1
+    assert "planted" not in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_finding_is_left_to_the_far_side(hook: ScriptedServer, way: Way) -> None:
+    """Nothing is asked: it recognises the key."""
+    assert way.webhook(hook.url, SECRET).find(POST, MemoryJournal()) is None
+    assert hook.received == []
+
+
+def test_a_lost_lease_stops_before_the_call(hook: ScriptedServer, way: Way) -> None:
+    """Nothing was sent."""
+    with pytest.raises(LeaseLost):
+        way.webhook(hook.url, SECRET).publish(POST, MemoryJournal(lost_after=0))
+    assert hook.received == []
+
+
+def test_no_call_outlives_the_lease(hook: ScriptedServer, way: Way) -> None:
+    """What `hold` gave bounds the call with its retries."""
+    hook.script(hold())
+    with pytest.raises(ProviderUnavailable):
+        way.webhook(hook.url, SECRET).publish(POST, MemoryJournal(hold_s=0.1))
+    assert len(hook.received) == 1

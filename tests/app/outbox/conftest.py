@@ -1,0 +1,5 @@
+"""The outbox's own database, as for the tests of its parts."""
+
+from tests.adapters.outbox.conftest import _outbox_is_empty, _retries_do_not_wait, database
+
+__all__ = ["_outbox_is_empty", "_retries_do_not_wait", "database"]

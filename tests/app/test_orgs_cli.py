@@ -1,0 +1,52 @@
+"""`python -m app orgs` and `queues`: who there is, and what runs."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.control import OperatorsOnly
+from app.orgs_cli import orgs
+from app.queues_cli import queues
+from domain.errors import NotFound
+from tests.app.commands import Commands, as_operator
+from tests.app.control.attempts import put_attempt
+
+#: Each goes through servers and the whole command line; what the API promises is tested fast.
+pytestmark = pytest.mark.slow
+
+
+def test_orgs_are_listed_page_by_page(commands: Commands) -> None:
+    """For operators alone."""
+    first = min(commands.org_id, commands.other_id)
+    after = str(UUID(int=first.int - 1))
+
+    page = commands.json(orgs, "list", "--after", after, "--limit", "1", as_=as_operator())
+    people = commands.run(orgs, "list", "--after", after, "--limit", "1", as_=as_operator()).output
+
+    assert page == [{"id": str(first), "name": "An org", "region": None, "weight": 1, "cursor": str(first)}]
+    assert f"More: --after {first}" in people
+    assert isinstance(commands.run(orgs, "list").exception, OperatorsOnly)
+
+
+def test_an_org_is_shown(commands: Commands) -> None:
+    """To itself, and to operators; another org's is not found."""
+    shown = commands.json(orgs, "show")
+    people = commands.run(orgs, "show", str(commands.org_id), as_=as_operator()).output
+
+    assert (shown["name"], shown["weight"], shown["limits"], shown["domains"]) == ("An org", 1, {}, 1)
+    assert "An org" in people
+    assert "region" not in people
+    for foreign in (commands.other_id, uuid4()):
+        refused = commands.run(orgs, "show", str(foreign))
+        assert isinstance(refused.exception, NotFound)
+        assert str(refused.exception) == str(NotFound("org", foreign))
+
+
+def test_queues_are_listed_with_what_runs(commands: Commands) -> None:
+    """All that actors of the platform work on."""
+    put_attempt(commands.engine, commands.org_id, queue="exports", outcome="running")
+
+    listed = {each["name"]: each for each in commands.json(queues, "list")}
+
+    assert listed["exports"] == {"name": "exports", "actors": ["domain_export"], "running": 1}
+    assert "domain_export" in commands.run(queues, "list", as_=as_operator()).output
