@@ -152,7 +152,9 @@ def doctor(as_json: AsJson = False) -> None:
 @cli.command()
 def send(
     actor: Annotated[str, typer.Argument(help="Name of the actor, like domain_export.")],
-    payload: Annotated[str, typer.Argument(help="The contract as JSON, or - for standard input.")],
+    payload: Annotated[
+        str, typer.Argument(help="The contract as JSON, or - for standard input; {} where there is none.")
+    ] = "{}",
     delay_ms: Annotated[int, typer.Option(min=0, help="Start no sooner than this.")] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -10,6 +10,7 @@ import actors
 from app.broker import broker
 from app.presentation import CommandError
 from middleware import InvalidPayload
+from middleware.contracts import contract_of
 
 
 class SendError(CommandError):
@@ -21,7 +22,7 @@ def send_json(actor_name: str, payload: str, *, delay_ms: int = 0) -> Message[No
 
     Parameters:
         actor_name: one of `actors.__all__`.
-        payload: its contract as JSON text.
+        payload: its contract as JSON text; `{}` for an actor that is told nothing.
         delay_ms: start no sooner than this. Default 0.
 
     Raises:
@@ -40,8 +41,11 @@ def send_json(actor_name: str, payload: str, *, delay_ms: int = 0) -> Message[No
     except ValueError as error:
         raise SendError(f"the payload is not JSON: {error}") from None
     actor = broker.get_actor(actor_name)
+    takes_payload = contract_of(actor) is not None
+    if not takes_payload and data != {}:
+        raise SendError(f"{actor_name} takes no payload; send it {{}}")
     try:
-        return actor.send_with_options(args=(data,), delay=delay_ms or None)
+        return actor.send_with_options(args=(data,) if takes_payload else (), delay=delay_ms or None)
     except InvalidPayload as error:
         raise SendError(str(error)) from None
     except redis.ConnectionError as error:

@@ -113,6 +113,8 @@ def test_send_takes_json_and_refuses_what_does_not_fit(home: Path) -> None:
 
     sent = app(home, "send", "domain_export", payload)
     unknown_field = app(home, "send", "domain_export", payload[:-1] + ', "fromat": "csv"}')
+    scheduled = app(home, "send", "content_scheduler")
+    told_too_much = app(home, "send", "content_scheduler", payload)
     unknown_actor = app(home, "send", "domain_exprt", payload)
     not_json = app(home, "send", "domain_export", "{")
 
@@ -122,6 +124,8 @@ def test_send_takes_json_and_refuses_what_does_not_fit(home: Path) -> None:
     assert "fromat: Extra inputs are not permitted" in unknown_field.output
     assert "did you mean domain_export?" in unknown_actor.output
     assert "not JSON" in not_json.output
+    assert (scheduled.code, told_too_much.code) == (0, 1), scheduled.output
+    assert "takes no payload" in told_too_much.output
 
 
 def test_the_file_with_the_addresses_is_closed_to_others(home: Path) -> None:
