@@ -32,11 +32,12 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # `make check` has a minute for everything: it asks each guard on the stub broker alone, and leaves what takes
-    # servers apart to `make test`.
+    # servers to `make test`.
     for item in items:
         place = item.path.relative_to(ROOT / "tests")
         on_redis = "redis" in [each for each in _parameters(item) if isinstance(each, str)]
-        if SLOW_FOLDERS & set(place.parts) or place.stem.endswith("_outage") or on_redis:
+        on_servers = "servers" in getattr(item, "fixturenames", ())
+        if SLOW_FOLDERS & set(place.parts) or place.stem.endswith("_outage") or on_redis or on_servers:
             item.add_marker(pytest.mark.slow)
 
 
