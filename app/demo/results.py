@@ -29,8 +29,11 @@ def show_results(results: Sequence[tuple[Sent, Left]], settings: Settings, took_
     table = Table(title="Results", title_justify="left")
     for column in ("org", "domain", "job", *_NUMBERS, "where"):
         table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
+    alike: dict[str, list[tuple[Sent, Left]]] = {}
     for job, left in results:
-        table.add_row(*_row(job, left))
+        alike.setdefault(job.what, []).append((job, left))
+    for group in alike.values():
+        table.add_row(*_row(group))
     out.print(table)
 
     def total(where: str) -> int:
@@ -58,16 +61,25 @@ def _looked_at(job: Sent) -> Left:
         return Left(fault=f"cannot be looked at: {error}")
 
 
-def _row(job: Sent, left: Left) -> tuple[str | Text, ...]:
-    where = Text(left.fault or left.where, style="red" if left.fault else "")
-    if left.link:
-        where.stylize(f"link {left.link}")
+def _row(group: Sequence[tuple[Sent, Left]]) -> tuple[str | Text, ...]:
+    """Jobs that did the same, each for another domain."""
+    jobs, lefts = zip(*group, strict=True)
+    faults = [left.fault for left in lefts if left.fault]
+    where = Text(faults[0] if faults else lefts[0].where, style="red" if faults else "")
+    if lefts[0].link:
+        where.stylize(f"link {lefts[0].link}")
+    size_bytes, took_s = sum(left.size_bytes for left in lefts), max(left.took_s for left in lefts)
     return (
-        job.org,
-        job.host,
-        job.what,
-        f"{left.count:,}",
-        f"{left.size_bytes:,}" if left.size_bytes else "",
-        f"{left.took_s:.2f}" if left.took_s else "",
+        _one_or_many([job.org for job in jobs], "orgs"),
+        _one_or_many([job.host for job in jobs], "domains"),
+        jobs[0].what if len(jobs) == 1 else f"{jobs[0].what} ({len(jobs)} jobs)",
+        f"{sum(left.count for left in lefts):,}",
+        f"{size_bytes:,}" if size_bytes else "",
+        f"{took_s:.2f}" if took_s else "",
         where,
     )
+
+
+def _one_or_many(names: Sequence[str], word: str) -> str:
+    different = set(names)
+    return names[0] if len(different) == 1 else f"{len(different)} {word}"
