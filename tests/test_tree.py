@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("actors", "adapters", "app", "domain", "middleware", "migrations", "tests")
+FOLDERS = ("actors", "adapters", "app", "benchmarks", "broker", "domain", "middleware", "migrations", "tests")
 MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

@@ -73,7 +73,9 @@ class Lifecycle(Middleware):
         for number in _SIGNALS:
             theirs = signal.getsignal(number) if _in_main_thread() else None
             # Whoever embeds a worker has handlers of their own, and they stay.
-            if callable(theirs) and getattr(theirs, "__module__", "") == "dramatiq.cli":
+            if callable(theirs) and getattr(theirs, "__module__", "").endswith(
+                ("dramatiq.cli", "broker.working")
+            ):
                 signal.signal(number, self._handler(theirs))
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:

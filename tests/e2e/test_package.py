@@ -61,9 +61,15 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
         assert archive.read(top_level).decode().split() == ["pressroom"]
 
     with_code = {path.parent.relative_to(ROOT / "middleware") for path in (ROOT / "middleware").rglob("*.py")}
+    with_code |= {
+        Path("broker") / path.parent.relative_to(ROOT / "broker") for path in (ROOT / "broker").rglob("*.py")
+    }
     missing = [folder for folder in with_code if f"{Path('pressroom') / folder / '__init__.py'}" not in names]
     assert missing == []
-    assert [name for name in names if name.endswith(".lua")]
+    for library in ("middleware", "broker"):
+        inside = Path("pressroom") if library == "middleware" else Path("pressroom") / library
+        scripts = [str(inside / path.relative_to(ROOT / library)) for path in (ROOT / library).rglob("*.lua")]
+        assert [each for each in scripts if each not in names] == []
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pressroom"}
     assert "pressroom/py.typed" in names
 

@@ -5,6 +5,9 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
+from broker import FairRedisBroker
+from broker.keys import split_record
+
 
 def replace_stack(broker: dramatiq.Broker, *middleware: Middleware) -> None:
     """Give the broker exactly this middleware, outermost first; before any actor is declared."""
@@ -19,6 +22,10 @@ def stored(broker: dramatiq.Broker, queue: str) -> list[dramatiq.Message[object]
     """What the queue holds, as a worker would decode it."""
     if isinstance(broker, StubBroker):
         return [dramatiq.Message.decode(data) for data in list(broker.queues[queue].queue)]
+    if isinstance(broker, FairRedisBroker):
+        records = broker.client.hvals(f"{broker.base}:m")
+        held = [split_record(record) for record in records if isinstance(record, bytes)]
+        return [dramatiq.Message.decode(body) for name, _, _, body in held if name == queue]
     assert isinstance(broker, RedisBroker)
     messages = broker.client.hgetall(f"{broker.namespace}:{queue}.msgs")
     return [dramatiq.Message.decode(bytes(data)) for data in messages.values() if isinstance(data, bytes)]

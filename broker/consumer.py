@@ -1,0 +1,189 @@
+"""Hands one queue's messages to Dramatiq's worker, and waits for more without asking again and again."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from uuid import uuid4
+
+import redis
+from dramatiq import Message
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import DecodeError
+
+from .keys import wake_key
+from .leases import BACK, DEAD, DONE, Lease, LeasedMessage
+from .process import Process
+
+#: An idle worker looks by itself this often, in seconds; what wakes it in time is the sender's token.
+LONGEST_WAIT_S = 5.0
+
+#: A token nobody takes is gone after this, in milliseconds (as in parts/lanes.lua).
+WAKE_TTL_MS = 10_000
+
+#: How long to leave a server alone that does not answer, in seconds.
+_PAUSE_S = 0.1
+#: How long a waiting thread may take to end, in seconds.
+_END_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class FairConsumer(Consumer):
+    """Iterates over one queue's messages.
+
+    Parameters:
+        process: Holds the leases and the budget.
+        client: For the connection that waits: one without a socket time-out below `LONGEST_WAIT_S`.
+        base: The shard's base key.
+        queue: Its name.
+        timeout_ms: After so long without a message, `next` returns None.
+    """
+
+    def __init__(
+        self, process: Process, client: "redis.Redis", base: str, queue: str, timeout_ms: int
+    ) -> None:
+        self._process = process
+        self._queue = queue
+        self._timeout_s = timeout_ms / 1_000
+        self._buffer: deque[tuple[Lease, bytes]] = deque()
+        self._signals: SimpleQueue[None] = SimpleQueue()
+        self._waiter = _Waiter(client, wake_key(base, queue), self._signals)
+        self._look_s = 0.0
+
+    def __next__(self) -> MessageProxy | None:
+        until_s = time.monotonic() + self._timeout_s
+        while True:
+            message = self._from_buffer()
+            if message is not None:
+                return message
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return None
+            if self._process.stopping:
+                self._wait(left_s)
+            elif not self._process.wait_for_room(self._signals, left_s):
+                self._waiter.pass_on()
+            elif self._waiter.woken or time.monotonic() >= self._look_s:
+                self._fetch()
+            else:
+                self._waiter.arm()
+                self._wait(min(left_s, self._look_s - time.monotonic()))
+
+    def ack(self, message: MessageProxy) -> None:
+        """Remember that the message is done; never fails, the lease is held until it was told."""
+        self._end(message, DONE)
+
+    def nack(self, message: MessageProxy) -> None:
+        """Remember that the message is dead."""
+        self._end(message, DEAD)
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Return messages to the heads of their lanes."""
+        held = [message for message in messages if isinstance(message, LeasedMessage)]
+        for message in sorted(held, key=lambda each: each.lease.number, reverse=True):
+            self._end(message, BACK)
+
+    def close(self) -> None:
+        """Return what was fetched for the worker and not begun."""
+        self._buffer.clear()
+        self._process.hand_back(queue=self._queue)
+        with suppress(redis.RedisError):
+            self._waiter.close()
+
+    def _end(self, message: MessageProxy, outcome: str) -> None:
+        if isinstance(message, LeasedMessage):
+            self._process.end(message.lease, outcome)
+
+    def _from_buffer(self) -> LeasedMessage | None:
+        while self._buffer:
+            lease, body = self._buffer.popleft()
+            if lease.outcome is not None:
+                continue
+            try:
+                return LeasedMessage(Message.decode(body), lease)
+            except DecodeError:
+                # Its bytes are in nobody's log: they may be anybody's data.
+                logger.error("A message of queue %s cannot be decoded; it is dead.", lease.queue)  # noqa: TRY400
+                self._process.end(lease, DEAD)
+        return None
+
+    def _fetch(self) -> None:
+        self._waiter.woken = False
+        fetched = self._process.fetch(self._queue)
+        self._buffer.extend(fetched.leases)
+        wait_s = 0.0 if fetched.more else min(fetched.due_s, LONGEST_WAIT_S)
+        self._look_s = time.monotonic() + wait_s
+
+    def _wait(self, timeout_s: float) -> None:
+        with suppress(Empty):
+            self._signals.get(timeout=max(0.0, timeout_s))
+
+
+class _Waiter:
+    """A thread that waits for a token on a connection of its own, once it was armed."""
+
+    def __init__(self, client: "redis.Redis", key: str, signals: "SimpleQueue[None]") -> None:
+        self.woken = False
+        self._client = client
+        self._key = key
+        #: What ends the waiting.
+        self._own_key = f"{key}:{uuid4().hex}"
+        self._signals = signals
+        self._arming: SimpleQueue[bool] = SimpleQueue()
+        self._armed = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def arm(self) -> None:
+        """Wait for a token from now on; nothing to do when it does."""
+        if self._armed:
+            return
+        self._armed = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pressroom-wake", daemon=True)
+            self._thread.start()
+        self._arming.put(True)
+
+    def pass_on(self) -> None:
+        """Let another worker have the token, since this one is busy."""
+        if self.woken:
+            self.woken = False
+            _push(self._client, self._key)
+
+    def close(self) -> None:
+        """End the thread; a token it has goes to others."""
+        self._closed = True
+        self._arming.put(False)
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            _push(self._client, self._own_key)
+            thread.join(_END_S)
+        self.pass_on()
+
+    def _run(self) -> None:
+        while self._arming.get():
+            try:
+                while not self._closed:
+                    found = self._client.blpop([self._key, self._own_key], LONGEST_WAIT_S)
+                    if found is not None:
+                        self.woken = found[0] == self._key.encode()
+                        break
+            except redis.RedisError:
+                # The consumer's own look finds out, and says, what is wrong.
+                self.woken = True
+                time.sleep(_PAUSE_S)
+            self._armed = False
+            if self._closed:
+                return
+            self._signals.put(None)
+
+
+def _push(client: "redis.Redis", key: str) -> None:
+    with client.pipeline() as both:
+        both.lpush(key, "1")
+        both.pexpire(key, WAKE_TTL_MS)
+        both.execute()

@@ -1,0 +1,18 @@
+"""How a worker process ended, as its exit code says; those of Dramatiq's own command mean the same."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What supervisors, ours and those around it, may tell apart."""
+
+    #: Everything in hand was finished or handed back.
+    CLEAN = 0
+    #: A job had to be given up, or the process was killed.
+    UNCLEAN = 1
+    #: The modules cannot be loaded, or the command line is wrong.
+    IMPORT = 2
+    #: The broker cannot be reached.
+    CONNECT = 3
+    #: A job that cannot be stopped took its process with it; the guards end a process with this one.
+    STUCK = 79

@@ -1,0 +1,247 @@
+"""Beats for a worker from a process of its own, so that a job holding the interpreter's lock is not taken for dead."""
+
+import json
+import logging
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+import redis
+
+#: Seconds between two beats.
+EVERY_S = 1.0
+#: Seconds for which a live worker process may show no progress before nobody beats for it any more.
+STALL_TIMEOUT_S = 120.0
+
+#: What the helper may take to end when it is told to, in seconds.
+_END_S = 2.0
+#: Longest wait before a helper that ended by itself is started again, in seconds.
+_LONGEST_WAIT_S = 30.0
+
+_HELPER = Path(__file__).with_name("beater.py")
+_SCRIPT = Path(__file__).with_name("lua") / "beat.lua"
+
+logger = logging.getLogger(__name__)
+
+
+class UnsupportedConnection(ValueError):
+    """The helper cannot make connections of this kind; the message says which it can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """How a connection is encrypted."""
+
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    verify: bool = True
+    check_hostname: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where the server is and who asks, as the helper is told it: through a pipe, which no process list shows."""
+
+    host: str = "localhost"
+    port: int = 6379
+    #: Of a Unix socket; then host and port mean nothing.
+    path: str | None = None
+    db: int = 0
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """As redis-py reads it: `redis://`, `rediss://` or `unix://`."""
+        return cls._of(redis.ConnectionPool.from_url(url))
+
+    @classmethod
+    def from_client(cls, client: "redis.Redis") -> Self:
+        """Where a client of redis-py connects to.
+
+        Raises:
+            UnsupportedConnection: through Sentinel, a cluster or a credential provider.
+        """
+        return cls._of(client.connection_pool)
+
+    @classmethod
+    def _of(cls, pool: "redis.ConnectionPool") -> Self:
+        kind, arguments = pool.connection_class, pool.connection_kwargs
+        known = (redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection)
+        if kind not in known or arguments.get("credential_provider") is not None:
+            raise UnsupportedConnection(
+                f"The heartbeat's helper cannot connect by {kind.__name__} or a credential provider; "
+                "it takes redis://, rediss:// and unix:// with a fixed password."
+            )
+        return cls(
+            host=arguments.get("host") or "localhost",
+            port=int(arguments.get("port") or 6379),
+            path=arguments.get("path"),
+            db=int(arguments.get("db") or 0),
+            username=arguments.get("username"),
+            password=arguments.get("password"),
+            tls=_tls(arguments) if kind is redis.SSLConnection else None,
+        )
+
+
+class Beating:
+    """Keeps the beats of one worker going for as long as its process lives and moves.
+
+    A small helper process sends one beat a second. It stops at once when this process ends, whatever ended it, and
+    after `stall_timeout_s` in which no Python ran here: in a process that is frozen, or in which a job has held the
+    interpreter's lock all that time. When it runs again, so do the beats; a worker that was given up meanwhile
+    stays so. Redis away means beats that fail and are tried again with the next.
+
+    Parameters:
+        every_s: seconds between two beats. Default 1.
+        stall_timeout_s: seconds without progress until the beats stop. Default 120.
+
+    Example:
+        >>> beating = Beating()
+        >>> beating.start(worker_id, "dramatiq:{0}", Address.from_client(client))
+        >>> beating.stop()
+    """
+
+    def __init__(self, *, every_s: float = EVERY_S, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
+        if every_s <= 0 or stall_timeout_s <= 0:
+            raise ValueError(
+                f"every_s and stall_timeout_s must be more than 0, not {every_s}, {stall_timeout_s}"
+            )
+        self._every_s = every_s
+        self._stall_timeout_s = stall_timeout_s
+        self._lock = threading.Lock()
+        self._told = b""
+        self._owner_pid = 0
+        self._helper: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._wait_s = every_s
+
+    @property
+    def helper_pid(self) -> int | None:
+        """The process id of the helper; None while there is none."""
+        helper = self._helper
+        return None if helper is None else helper.pid
+
+    def start(self, worker_id: str, base: str, address: Address) -> None:
+        """Begin.
+
+        Parameters:
+            worker_id: as it stands in `<base>:workers`. Until it does, beats do nothing.
+            base: key of the shard, with its hash tag.
+            address: of the server.
+
+        Raises:
+            RuntimeError: it was started and not stopped.
+            OSError: no process can be started.
+        """
+        with self._lock:
+            if self._helper is not None:
+                raise RuntimeError("Beating was started already; stop it first")
+            self._owner_pid = os.getpid()
+            self._told = self._first_line(worker_id, base, address)
+            self._stopping = threading.Event()
+            self._helper = self._launch()
+            threading.Thread(
+                target=self._move, args=(self._stopping,), name="pressroom-progress", daemon=True
+            ).start()
+
+    def stop(self) -> None:
+        """End the helper. Does nothing where nothing was started, and in a forked child."""
+        if os.getpid() != self._owner_pid:
+            return
+        with self._lock:
+            helper, self._helper = self._helper, None
+            self._stopping.set()
+            if helper is not None:
+                _end(helper)
+
+    def _first_line(self, worker_id: str, base: str, address: Address) -> bytes:
+        told = {
+            **asdict(address),
+            "pid": os.getpid(),
+            "worker_id": worker_id,
+            "base": base,
+            "script": _SCRIPT.read_text(),
+            "every_s": self._every_s,
+            "stall_timeout_s": self._stall_timeout_s,
+        }
+        return json.dumps(told).encode() + b"\n"
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        # `-I -S`: see the helper's own first lines.
+        helper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_HELPER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            bufsize=0,
+        )
+        assert helper.stdin is not None  # noqa: S101  # asked for above
+        os.write(helper.stdin.fileno(), self._told)
+        # A helper that is frozen must not block the thread that shows progress.
+        os.set_blocking(helper.stdin.fileno(), False)
+        return helper
+
+    def _move(self, stopping: threading.Event) -> None:
+        while not stopping.wait(self._wait_s):
+            with self._lock:
+                if self._helper is not None and not stopping.is_set():
+                    self._show_progress(self._helper)
+
+    def _show_progress(self, helper: "subprocess.Popen[bytes]") -> None:
+        assert helper.stdin is not None  # noqa: S101  # made with one
+        if helper.poll() is not None:
+            self._replace(helper)
+            return
+        try:
+            os.write(helper.stdin.fileno(), b".")
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._replace(helper)
+        else:
+            self._wait_s = self._every_s
+
+    def _replace(self, helper: "subprocess.Popen[bytes]") -> None:
+        _end(helper)
+        logger.warning(
+            "The heartbeat's helper process ended with code %s; another is started.", helper.returncode
+        )
+        # The one that was started must take a byte before the wait is short again.
+        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+        try:
+            self._helper = self._launch()
+        except OSError as error:
+            logger.warning("No helper process can be started for the heartbeat (%s).", error.strerror)
+
+
+def _end(helper: "subprocess.Popen[bytes]") -> None:
+    if helper.stdin is not None:
+        helper.stdin.close()
+    try:
+        helper.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        helper.kill()
+        helper.wait()
+
+
+def _tls(arguments: Mapping[str, object]) -> Tls:
+    def text(name: str) -> str | None:
+        value = arguments.get(name)
+        return None if value is None else str(value)
+
+    requirement = arguments.get("ssl_cert_reqs", "required")
+    return Tls(
+        ca_file=text("ssl_ca_certs"),
+        certificate_file=text("ssl_certfile"),
+        key_file=text("ssl_keyfile"),
+        verify=requirement not in ("none", None, ssl.CERT_NONE),
+        check_hostname=bool(arguments.get("ssl_check_hostname", True)),
+    )

@@ -1,0 +1,10 @@
+-- Takes a worker off the list that has nothing leased any more.
+-- KEYS: base
+-- DERIVED: base:workers, base:lease:*
+-- ARGV: wid
+-- Returns: 1 when it was taken off
+-- INCLUDE:
+if redis.call('EXISTS', B .. ':lease:' .. ARGV[1]) == 1 then
+  return 0
+end
+return redis.call('ZREM', B .. ':workers', ARGV[1])

@@ -1,0 +1,298 @@
+"""The broker: Dramatiq's side of it, thin. `lua/` decides what happens to messages, `process.py` what is held here."""
+
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+import redis
+from dramatiq import Broker, Message, Worker
+from dramatiq.broker import Consumer
+from dramatiq.common import q_name
+from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
+from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .consumer import LONGEST_WAIT_S, FairConsumer
+from .hooks import Hooks
+from .keys import Mids, base_key, lane_of, record_of
+from .leases import Carried, Lease, LeasedMessage
+from .process import Process
+from .scripts import Script, away
+
+#: A worker that was silent for so long is taken for dead, in milliseconds.
+DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
+#: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
+DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
+
+#: After these, what a message's hooks enqueued goes along with the message's own end.
+_CARRYING: Final = frozenset({"process_message", "skip_message"})
+#: Most messages that one call drops.
+_PORTION: Final = 1_000
+
+_ENQUEUE = Script("enqueue")
+_FLUSH = Script("flush")
+
+
+class FairRedisBroker(Broker):
+    """A Dramatiq broker on Redis or Valkey, fair between orgs, that loses nothing it accepted.
+
+    A message belongs to the org its option `org` names; messages without one are an org of their own. Orgs share each
+    queue equally, measured by the time their jobs take; inside an org, the older and the more urgent goes first.
+
+    What a message's after hooks enqueue (its retry, the next step of its pipeline, its callbacks) is carried out by
+    the very call that ends the message, or not at all.
+
+    Parameters:
+        url: Like `redis://localhost:6379/0`. Default None: the connection parameters.
+        middleware: The whole stack. Default None: Dramatiq's own.
+        namespace: What all keys begin with. Default `dramatiq`.
+        heartbeat_timeout: Milliseconds of silence after which a worker's messages go to others. Default 15,000.
+        dead_message_ttl: Milliseconds that dead letters are kept. Default seven days.
+        client: A client of redis-py to use; workers make connections of their own with its parameters.
+        parameters: What `redis.Redis` takes.
+
+    Raises:
+        ConnectionClosed: From sending: the server does not answer.
+        BrokerScriptError: From sending: the server refused; its message says why.
+
+    Example:
+        >>> broker = FairRedisBroker(url="redis://localhost:6379/0")
+        >>> resize.send_with_options(args=(7,), org="acme")
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        middleware: list[Middleware] | None = None,
+        namespace: str = "dramatiq",
+        heartbeat_timeout: int = DEFAULT_HEARTBEAT_TIMEOUT_MS,
+        dead_message_ttl: int = DEFAULT_DEAD_MESSAGE_TTL_MS,
+        client: "redis.Redis | None" = None,
+        **parameters: Any,
+    ) -> None:
+        if heartbeat_timeout < 1 or dead_message_ttl < 1:
+            raise ValueError(
+                "heartbeat_timeout and dead_message_ttl must be at least 1 ms, "
+                f"not {heartbeat_timeout} and {dead_message_ttl}"
+            )
+        # The base class adds middleware, whose hooks are found through these.
+        self.queues: set[str] = set()
+        self._hooks = Hooks()
+        super().__init__(middleware=middleware)
+        self.queues = set()
+        self.namespace = namespace
+        self.base = base_key(namespace)
+        self.heartbeat_timeout = heartbeat_timeout
+        self.dead_message_ttl = dead_message_ttl
+        if url:
+            parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
+        self.client = client or redis.Redis(**parameters)
+        self._mids = Mids()
+        self._here = _Here()
+        self._starting = threading.Lock()
+        self._worker: Worker | None = None
+        self._process: Process | None = None
+        self._process_pid = -1
+        self._own_clients: list[redis.Redis] = []
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
+        """A consumer of a queue.
+
+        Parameters:
+            queue_name: Its name.
+            prefetch: How many messages may be held, where no worker says how many threads it has.
+            timeout: Milliseconds after which it says that there is nothing.
+        """
+        process = self._start_process()
+        process.allow(prefetch)
+        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue; no effect when it is. Delayed messages need no queue of their own."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def get_declared_queues(self) -> set[str]:
+        """The names of all declared queues."""
+        return self.queues.copy()
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Send a message, now or, from a message's after hooks, together with that message's end.
+
+        Parameters:
+            message: What to send.
+            delay: Milliseconds until it is due, any number of them. Default None: now.
+        """
+        if "eta" in message.options or message.queue_name.endswith(".DQ"):
+            message = _without_delay(message)
+        self.emit_before("enqueue", message, delay)
+        carried: Carried = (self._mids(), max(0, delay or 0), self._record(message))
+        lease = self._here.lease
+        if lease is not None:
+            lease.carried.append(carried)
+        else:
+            self._send(carried)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def flush(self, queue_name: str) -> None:
+        """Drop all of a queue's messages, dead ones included."""
+        while _FLUSH(self.client, self.base, (queue_name, _PORTION)):
+            pass
+
+    def flush_all(self) -> None:
+        """Drop all messages of all declared queues."""
+        for queue_name in self.get_declared_queues():
+            self.flush(queue_name)
+
+    def join(self, queue_name: str, *, interval: int = 20, timeout: int | None = None) -> None:
+        """Wait until a queue has no message left that is ready, delayed or running; for tests.
+
+        Parameters:
+            queue_name: Its name.
+            interval: Milliseconds between two looks. Default 20.
+            timeout: Most milliseconds to wait. Default None: for ever.
+
+        Raises:
+            QueueJoinTimeout: the time is over.
+        """
+        until_s = None if timeout is None else time.monotonic() + timeout / 1_000
+        while self.do_qsize(queue_name) > 0:
+            if until_s is not None and time.monotonic() >= until_s:
+                raise QueueJoinTimeout(queue_name)  # type: ignore[no-untyped-call]
+            time.sleep(interval / 1_000)
+
+    def do_qsize(self, queue_name: str) -> int:
+        """How many messages of a queue are not done, named as on Dramatiq's own Redis broker.
+
+        Raises:
+            ConnectionClosed: the server does not answer.
+        """
+        try:
+            return int(self.client.hget(f"{self.base}:n", queue_name) or 0)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise away(error) from error
+
+    def close(self) -> None:
+        """Return what was fetched, say what is finished, and close the worker's connections."""
+        self._end_process()
+        for client in self._own_clients:
+            with suppress(redis.RedisError):
+                client.close()
+                client.connection_pool.disconnect()
+        self._own_clients.clear()
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq's, except that hooks that do nothing are not called, nor any for what others took over."""
+        message = args[0] if args else None
+        if isinstance(message, LeasedMessage):
+            if signal == "process_message":
+                self._here.lease = None
+                if self._process is None or not self._process.begin(message.lease):
+                    raise SkipMessage("the message went to another worker")
+            elif message.lease.was_taken_away:
+                return
+        elif signal == "worker_boot":
+            self._worker = args[0]
+        elif signal == "worker_shutdown" and self._process is not None:
+            self._process.stop()
+        name = "before_" + signal
+        for middleware, hook in self._hooks.of(self.middleware, name):
+            try:
+                hook(self, *args, **kwargs)
+            except MiddlewareError:
+                raise
+            except Exception:
+                self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq's, with the same exception; what the hooks enqueue about a message is kept for its end."""
+        message = args[0] if args else None
+        if isinstance(message, LeasedMessage):
+            if message.lease.was_taken_away:
+                return
+            if signal in _CARRYING:
+                # An interrupt makes Dramatiq come here twice: what the last round says is what counts.
+                message.lease.carried = []
+                self._here.lease = message.lease
+        try:
+            name = "after_" + signal
+            for middleware, hook in reversed(self._hooks.of(self.middleware, name)):
+                try:
+                    hook(self, *args, **kwargs)
+                except Exception:
+                    self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
+        finally:
+            if signal in _CARRYING:
+                self._here.lease = None
+        if signal == "worker_shutdown":
+            self._end_process()
+            self._worker = None
+
+    def _send(self, carried: Carried) -> None:
+        try:
+            _ENQUEUE(self.client, self.base, carried)
+        except ConnectionClosed:
+            # It may have arrived: the server knows an enqueue by its mid, and a second one does nothing.
+            _ENQUEUE(self.client, self.base, carried)
+
+    def _record(self, message: Message[Any]) -> bytes:
+        options = message.options
+        actor = self.actors.get(message.actor_name)
+        priority = options.get("priority", actor.priority if actor else 0)
+        lane = lane_of(message.actor_name, priority if isinstance(priority, int) else 0)
+        org = options.get("org")
+        return record_of(message.queue_name, "" if org is None else str(org), lane, message.encode())
+
+    def _start_process(self) -> Process:
+        with self._starting:
+            if self._process is None or self._process_pid != os.getpid():
+                calling = self._client_like(retry=Retry(NoBackoff(), 0))
+                # Longer than any wait: a connection that died without a word is still noticed.
+                self._waiting_client = self._client_like(socket_timeout=3 * LONGEST_WAIT_S)
+                self._process = Process(
+                    calling,
+                    self.base,
+                    heartbeat_timeout_ms=self.heartbeat_timeout,
+                    dead_ttl_ms=self.dead_message_ttl,
+                    worker=self._worker,
+                )
+                self._process_pid = os.getpid()
+            return self._process
+
+    def _end_process(self) -> None:
+        with self._starting:
+            process, self._process = self._process, None
+            if process is not None and self._process_pid == os.getpid():
+                process.close()
+
+    def _client_like(self, **changed: Any) -> "redis.Redis":
+        pool = self.client.connection_pool
+        parameters = {**pool.connection_kwargs, "decode_responses": False, **changed}
+        made = redis.Redis(
+            connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **parameters)
+        )
+        self._own_clients.append(made)
+        return made
+
+
+class _Here(threading.local):
+    """Whose after hooks run on this thread."""
+
+    lease: Lease | None = None
+
+
+def _without_delay(message: Message[Any]) -> Message[Any]:
+    """What Dramatiq's own brokers wrote into a delayed message means nothing here."""
+    options = {name: value for name, value in message.options.items() if name != "eta"}
+    queue = q_name(message.queue_name)
+    plain = message.copy(queue_name=queue)
+    plain.options.clear()
+    plain.options.update(options)
+    return plain

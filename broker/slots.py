@@ -1,0 +1,92 @@
+"""The place of one worker: who serves there, who is coming, who is leaving, and when the next one may start."""
+
+from collections.abc import Iterator
+
+from .child import Child
+
+#: The longest wait is this many times the first.
+_MOST_TIMES = 60
+
+
+class Backoff:
+    """How long to wait before a worker is started again that ended by itself.
+
+    A worker that ran well is replaced at once. One that died fast is waited for, twice as long each time.
+
+    Parameters:
+        first_s: seconds after the first fast death.
+        ran_well_s: seconds after which a death is not fast.
+
+    Example:
+        >>> backoff = Backoff(first_s=1, ran_well_s=60)
+        >>> [backoff.after(ran_s) for ran_s in (2, 2, 2, 3_600, 2)]
+        [1, 2, 4, 0.0, 1]
+    """
+
+    def __init__(self, *, first_s: float, ran_well_s: float) -> None:
+        self._first_s = first_s
+        self._ran_well_s = ran_well_s
+        self._fast_deaths = 0
+
+    def after(self, ran_s: float) -> float:
+        """Seconds to wait now, after a worker ended that had run for so long."""
+        if ran_s >= self._ran_well_s:
+            self._fast_deaths = 0
+            return 0.0
+        # 2^10 is over the most already; more would only make large numbers.
+        times = min(1 << min(self._fast_deaths, 10), _MOST_TIMES)
+        self._fast_deaths += 1
+        return self._first_s * times
+
+
+class Slot:
+    """One of the workers, over all the processes that are it in turn."""
+
+    def __init__(self, number: int, backoff: Backoff) -> None:
+        self.number = number
+        self.backoff = backoff
+        #: Works, or boots to; None while the next one is waited for.
+        self.serving: Child | None = None
+        #: Its successor, which is not ready yet.
+        self.coming: Child | None = None
+        #: Its predecessor, which drains.
+        self.leaving: Child | None = None
+        #: No process is started here before this time.
+        self.start_at_s = 0.0
+        #: A successor is wanted, while the one that serves is all right.
+        self.turning = False
+
+    def children(self) -> Iterator[Child]:
+        """All its processes."""
+        yield from (each for each in (self.serving, self.coming, self.leaving) if each is not None)
+
+    def wants_child(self) -> bool:
+        """Whether a process is missing here."""
+        if self.serving is None:
+            return True
+        return self.turning and self.coming is None and self.leaving is None
+
+    def put(self, child: Child) -> None:
+        """A process was started for what is missing."""
+        if self.serving is None:
+            self.serving = child
+        else:
+            self.coming = child
+
+    def succeed(self) -> Child | None:
+        """Let a successor that is ready take over; whoever has to leave for it."""
+        if self.coming is None or not self.coming.ready:
+            return None
+        self.serving, self.leaving, self.coming = self.coming, self.serving, None
+        return self.leaving
+
+    def remove(self, child: Child) -> None:
+        """It has ended. Where it served and its successor is under way, that one serves."""
+        if child is self.leaving:
+            self.leaving = None
+            self.turning = False
+        elif child is self.coming:
+            self.coming = None
+        else:
+            self.serving, self.coming = self.coming, None
+            self.turning = False

@@ -1,0 +1,250 @@
+"""Keeps single-process workers running: starts, restarts, replaces and stops them, and lets none end the others."""
+
+import logging
+import math
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from .adopted import collect_adopted
+from .child import Child
+from .exit_codes import ExitCode
+from .fleet import Fleet
+from .reports import Tell, ending, tell_on_stdout, write_status
+from .slots import Backoff, Slot
+from .wakeups import Wakeups
+
+#: Is told of each worker that did not end as asked: process id, worker id where it announced one, and exit code, or
+#: the negative number of the signal that ended it.
+OnDeath = Callable[[int, str | None, int], None]
+
+#: Seconds between two looks at memory, and two writings of the status file.
+_LOOK_S = 1.0
+#: Signals within so many seconds are one request; a later one means: at once.
+_SAME_REQUEST_S = 2.0
+#: What workers may take then, in seconds: guards may still say why they end.
+_AT_ONCE_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """A parent process whose children each run one Dramatiq worker.
+
+    - A worker that ends by itself is started again, at once if it ran well, else after a wait that doubles. The
+      others never notice.
+    - One that has grown by `max_rss_mb`, or ran `max_jobs` jobs, is replaced: its successor boots first, then it
+      drains. One at a time.
+    - SIGHUP replaces all in that way, one by one, with the code as it is then.
+    - SIGTERM or SIGINT drains all. What has not ended after `drain_s` and `grace_s` is killed. A second one, more
+      than 2 seconds after the first, is handed on, and kills all a second later.
+    - Workers whose supervisor was killed drain by themselves.
+
+    Parameters:
+        fleet: what to keep running.
+        on_death: see OnDeath. What it raises is logged. Default None: the line on standard output is all.
+        status_file: rewritten each second. Default None.
+        tell: takes each report. Default: a line of JSON on standard output.
+        monotonic: seconds that only go forward. Default `time.monotonic`.
+
+    Example:
+        >>> sys.exit(Supervisor(Fleet(modules=("jobs",), processes=4)).run())
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        on_death: OnDeath | None = None,
+        status_file: Path | None = None,
+        tell: Tell = tell_on_stdout,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fleet = fleet
+        self._on_death = on_death
+        self._status_file = status_file
+        self._tell = tell
+        self._now_s = monotonic
+        self._slots = [
+            Slot(number, Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s))
+            for number in range(fleet.processes)
+        ]
+        self._to_turn: deque[Slot] = deque()
+        self._any_was_ready = False
+        self._restarts = 0
+        self._stopping_since_s: float | None = None
+        self._exit_code = int(ExitCode.CLEAN)
+        self._last_status: dict[str, object] = {}
+
+    def run(self) -> int:
+        """Do it, on the main thread, until told to stop; the exit code, with which the process is to end at once.
+
+        Returns:
+            0 when all ended cleanly; 1 when one had to be killed or ended by a signal; else the code of the first
+            worker that did not end cleanly, 79 for a stuck job. 2 when the modules cannot be loaded and no worker
+            was ever ready.
+        """
+        wakeups = Wakeups()
+        with wakeups.catching_signals():
+            while True:
+                now_s = self._now_s()
+                for number in wakeups.asked():
+                    self._obey(number, now_s)
+                self._listen(wakeups, now_s)
+                if os.getpid() == 1:
+                    collect_adopted({child.pid for _, child in self._children()})
+                if self._stopping_since_s is None:
+                    self._turn(now_s)
+                    self._fill(wakeups, now_s)
+                self._kill_late(now_s)
+                self._report()
+                if self._stopping_since_s is not None and not self._children():
+                    break
+                wakeups.wait(self._wait_s(now_s))
+        self._tell("stopped", {"code": self._exit_code})
+        return self._exit_code
+
+    def _children(self) -> list[tuple[Slot, Child]]:
+        return [(slot, child) for slot in self._slots for child in slot.children()]
+
+    def _obey(self, number: int, now_s: float) -> None:
+        if self._stopping_since_s is not None:
+            if number != signal.SIGHUP and now_s - self._stopping_since_s > _SAME_REQUEST_S:
+                for _, child in self._children():
+                    child.insist(now_s + _AT_ONCE_S)
+        elif number == signal.SIGHUP:
+            self._tell("rolling", {})
+            self._to_turn.extend(slot for slot in self._slots if slot not in self._to_turn)
+        else:
+            self._stop(signal.Signals(number).name, now_s)
+
+    def _stop(self, why: str, now_s: float) -> None:
+        self._tell("stopping", {"why": why})
+        self._stopping_since_s = now_s
+        for _, child in self._children():
+            child.stop(self._kill_at_s(now_s))
+
+    def _listen(self, wakeups: Wakeups, now_s: float) -> None:
+        for slot, child in self._children():
+            # The code first: what was announced before the end is in the pipe by then.
+            code, was_ready = child.code(), child.ready
+            if not child.listen():
+                wakeups.forget(child.pipe_fd)
+            if child.ready and not was_ready:
+                self._any_was_ready = True
+                self._tell("worker_ready", child.facts())
+            if code is not None:
+                wakeups.forget(child.pipe_fd)
+                child.close()
+                slot.remove(child)
+                self._bury(slot, child, code, now_s)
+
+    def _bury(self, slot: Slot, child: Child, code: int, now_s: float) -> None:
+        ran_s = now_s - child.started_s
+        facts = {**child.facts(), **ending(code), "ran_s": round(ran_s, 3)}
+        # Before it was ready it had nothing in hand, so the signal itself may have ended it.
+        if child.told_to_stop and (code == 0 or (code == -signal.SIGTERM and not child.ready)):
+            self._tell("worker_stopped", facts)
+            return
+        if not child.told_to_stop:
+            self._restarts += 1
+            facts["restart_in_s"] = wait_s = slot.backoff.after(ran_s)
+            slot.start_at_s = now_s + wait_s
+        self._tell("worker_died", facts)
+        self._hand_on(child, code)
+        if self._stopping_since_s is not None:
+            self._exit_code = self._exit_code or (code if code > 0 else int(ExitCode.UNCLEAN))
+        elif code == ExitCode.IMPORT and not self._any_was_ready:
+            self._exit_code = code
+            self._stop("the modules cannot be loaded", now_s)
+
+    def _hand_on(self, child: Child, code: int) -> None:
+        if self._on_death is None:
+            return
+        try:
+            self._on_death(child.pid, child.worker_id, code)
+        except Exception:
+            logger.exception("The death of worker process %d cannot be handed on.", child.pid)
+
+    def _turn(self, now_s: float) -> None:
+        for slot in self._slots:
+            leaving = slot.succeed()
+            if leaving is not None:
+                leaving.stop(self._kill_at_s(now_s))
+            why = self._worn(slot.serving)
+            if slot.serving is not None and why and not slot.turning and slot not in self._to_turn:
+                self._tell("worker_worn", {**slot.serving.facts(), "why": why})
+                self._to_turn.append(slot)
+        while self._to_turn and not any(slot.turning for slot in self._slots):
+            slot = self._to_turn.popleft()
+            # Where nobody serves, a new one is started anyway.
+            slot.turning = slot.serving is not None
+
+    def _worn(self, child: Child | None) -> str | None:
+        if child is None:
+            return None
+        if child.spent:
+            return f"it ran {self._fleet.max_jobs} jobs"
+        limit_mb = self._fleet.max_rss_mb
+        if limit_mb is not None and (grown_mb := child.grown_mb()) > limit_mb:
+            return f"it grew by {grown_mb:.0f} MB"
+        return None
+
+    def _fill(self, wakeups: Wakeups, now_s: float) -> None:
+        for slot in self._slots:
+            if not slot.wants_child() or now_s < slot.start_at_s:
+                continue
+            try:
+                child = Child(self._fleet, slot.number, now_s)
+            except OSError as error:
+                slot.start_at_s = now_s + slot.backoff.after(0.0)
+                self._tell("cannot_start", {"slot": slot.number, "why": error.strerror})
+                continue
+            slot.put(child)
+            wakeups.watch(child.pipe_fd)
+            self._tell("worker_started", child.facts())
+
+    def _kill_late(self, now_s: float) -> None:
+        for _, child in self._children():
+            late = now_s >= self._due_s(child)
+            if late and not child.killed:
+                self._tell("worker_killed", child.facts())
+                child.kill()
+
+    def _due_s(self, child: Child) -> float:
+        """When it is killed unless it has done what it is to do by then."""
+        if child.kill_at_s is not None:
+            return child.kill_at_s
+        return math.inf if child.ready else child.started_s + self._fleet.boot_timeout_s
+
+    def _kill_at_s(self, now_s: float) -> float:
+        return now_s + self._fleet.drain_s + self._fleet.grace_s
+
+    def _wait_s(self, now_s: float) -> float:
+        due_s = [self._due_s(child) for _, child in self._children() if not child.killed]
+        if self._stopping_since_s is None:
+            due_s += [slot.start_at_s for slot in self._slots if slot.wants_child()]
+        return min([_LOOK_S, *(each - now_s for each in due_s)])
+
+    def _report(self) -> None:
+        children = [child for _, child in self._children()]
+        working = [child for child in children if not child.told_to_stop]
+        running = self._stopping_since_s is None
+        status: dict[str, object] = {
+            "state": "running" if running else "stopping",
+            "processes": self._fleet.processes,
+            "ready": sum(child.ready for child in working),
+            "starting": sum(not child.ready for child in working),
+            "draining": len(children) - len(working),
+            "waiting": sum(running and slot.serving is None for slot in self._slots),
+            "to_replace": running * (len(self._to_turn) + sum(slot.turning for slot in self._slots)),
+            "restarts": self._restarts,
+        }
+        if status != self._last_status:
+            self._last_status = status
+            self._tell("status", status)
+        if self._status_file is not None:
+            write_status(self._status_file, status)

@@ -1,0 +1,69 @@
+"""Lets one thread wait for signals, ended children and what children announce, all at once."""
+
+import os
+import selectors
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+#: What operators send.
+_ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Wakeups:
+    """Whatever may end a wait."""
+
+    def __init__(self) -> None:
+        self._asked: list[int] = []
+        self._selector = selectors.DefaultSelector()
+        self._read_fd, self._write_fd = os.pipe()
+        for fd in (self._read_fd, self._write_fd):
+            os.set_blocking(fd, False)
+        self._selector.register(self._read_fd, selectors.EVENT_READ)
+
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Signals are noted, and end a wait, instead of ending the process. On the main thread only.
+
+        Afterwards they are ignored: one that comes late must not change the code with which the process ends.
+        """
+        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        try:
+            for number in (*_ASKED, signal.SIGCHLD):
+                signal.signal(number, self._note)
+            yield
+        finally:
+            for number in _ASKED:
+                signal.signal(number, signal.SIG_IGN)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+            self._selector.close()
+            os.close(self._read_fd)
+            os.close(self._write_fd)
+
+    def asked(self) -> list[int]:
+        """The signals that operators sent since the last call, in order."""
+        taken = []
+        while self._asked:
+            taken.append(self._asked.pop(0))
+        return taken
+
+    def watch(self, fd: int) -> None:
+        """A wait ends when there is something to read here."""
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    def forget(self, fd: int) -> None:
+        """No longer; it may have been forgotten already."""
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+    def wait(self, timeout_s: float) -> None:
+        """Until anything happens, or that time is over."""
+        for key, _ in self._selector.select(max(0.0, timeout_s)):
+            if key.fd == self._read_fd:
+                os.read(self._read_fd, 4_096)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number in _ASKED:
+            self._asked.append(number)

@@ -1,0 +1,164 @@
+"""One worker process: loads the actors, works until it is told to stop, and says by its exit code how that went."""
+
+import argparse
+import importlib
+import logging
+import os
+import random
+import signal
+import threading
+from collections.abc import Sequence
+from functools import reduce
+from types import FrameType
+from typing import TypeVar
+
+from dramatiq import Broker, Worker, get_broker
+from dramatiq.broker import MessageProxy
+from dramatiq.errors import ConnectionError as BrokerConnectionError
+from dramatiq.middleware import Middleware
+
+from .announcing import announce_ready, announce_spent, announce_to
+from .exit_codes import ExitCode
+from .orphans import end_with
+
+_LOG_FORMAT = "[%(asctime)s] [PID %(process)d] [%(threadName)s] [%(name)s] [%(levelname)s] %(message)s"
+
+_Result = TypeVar("_Result")
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Be one worker, on the main thread; the exit code."""
+    options = _parser().parse_args(arguments)
+    told = Told()
+    if options.announce_fd is not None:
+        announce_to(options.announce_fd)
+    if options.parent is not None:
+        end_with(options.parent, within_s=options.drain_s + options.grace_s)
+    random.seed()  # Jitter of several workers must not fall together.
+    try:
+        broker = load(options.modules)
+    except Exception:
+        logging.basicConfig(format=_LOG_FORMAT)
+        logger.critical("The modules of this worker cannot be loaded.", exc_info=True)
+        return ExitCode.IMPORT
+    # Only where the modules have not set it up themselves.
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    if told.to_stop:
+        return ExitCode.CLEAN
+    if options.max_jobs is not None:
+        broker.add_middleware(_Share(options.max_jobs))
+    try:
+        worker = Worker(broker, queues=set(options.queues) or None, worker_threads=options.threads)
+        worker.start()
+    except BrokerConnectionError:
+        logger.critical("The broker cannot be reached.", exc_info=True)
+        return ExitCode.CONNECT
+    threads = list(worker.workers)
+    announce_ready()
+    told.wait()
+    return _stop(broker, worker, threads, int(options.drain_s * 1_000))
+
+
+class Told:
+    """Whether this process has been told to stop.
+
+    SIGTERM tells it. SIGINT and SIGHUP reach a whole group from a terminal; they are the supervisor's to act on.
+    """
+
+    def __init__(self) -> None:
+        self.to_stop = False
+        # A pipe, and no event: a handler may run while its own thread holds an event's lock.
+        self._read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self._write_fd, False)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._handle)
+
+    def wait(self) -> None:
+        """Until it is."""
+        os.read(self._read_fd, 1)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.to_stop:
+            self.to_stop = True
+            os.write(self._write_fd, b".")
+
+
+def load(modules: Sequence[str]) -> Broker:
+    """Import the modules and find the broker, as Dramatiq's command does.
+
+    Parameters:
+        modules: the first one may be `module:attribute`, a broker or a function that sets one up.
+
+    Raises:
+        ImportError: there is no such module, or nothing of that name in it.
+        TypeError: what is there is no broker.
+    """
+    first, _, path = modules[0].partition(":")
+    module = importlib.import_module(first)
+    broker: object = None
+    if path:
+        try:
+            broker = reduce(getattr, path.split("."), module)
+        except AttributeError:
+            raise ImportError(f"module {first} has no {path}") from None
+        if callable(broker) and not isinstance(broker, Broker):
+            broker()
+            broker = None
+    chosen = get_broker() if broker is None else broker
+    if not isinstance(chosen, Broker):
+        raise TypeError(f"{modules[0]} is no broker; name one, or a function that sets one up")
+    chosen.emit_after("process_boot")
+    for each in modules[1:]:
+        importlib.import_module(each)
+    return chosen
+
+
+class _Share(Middleware):
+    """Counts the jobs that ran, and tells the supervisor once that they are enough."""
+
+    def __init__(self, max_jobs: int) -> None:
+        self._left = max_jobs
+        self._lock = threading.Lock()
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: _Result | None = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        with self._lock:
+            self._left -= 1
+            enough = self._left == 0
+        if enough:
+            announce_spent()
+
+
+def _stop(broker: Broker, worker: Worker, threads: Sequence[threading.Thread], timeout_ms: int) -> int:
+    worker.stop(timeout=timeout_ms)
+    broker.close()
+    if any(thread.is_alive() for thread in threads):
+        logger.critical("This worker process did not stop cleanly: jobs still run after %d ms.", timeout_ms)
+        logging.shutdown()
+        # A thread in C code would hold up an orderly end for ever.
+        os._exit(ExitCode.UNCLEAN)
+    return ExitCode.CLEAN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="one-worker", description="Started by the supervisor; not for the shell."
+    )
+    parser.add_argument("modules", nargs="+")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--queues", nargs="+", default=[])
+    parser.add_argument("--drain-s", type=float, required=True)
+    parser.add_argument("--grace-s", type=float, required=True)
+    parser.add_argument("--max-jobs", type=int)
+    parser.add_argument("--announce-fd", type=int)
+    parser.add_argument("--parent", type=int)
+    return parser

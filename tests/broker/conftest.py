@@ -1,0 +1,59 @@
+"""A fair broker of the test's own, on the real server."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+import pytest
+import redis
+
+from app.embedded import Servers
+from broker import FairRedisBroker
+from tests.broker.stage import started
+
+MakeBroker = Callable[..., FairRedisBroker]
+Work = Callable[..., dramatiq.Worker]
+
+
+@pytest.fixture
+def new_broker(servers: Servers) -> Iterator[MakeBroker]:
+    """Makes brokers, in a namespace of their own unless told otherwise."""
+    with ExitStack() as cleaning:
+
+        def make(
+            url: str = servers.redis_url, *, namespace: str | None = None, **options: Any
+        ) -> FairRedisBroker:
+            made = FairRedisBroker(url=url, namespace=namespace or uuid4().hex, **options)
+            made.emit_after("process_boot")
+            cleaning.callback(made.client.close)
+            cleaning.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def fair(new_broker: MakeBroker) -> FairRedisBroker:
+    """A broker with Dramatiq's own middleware."""
+    return new_broker()
+
+
+@pytest.fixture
+def work() -> Iterator[Work]:
+    """Starts workers, stopped with the test at the latest."""
+    with ExitStack() as stopping:
+
+        def start(broker: dramatiq.Broker, *, threads: int = 1) -> dramatiq.Worker:
+            return stopping.enter_context(started(broker, threads=threads))
+
+        yield start
+
+
+@pytest.fixture
+def raw(servers: Servers) -> Iterator["redis.Redis"]:
+    """A client of the real server, for looking at what is stored."""
+    # redis-py would give up a blocking pop after five seconds.
+    with redis.Redis.from_url(servers.redis_url, socket_timeout=None) as client:
+        yield client

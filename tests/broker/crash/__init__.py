@@ -1,0 +1,1 @@
+"""What becomes of messages when worker processes are killed or frozen."""

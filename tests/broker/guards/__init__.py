@@ -1,0 +1,1 @@
+"""Our guards on the fair broker: a handful of their own suites, run again here."""
