@@ -180,6 +180,18 @@ def can_interrupt() -> bool:
     return current_platform in supported_platforms and not is_gevent_active()  # type: ignore[no-untyped-call]
 
 
+class _Delivered(BaseException):
+    """Sent by a thread to itself."""
+
+
 def _take_back(thread_id: int) -> None:
     set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
     set_exception(ctypes.c_ulong(thread_id), None)
+    # Up to 3.12, CPython goes on looking for what was taken back, in every thread and at every call: calls take
+    # longer for the rest of the process, and ones that are traced never begin. A delivery ends the search.
+    try:
+        set_exception(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(_Delivered))
+        for _ in range(100):
+            pass
+    except _Delivered:
+        pass

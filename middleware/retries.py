@@ -151,7 +151,8 @@ class Retries(dramatiq.middleware.Retries):
     def _tell_exhausted(self, broker: Broker, message: MessageProxy) -> None:
         target = _options(broker, message)("on_retry_exhausted", None)
         if target:
-            counts = {"retries": _retries(message), "max_retries": self.max_retries}
+            most = _options(broker, message)("max_retries", self.max_retries)
+            counts = {"retries": _retries(message), "max_retries": most}
             broker.get_actor(target).send(message.asdict(), counts)
 
     def _enqueue(self, broker: Broker, message: MessageProxy, delay_ms: int) -> None:

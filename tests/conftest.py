@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from app.embedded import Servers, postgres, running
@@ -28,6 +29,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if is_setting(name):
             del os.environ[name]
+    # Nor how much else the machine has to do: no example is failed by the clock.
+    settings.register_profile("pressroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("pressroom")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,9 @@ class Worker(Steps):
         self.run = FakeRun()
         #: Whether nobody tries again when this attempt fails.
         self.is_last = False
+        #: What the job says about retries, and what its publisher was told.
+        self.retry: RetryOptions | None = None
+        self.told: list[RetryOptions] = []
         self.credentials_fail = False
         self.closing_fails = False
 
@@ -36,9 +39,10 @@ class Worker(Steps):
             monotonic=lambda: self.world.now_s,
             lease_s=LEASE_S,
         )
-        return publish(PublishExecution(org_id=ORG, intent_id=INTENT))
+        return publish(PublishExecution(org_id=ORG, intent_id=INTENT, retry=self.retry))
 
     def _publishers(self, target: PublishTarget, retry: RetryOptions) -> Publisher:
+        self.told.append(retry)
         if self.credentials_fail:
             raise AuthFailed("no key of ours decrypts them")
         return FakeSite(self)

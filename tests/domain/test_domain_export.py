@@ -187,11 +187,12 @@ def test_content_is_read_in_pages_and_each_row_once() -> None:
     assert world.database.page_limits == [100, 100, 100]
 
 
-def test_paging_stops_at_max_csv_rows() -> None:
-    """Of 300 rows with MAX_CSV_ROWS 250, the newest 250 are exported, and not one more is read."""
-    world = World(rows=300, limits=Limits(max_csv_rows=250))
-    assert world.export().rows == 250
-    assert world.database.page_limits == [100, 100, 50]
+@pytest.mark.parametrize(("most", "page_limits"), [(250, [100, 100, 50]), (201, [100, 100, 1])])
+def test_paging_stops_at_max_csv_rows(most: int, page_limits: list[int]) -> None:
+    """Of 300 rows the newest MAX_CSV_ROWS are exported, all of them, and not one more is read."""
+    world = World(rows=300, limits=Limits(max_csv_rows=most))
+    assert world.export().rows == most
+    assert world.database.page_limits == page_limits
 
 
 def test_parts_left_out_are_not_read() -> None:

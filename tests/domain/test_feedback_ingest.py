@@ -176,6 +176,14 @@ def test_fewer_entities_can_be_allowed() -> None:
     with pytest.raises(InvalidInput, match="at most 1 are allowed; send several"):
         world.ingest(about(A, said("1")), about(B, said("2")))
     assert world.rows() == Rows()
+    assert world.ingest(about(A, said("1"))).processed == 1
+
+
+def test_progress_follows_the_entities() -> None:
+    """To 80 of 100 with the last of them; the windows are the rest."""
+    world = World()
+    world.ingest(about(A, said("1")), about(B, said("2")), about(C, said("3")))
+    assert world.run.percents == [26, 53, 80, 100]
 
 
 def test_an_entity_that_fails_is_listed() -> None:
@@ -196,7 +204,7 @@ def test_an_entity_that_fails_is_listed() -> None:
         ([InvalidInput("a"), AuthFailed("b")], None),
         ([InvalidInput("a"), GONE], GONE),
         ([AuthFailed("a"), ProviderUnavailable("b", retry_after_s=60)], ProviderUnavailable),
-        ([ProviderUnavailable("a", retry_after_s=60), GONE], GONE),
+        ([ProviderUnavailable("a", retry_after_s=0.5), GONE], GONE),
         ([ProviderUnavailable("a", retry_after_s=60), ProviderUnavailable("b", retry_after_s=10)], 10),
     ],
     ids=["permanent", "one may pass", "outage", "soonest", "shortest wait"],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DatabaseUnavailable, InvalidReply, ProviderUnavailable
+from domain.errors import AuthFailed, Cancelled, DatabaseUnavailable, InvalidReply, ProviderUnavailable
 from domain.idea_providers import IDEAS_PER_CALL, REPLIES_PER_CALL, IdeaRequest, Usage, gather_drafts
 from domain.ideas import IdeaDraft
 
@@ -67,6 +67,27 @@ def test_a_provider_without_ideas_is_a_failure() -> None:
     assert len(gather(1, silent, FakeGenerator(drafting()))) == 1
     with pytest.raises(InvalidReply, match="fake returned no ideas"):
         gather(1, silent)
+
+
+def test_a_refused_key_asks_the_next_provider() -> None:
+    """The operator hears of it in the log; the ideas come all the same."""
+    spare = FakeGenerator(drafting("Spare"))
+    assert len(gather(1, FakeGenerator(AuthFailed("the key was revoked")), spare)) == 1
+
+
+def test_a_provider_that_only_repeats_itself_is_not_asked_again() -> None:
+    """What it says a second time it would say a third time, and every call costs."""
+    parrot = FakeGenerator(saying("Rye bread"))
+    assert len(gather(200, parrot)) == 1
+    assert len(parrot.asked) == 2
+
+
+def test_a_cancelled_job_asks_nobody_any_more() -> None:
+    """It stops between two calls."""
+    provider = FakeGenerator(drafting())
+    with pytest.raises(Cancelled):
+        gather(IDEAS_PER_CALL + 1, provider, run=FakeRun(cancelled_at=2))
+    assert len(provider.asked) == 1
 
 
 def test_one_idea_at_a_time_ends_early() -> None:

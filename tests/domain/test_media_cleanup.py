@@ -1,14 +1,20 @@
 """What the job `media_cleanup` promises, over plain stand-ins for its ports."""
 
+import sys
 import threading
+from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from types import FrameType
 from uuid import uuid4
 
 import pytest
+from dramatiq.threading import raise_thread_exception
 
 from domain.errors import Cancelled, DeadlineExceeded, StorageUnavailable
 from domain.media_cleanup import BATCH_ITEMS, ITEMS_AT_ONCE, MAX_REPORTED, CleanupReport, MediaFailure
+from tests.middleware.waiting import eventually
 
 from .export_fakes import Attempt
 from .media_fakes import LONG_AGO, NOW, Killed, World
@@ -202,6 +208,48 @@ def test_a_run_that_is_cut_short_anywhere_loses_nothing_and_the_next_one_finishe
         assert report.errors == ()
         assert (world.rows.keys(), world.hot, world.cold) == (whole.rows.keys(), whole.hot, whole.cold), point
         assert {row.storage for row in world.rows.values()} == {"hot", "cold"}
+
+
+def test_what_has_not_begun_when_an_interrupt_comes_never_begins() -> None:
+    """And the run ends at once, without waiting for what has begun."""
+    world = World()
+    for number in range(3 * ITEMS_AT_ONCE):
+        world.add(f"{number:02}")
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def hang(key: str) -> None:
+        begun.release()
+        go_on.wait()
+
+    def clean_up() -> None:
+        with suppress(Killed):
+            world.clean_up()
+
+    world.on_copy = hang
+    run = threading.Thread(target=clean_up)
+    run.start()
+    try:
+        for _ in range(ITEMS_AT_ONCE):
+            assert begun.acquire(timeout=10)
+        assert eventually(lambda: waits(run))
+        raise_thread_exception(run.ident, Killed)  # type: ignore[no-untyped-call]
+        run.join(10)
+        assert not run.is_alive()
+    finally:
+        go_on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("media-cleanup"):
+            thread.join(10)
+
+    assert len(world.cold) == ITEMS_AT_ONCE
+
+
+def waits(thread: threading.Thread) -> bool:
+    """Whether it has handed out all of a batch, and waits for the items to be done."""
+    frame: FrameType | None = sys._current_frames()[thread.ident or 0]
+    while frame is not None and frame.f_code is not wait.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def test_progress_never_goes_back() -> None:

@@ -28,16 +28,17 @@ from .publish_workers import (
 MANY = 100
 
 
-def test_a_lease_keeps_everybody_else_out() -> None:
-    """The second worker hears how long to wait, and changes nothing."""
+@pytest.mark.parametrize("after_s", [20, LEASE_S - 0.5])
+def test_a_lease_keeps_everybody_else_out(after_s: float) -> None:
+    """To its end: the second worker hears how long to wait, and changes nothing."""
     world = half_done(dies_at=3)
-    world.now_s += 20
+    world.now_s += after_s
     before = world.rows
 
     with pytest.raises(LeaseHeld) as held:
         Worker(world)()
 
-    assert held.value.wait_s == LEASE_S - 20
+    assert held.value.wait_s == LEASE_S - after_s
     assert world.rows == before
 
 

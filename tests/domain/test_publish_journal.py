@@ -16,6 +16,7 @@ def journal_of(
     world: World,
     claim: str,
     *,
+    draft_id: str | None = None,
     remaining_s: float | None = None,
     lease_s: float = LEASE_S,
     monotonic: Callable[[], float] | None = None,
@@ -26,7 +27,7 @@ def journal_of(
         org_id=ORG,
         intent_id=INTENT,
         claim=claim,
-        draft_id=None,
+        draft_id=draft_id,
         lease_s=lease_s,
         remaining_s=lambda: remaining_s,
         monotonic=monotonic or (lambda: world.now_s),
@@ -45,7 +46,7 @@ def test_holding_renews_the_lease() -> None:
 
 @pytest.mark.parametrize(
     ("lease_s", "remaining_s", "bound_s"),
-    [(60.0, None, 55.0), (2.0, None, 1.6), (60.0, 7.0, 7.0), (60.0, 99.0, 55.0)],
+    [(60.0, None, 55.0), (2.0, None, 1.6), (60.0, 7.0, 7.0), (60.0, 0.5, 0.5), (60.0, 99.0, 55.0)],
 )
 def test_a_call_gets_less_than_the_lease_and_than_the_job_has_left(
     lease_s: float, remaining_s: float | None, bound_s: float
@@ -118,6 +119,11 @@ def test_a_draft_is_remembered() -> None:
     journal = journal_of(world, "mine")
     journal.remember("7")
     assert journal.draft_id == world.execution.state.draft_id == "7"
+
+
+def test_a_draft_of_an_earlier_attempt_is_known() -> None:
+    """Before anything was asked or called."""
+    assert journal_of(World(), "mine", draft_id="7").draft_id == "7"
 
 
 def test_a_remembered_draft_is_not_disowned() -> None:

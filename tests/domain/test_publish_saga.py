@@ -15,6 +15,7 @@ from domain.errors import (
     ProviderUnavailable,
 )
 from domain.publish_execution import PublishOutcome, post_key
+from domain.publishing import RetryOptions
 
 from .idea_fakes import FakeRun
 from .publish_fakes import INTENT, SitePost, World
@@ -23,6 +24,7 @@ from .publish_workers import (
     Worker,
     assert_published_once,
     half_done,
+    resting,
     run_until_published,
     site_step,
     steps_of,
@@ -38,7 +40,9 @@ def test_a_pending_intent_is_published() -> None:
 
     assert_published_once(world)
     assert outcome.status == "published"
-    assert outcome.external_url == world.intent.external_url
+    assert (
+        outcome.external_url == world.intent.external_url == f"https://site.example/?p={outcome.external_id}"
+    )
     assert worker.run.percents == sorted(worker.run.percents)
     assert worker.run.percents[-1] == 100
     assert worker.finds == 0
@@ -146,7 +150,7 @@ def test_texts_of_foreign_errors_are_not_kept() -> None:
     with pytest.raises(ValueError, match="hunter2"):
         worker()
 
-    assert [failure.message for failure in world.rows.failures] == ["ValueError"]
+    assert [(each.category, each.message) for each in world.rows.failures] == [("unknown", "ValueError")]
 
 
 def test_a_failed_intent_can_be_published_after_all() -> None:
@@ -229,6 +233,52 @@ def test_an_intent_that_leaves_the_org_meanwhile_is_not_found() -> None:
     assert (world.execution.status, world.rows.category) == ("failed", "validation")
 
 
+def test_a_post_whose_intent_leaves_the_org_once_it_is_public_is_nobodys_success() -> None:
+    """There is no intent to write it to; the execution says that it was not found."""
+    world = World()
+    worker = resting(Paced(world), until=lambda: any(each.is_public for each in world.posts.values()))
+    world.rows.intent = None
+    worker.finish()
+
+    assert isinstance(worker.error, NotFound)
+    assert world.rows.ends == {}
+    assert (world.execution.status, world.rows.category) == ("failed", "validation")
+
+
+def test_an_intent_that_was_marked_as_published_by_hand_is_left_alone() -> None:
+    """Nobody is called; id and address are the ones that were entered, and the content follows."""
+    world = World()
+    url = "https://site.example/by-hand"
+    world.rows.intent = replace(world.intent, status="published", external_id="77", external_url=url)
+
+    outcome = Worker(world)()
+
+    assert outcome == PublishOutcome(status="already_published", external_id="77", external_url=url)
+    assert world.posts == {}
+    assert (world.rows.content, world.rows.content_url) == ("published", url)
+
+
+def test_content_waits_for_its_other_targets() -> None:
+    """One of two is published: the content is not, until the other one has ended."""
+    world = World()
+    world.rows.others = ["pending"]
+
+    Worker(world)()
+
+    assert (world.intent.status, world.rows.content) == ("published", "publishing")
+
+
+@pytest.mark.parametrize("retry", [None, RetryOptions(retries=1)])
+def test_a_job_says_how_calls_are_repeated(retry: RetryOptions | None) -> None:
+    """Or leaves it to the defaults."""
+    worker = Worker(World())
+    worker.retry = retry
+
+    worker()
+
+    assert worker.told == [retry or RetryOptions()]
+
+
 def test_a_success_that_the_execution_does_not_know_is_only_written_down() -> None:
     """As after a domain changed hands: the rows came along, the execution did not."""
     world = World()
@@ -292,3 +342,15 @@ def test_a_far_sides_endless_answers_are_kept_as_far_as_they_fit() -> None:
     outcome = worker()
 
     assert outcome == PublishOutcome(status="published", external_id="x" * 512, external_url=None)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [("https://site.example/".ljust(2048, "x"), True), ("https://site.example/\x00", False), ("", False)],
+    ids=["longest", "NUL", "empty"],
+)
+def test_an_address_is_kept_as_long_as_a_column_holds_it(url: str, kept: bool) -> None:
+    """What PostgreSQL refuses is left out."""
+    worker = Worker(World())
+    worker.answers = ("7", url)
+    assert worker().external_url == (url if kept else None)

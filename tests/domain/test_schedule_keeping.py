@@ -72,13 +72,20 @@ def test_the_org_may_be_named_in_the_payload_and_no_other() -> None:
         rig.add(name="other", payload={"org_id": str(uuid4())})
 
 
+def test_a_payload_may_have_32_kilobytes_of_json() -> None:
+    """To the byte."""
+    payload = {"text": "x" * (MAX_PAYLOAD_BYTES - len('{"text": ""}'))}
+    assert Rig().add(payload=payload).payload == payload
+
+
 @pytest.mark.parametrize(
     ("over", "fault"),
     [
         ({"expression": "now and then"}, "cannot be read"),
         ({"payload": {"idempotency_key": "k"}}, "would run once"),
-        ({"payload": {"text": "x" * MAX_PAYLOAD_BYTES}}, "is over 32768 bytes"),
+        ({"payload": {"text": "x" * (MAX_PAYLOAD_BYTES - len('{"text": ""}') + 1)}}, "is over 32768 bytes"),
         ({"payload": {"when": at(9)}}, "not plain JSON"),
+        ({"payload": {"share": float("nan")}}, "not plain JSON"),
     ],
 )
 def test_what_could_not_run_is_not_kept(over: dict[str, object], fault: str) -> None:

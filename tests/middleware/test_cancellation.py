@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
+from typing import Any
 from uuid import uuid4
 
 import dramatiq
 import pytest
 import redis
+from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Retries as StockRetries
 
-from middleware import Retries, StoreUnavailable
+from middleware import Retries, Skipped, StoreUnavailable
 from middleware.attempts import Attempt
 from middleware.backends.memory.cancellation import MemoryCancellationStore
 from middleware.backends.redis.cancellation import RedisCancellationStore
@@ -118,8 +120,23 @@ def test_a_job_that_catches_everything_does_not_swallow_it_by_accident(rig: Rig)
     assert rig.outcomes.seen == ["cancelled"]
 
 
-def test_a_job_that_asked_for_it_is_interrupted_at_once(rig: Rig) -> None:
-    """Without any checkpoint, and only that job."""
+def test_a_thread_forgets_the_cancelled_message_that_it_had_in_hand(rig: Rig) -> None:
+    """What it does next is not part of it."""
+    rig.declare()
+    message = rig.broker.get_actor("job").message()
+    rig.ask.cancel(message.message_id)
+    rig.guard.refresh()
+
+    with pytest.raises(Skipped):
+        rig.guard.admit(rig.broker, MessageProxy(message))
+
+    checkpoint()
+
+
+@pytest.mark.parametrize("place", ["actor", "message"])
+def test_a_job_that_asked_for_it_is_interrupted_at_once(rig: Rig, place: str) -> None:
+    """Without any checkpoint, and only that job; an actor asks for all of its messages, a message for itself."""
+    asks: dict[str, dict[str, Any]] = {place: {"interrupt_on_cancel": True}}
     started, go_on = threading.Semaphore(0), threading.Event()
 
     def endless() -> None:
@@ -127,9 +144,9 @@ def test_a_job_that_asked_for_it_is_interrupted_at_once(rig: Rig) -> None:
         while not go_on.wait(0.001):
             pass
 
-    rig.declare("eager", endless, interrupt_on_cancel=True)
+    rig.declare("eager", endless, **asks.get("actor", {}))
     rig.declare("patient", endless)
-    ids = [rig.send("eager"), rig.send("patient")]
+    ids = [rig.send("eager", **asks.get("message", {})), rig.send("patient")]
     worker = dramatiq.Worker(rig.broker, worker_timeout=50, worker_threads=2)
     worker.start()
     assert started.acquire(timeout=10)

@@ -46,10 +46,14 @@ class World:
         self.broker = broker
         self.queue = f"q{uuid4().hex}"
         self.got: list[Resize] = []
+        #: What the next attempts end with.
+        self.fail: list[Exception] = []
         got = self.got
 
         @dramatiq.actor(broker=broker, queue_name=self.queue, **actor_options)
         def resize(job: Resize) -> None:
+            if self.fail:
+                raise self.fail.pop()
             got.append(job)
 
         self.actor = resize
@@ -71,6 +75,24 @@ def test_an_older_payload_is_brought_up_to_date(bare_broker: dramatiq.Broker) ->
         (1, 5, "legacy"),
         (2, 6, "legacy"),
     ]
+
+
+def test_a_retry_of_an_older_message_is_not_brought_up_to_date_again(bare_broker: dramatiq.Broker) -> None:
+    """It is of this build's version from its first attempt on."""
+    upgraded: list[int] = []
+
+    def once(payload: dict[str, Any]) -> dict[str, Any]:
+        upgraded.append(1)
+        return widths(payload)
+
+    world = World(bare_broker, upcasters={1: once, 2: orgs}, max_retries=1, min_backoff=1)
+    world.fail = [ValueError()]
+
+    bare_broker.enqueue(world.message({"image_id": 1, "size": 5}, version=1))
+    work(bare_broker, world.queue)
+
+    assert [job.width for job in world.got] == [5]
+    assert upgraded == [1]
 
 
 def test_a_gap_between_versions_says_what_is_missing() -> None:
@@ -190,11 +212,16 @@ def test_models_in_a_pipeline_are_plain_json_before_it_starts(bare_broker: drama
     def first() -> None:
         got.append("first")
 
-    step = world.actor.message_with_options(args=(Resize(image_id=1, width=2),), pipe_ignore=True)
-    pipeline([first.message(), step], broker=bare_broker).run()  # type: ignore[no-untyped-call]
+    steps = [
+        world.actor.message_with_options(args=(Resize(image_id=number, width=2),), pipe_ignore=True)
+        for number in (1, 2)
+    ]
+    pipeline([first.message(), *steps], broker=bare_broker).run()  # type: ignore[no-untyped-call]
 
     (message,) = stored(bare_broker, queue)
-    assert message.options["pipe_target"]["args"] == [{"org_id": "o", "image_id": 1, "width": 2}]
+    second = message.options["pipe_target"]
+    assert second["args"] == [{"org_id": "o", "image_id": 1, "width": 2}]
+    assert second["options"]["pipe_target"]["args"] == [{"org_id": "o", "image_id": 2, "width": 2}]
 
 
 def test_every_contract_can_be_exported_as_json_schema(bare_broker: dramatiq.Broker) -> None:

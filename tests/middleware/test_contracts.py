@@ -185,10 +185,25 @@ def test_actors_declared_before_the_guard_are_checked_too() -> None:
     assert len(got) == 1
 
 
+def test_an_actor_that_is_called_like_a_function_answers_like_one(broker: dramatiq.Broker) -> None:
+    """With a model, or with what would be one."""
+
+    @dramatiq.actor(broker=broker, queue_name=f"q{uuid4().hex}")
+    def count(job: Resize) -> int:
+        return len(job.sizes)
+
+    job = Resize(image_id=uuid4(), sizes=(1, 2))
+    assert count(job) == broker.get_actor("count")(job.model_dump(mode="json")) == 2
+
+
 def test_a_nonsensical_limit_is_refused_when_the_guard_is_made() -> None:
     """The mistake is named where it was made."""
     with pytest.raises(ValueError, match="max_payload_bytes must be at least 1, not 0"):
         Contracts(max_payload_bytes=0)
+    with pytest.raises(ValueError, match="hold_ms must be at least 1, not 0"):
+        Contracts(hold_ms=0)
+    with pytest.raises(ValueError, match=r"hold_max_ms must be at least hold_ms \(2\), not 1"):
+        Contracts(hold_ms=2, hold_max_ms=1)
 
 
 class Login(BaseModel):

@@ -1,7 +1,7 @@
 """Draining, in one process: what begins, what goes back and what is interrupted when a worker stops."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -130,6 +130,53 @@ def test_what_cannot_be_interrupted_is_given_up() -> None:
 
     assert not guard.clean
     assert emitted.of("drain_abandoned_total") == [1]
+
+
+class Returning(StubBroker):
+    """Takes messages back, once it is there again."""
+
+    def __init__(self) -> None:
+        super().__init__(middleware=[])
+        self.errors: list[Exception] = [ConnectionError("hunter2")]
+        self.returned: list[str] = []
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> dramatiq.Consumer:
+        consumer = super().consume(queue_name, prefetch, timeout)
+        consumer.requeue = self._take_back  # type: ignore[method-assign]
+        return consumer
+
+    def _take_back(self, messages: Iterable[MessageProxy]) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        self.returned += [message.message_id for message in messages]
+
+
+def test_what_cannot_be_handed_back_at_once_is_at_the_next_look(caplog: pytest.LogCaptureFixture) -> None:
+    """A broker that is away for a moment keeps no message from the other workers, and begins none here."""
+    broker = Returning()
+    guard = Draining(drain_s=60)
+    replace_stack(broker, guard, Retries(max_retries=0))
+    running, go_on, ran = threading.Event(), threading.Event(), []
+
+    @dramatiq.actor(broker=broker)
+    def job(number: int) -> None:
+        running.set()
+        go_on.wait()
+        ran.append(number)
+
+    with working(broker) as worker:
+        job.send(1)
+        assert running.wait(10)
+        waiting = job.send(2)
+        assert eventually(lambda: worker.work_queue.qsize() == 1)
+        guard.begin()
+        assert eventually(lambda: broker.returned == [waiting.message_id])
+        go_on.set()
+        assert guard.wait(10)
+
+    assert ran == [1]
+    assert "cannot be handed back (ConnectionError)" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_a_worker_that_boots_after_another_stopped_works() -> None:

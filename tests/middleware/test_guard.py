@@ -9,10 +9,12 @@ from uuid import uuid4
 import dramatiq
 import pytest
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Middleware, SkipMessage
 
-from middleware import Callbacks, Guard, MisplacedGuard, Outcome, Parked, Retries, Skipped
+from middleware import Callbacks, DuplicateMessage, Guard, MisplacedGuard, Outcome, Parked, Retries, Skipped
 from middleware.contracts import Contracts
 from tests.middleware.brokers import replace_stack, stored, work
+from tests.middleware.emitted import Emitted, handling
 
 
 @dataclass
@@ -139,6 +141,80 @@ def test_a_bug_in_a_check_lets_the_message_in_to_be_asked_again(bare_broker: dra
     assert (job.runs, len(guard.seen.admits)) == (1, 1)
 
 
+def test_what_a_guard_refuses_at_send_reaches_the_caller(bare_broker: dramatiq.Broker) -> None:
+    """And nothing is enqueued."""
+    guard = Scripted(on_check=DuplicateMessage("job", "another"))
+    replace_stack(bare_broker, guard, Retries())
+    job = Declared(bare_broker)
+
+    with pytest.raises(DuplicateMessage):
+        job.actor.send()
+
+    assert stored(bare_broker, job.queue) == []
+
+
+def test_a_guard_is_asked_once_however_often_a_broker_runs_the_hook(bare_broker: dramatiq.Broker) -> None:
+    """As one does that enqueues again over a new connection."""
+    first, second = Scripted(), Scripted()
+    replace_stack(bare_broker, first, second, Retries())
+    message = Declared(bare_broker).actor.message()
+
+    for _ in range(2):
+        bare_broker.emit_before("enqueue", message, None)
+
+    assert first.seen.checks == second.seen.checks == [message.message_id]
+
+
+def test_a_message_that_was_rejected_before_is_not_decided_on(bare_broker: dramatiq.Broker) -> None:
+    """It does not run, so nothing is taken for it."""
+
+    class Condemning(Middleware):
+        def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+            message.fail()
+
+    guard = Scripted()
+    replace_stack(bare_broker, Condemning(), guard, Retries())
+    job = Declared(bare_broker)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert (guard.seen.admits, guard.seen.outcomes, job.runs) == ([], [], 0)
+
+
+def test_dramatiqs_own_way_to_skip_is_a_decision_too(bare_broker: dramatiq.Broker) -> None:
+    """Not an error of the guard's that parks the message."""
+    guard = Scripted(SkipMessage("enough"))
+    replace_stack(bare_broker, guard, Retries())
+    job = Declared(bare_broker)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert (len(guard.seen.admits), job.runs) == (1, 0)
+
+
+def test_errors_of_a_guards_own_are_counted_by_decision(bare_broker: dramatiq.Broker) -> None:
+    """Under its name: what fails unseen guards nothing."""
+
+    class Broken(Scripted):
+        def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
+            raise RuntimeError("bug")
+
+    guard = Broken(RuntimeError("bug"), on_check=RuntimeError("bug"), undecided_delay_ms=1)
+    replace_stack(bare_broker, guard, Retries())
+    job = Declared(bare_broker)
+    emitted = Emitted()
+
+    with handling(emitted):
+        job.actor.send()
+        work(bare_broker, job.queue)
+
+    assert emitted.labels_of("guard_errors_total") == [
+        {"guard": "Broken", "decision": decision} for decision in ("check", "admit", "settle")
+    ]
+
+
 @pytest.mark.parametrize(
     ("fail", "succeeded"), [(None, True), (ValueError("x"), False)], ids=["success", "failure"]
 )
@@ -233,6 +309,17 @@ def test_parks_beside_dramatiqs_own_retries_cost_no_attempt(bare_broker: dramati
     """Five parks of a job with one retry leave it its retry."""
     guard = Scripted(*[Parked("wait", delay_ms=1)] * 5)
     bare_broker.add_middleware(guard)
+    job = Declared(bare_broker, fail=ValueError(), max_retries=1, min_backoff=1, max_backoff=1)
+
+    job.actor.send()
+    work(bare_broker, job.queue)
+
+    assert job.runs == 2
+
+
+def test_a_park_gives_back_its_own_attempt_and_no_other(bare_broker: dramatiq.Broker) -> None:
+    """What a failure was charged before it stays charged."""
+    bare_broker.add_middleware(Scripted(None, Parked("wait", delay_ms=1)))
     job = Declared(bare_broker, fail=ValueError(), max_retries=1, min_backoff=1, max_backoff=1)
 
     job.actor.send()

@@ -224,6 +224,27 @@ def test_closing_takes_back_an_interrupt_that_is_on_its_way() -> None:
     assert outcome == ["untouched"]
 
 
+def test_calls_are_not_held_up_once_an_interrupt_was_taken_back() -> None:
+    """Before 3.13, CPython looks for it at every call from then on, and none that is traced ever begins."""
+    window = Window()
+    window.open()
+    with pytest.raises(Hit):  # noqa: PT012  # where it is raised is up to the interpreter
+        window.interrupt(Hit)
+        spin(1_000)
+    window.close()
+    over = threading.Event()
+
+    def trace() -> None:
+        sys.settrace(lambda *_: None)
+        spin(1)
+        sys.settrace(None)
+        over.set()
+
+    threading.Thread(target=trace, daemon=True).start()
+
+    assert over.wait(10)
+
+
 def test_an_interrupt_that_lands_in_the_closing_does_not_change_how_the_job_ended() -> None:
     """The function returned, so the attempt succeeded."""
     broker = StubBroker(middleware=[])

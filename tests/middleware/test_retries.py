@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from middleware import Callbacks, Parked, Retries, ends_with
 from middleware.retries import ENQUEUE_WAITS_S
 from tests.middleware.brokers import work
+from tests.middleware.emitted import Emitted, handling
 from tests.middleware.retrying import QUICK, Fault, Job, Watch
 
 
@@ -71,9 +72,9 @@ def test_a_short_retry_after_is_the_least_of_an_ordinary_back_off() -> None:
     job = Job(broker, max_retries=3)
     message = job.actor.send()
 
-    process(broker, message, Fault(retry_after_s=3))
+    process(broker, message, Fault(retry_after_s=5))
 
-    assert delays == [3_000]
+    assert delays == [5_000]
     assert message.options["retries"] == 1
 
 
@@ -145,20 +146,20 @@ def test_the_message_keeps_the_kind_of_its_error_and_none_of_its_text(
 
 
 def test_on_retry_exhausted_is_told(bare_broker: dramatiq.Broker, watch: Watch) -> None:
-    """As in Dramatiq, once."""
-    told: list[str] = []
+    """As in Dramatiq, once, with how often it was tried again and how often it could have been."""
+    told: list[tuple[str, dict[str, int]]] = []
     queue = f"q{uuid4().hex}"
 
     @dramatiq.actor(broker=bare_broker, queue_name=queue)
-    def tell(message: dict[str, Any], _counts: dict[str, int]) -> None:
-        told.append(message["message_id"])
+    def tell(message: dict[str, Any], counts: dict[str, int]) -> None:
+        told.append((message["message_id"], counts))
 
     job = Job(bare_broker, *[ValueError()] * 2, max_retries=1, on_retry_exhausted="tell")
     sent = job.actor.send()
     work(bare_broker, job.queue)
     work(bare_broker, queue)
 
-    assert told == [sent.message_id]
+    assert told == [(sent.message_id, {"retries": 1, "max_retries": 1})]
 
 
 def test_an_enqueue_that_fails_is_repeated_until_it_succeeds(caplog: pytest.LogCaptureFixture) -> None:
@@ -184,10 +185,12 @@ def test_an_enqueue_that_fails_to_the_last_rejects_the_message_instead_of_acking
     message = job.actor.send()
     broker.fail_enqueues = 1_000
 
-    proxy = process(broker, message, ValueError())
+    with handling(emitted := Emitted()):
+        proxy = process(broker, message, ValueError())
 
     assert proxy.failed
     assert delays == []
+    assert emitted.labels_of("retry_enqueue_failed_total") == [{"actor": "job"}]
 
 
 @pytest.mark.parametrize("option", ["retries", "max_retries", "min_backoff"])
@@ -198,10 +201,56 @@ def test_a_forged_option_rejects_the_message_instead_of_losing_it(option: str) -
     message = job.actor.send()
     message.options[option] = "many"
 
-    proxy = process(broker, message, ValueError())
+    with handling(emitted := Emitted()):
+        proxy = process(broker, message, ValueError())
 
     assert proxy.failed
     assert delays == []
+    assert emitted.labels_of("retry_undecided_total") == [{"actor": "job", "error": "ValueError"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (Parked("waits for ai", delay_ms=1, key="breaker:ai"), "breaker"),
+        (Parked("night", delay_ms=1), "night"),
+        (Shutdown(), "shutdown"),
+        (Fault(retry_after_s=60.0), "retry_after"),
+    ],
+    ids=["key", "cause", "shutdown", "retry after"],
+)
+def test_parks_are_counted_by_what_is_waited_for(error: BaseException, cause: str) -> None:
+    """Without whose it is: a label has few values."""
+    broker, _ = recording_broker()
+    message = Job(broker).actor.send()
+
+    with handling(emitted := Emitted()):
+        process(broker, message, error)
+
+    assert emitted.labels_of("messages_parked_total") == [{"actor": "job", "cause": cause}]
+
+
+def test_an_actor_has_a_back_off_of_its_own() -> None:
+    """From its first to its longest, whatever the guard's are."""
+    broker, delays = recording_broker(Retries(uniform=lambda _low, high: high))
+    message = Job(broker, min_backoff=10, max_backoff=25).actor.send()
+
+    for _ in range(3):
+        process(broker, message, ValueError())
+
+    assert delays == [10, 20, 25]
+
+
+def test_a_job_that_succeeds_is_neither_tried_again_nor_rejected() -> None:
+    """It is acked, and nothing is kept about it."""
+    broker, delays = recording_broker()
+    proxy = MessageProxy(Job(broker).actor.send())
+    broker.recording = True
+
+    broker.emit_after("process_message", proxy, result=None)
+
+    assert (proxy.failed, delays) == (False, [])
+    assert "error" not in proxy.options
 
 
 def test_a_message_that_another_guard_condemned_is_left_alone() -> None:

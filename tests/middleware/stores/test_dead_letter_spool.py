@@ -1,5 +1,6 @@
 """What every spool of dead letters promises, and what movers make of it."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -19,6 +20,7 @@ from middleware.dead_letters import DeadLetterSpool
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.letters import a_letter
 from tests.middleware.own_valkey import own_valkey
+from tests.middleware.waiting import eventually
 
 THREADS = 8
 #: Leases that nobody sees the end of, and that are over at once.
@@ -144,17 +146,23 @@ def test_a_mover_that_stops_between_store_and_spool_leaves_no_double(spool: Dead
 
 
 class Trying:
-    """A store that is away, or refuses some letters."""
+    """A store that is away, or refuses some letters, or goes away after the first refusal."""
 
-    def __init__(self, refused: Sequence[DeadLetter] = (), *, away: bool = False) -> None:
+    def __init__(
+        self, refused: Sequence[DeadLetter] = (), *, away: bool = False, away_afterwards: bool = False
+    ) -> None:
         self.refused = {letter.id for letter in refused}
         self.away = away
+        self.away_afterwards = away_afterwards
         self.kept: set[str] = set()
+        self.tried = threading.Semaphore(0)
 
     def put(self, letters: Sequence[DeadLetter]) -> int:
+        self.tried.release()
         if self.away:
             raise StoreUnavailable("away")
         if self.refused & {letter.id for letter in letters}:
+            self.away = self.away_afterwards
             raise Refused("hunter2")
         self.kept |= {letter.id for letter in letters}
         return len(letters)
@@ -181,6 +189,83 @@ def test_letters_wait_in_the_spool_while_the_store_is_away(spool: DeadLetterSpoo
     assert spool.depth() == 0
 
 
+def test_a_mover_goes_on_when_the_store_is_back(
+    spool: DeadLetterSpool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every failure is counted; the log says once that letters wait, without the text, and once that it is over."""
+    store, emitted = Trying(away=True), Emitted()
+    spool.put([a_letter()])
+    mover = Mover(spool, store, interval_ms=1, lease_ms=OVER_MS)
+
+    with handling(emitted), caplog.at_level("INFO"):
+        mover.start()
+        for _ in range(3):
+            assert store.tried.acquire(timeout=10)
+        store.away = False
+        mover.wake()
+        assert eventually(lambda: spool.depth() == 0)
+        assert mover.stop()
+
+    assert sum(emitted.of("dead_letters_move_failed_total")) >= 3
+    assert emitted.of("dead_letters_moved_total") == [1]
+    assert [
+        record.getMessage() for record in caplog.records if record.name == "middleware.dead_letter_mover"
+    ] == [
+        "Dead letters wait in the spool (middleware.errors.StoreUnavailable); trying on.",
+        "Dead letters are moved again.",
+    ]
+
+
+class Watched(MemoryDeadLetterSpool):
+    """Says when somebody looks into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = threading.Semaphore(0)
+
+    def claim(self, limit: int, lease_ms: int) -> Sequence[DeadLetter]:
+        self.looks.release()
+        return super().claim(limit, lease_ms)
+
+
+def test_an_idle_mover_looks_when_it_is_woken_and_not_before() -> None:
+    """Between two looks it costs nothing."""
+    spool = Watched()
+    mover = Mover(spool, MemoryDeadLetterStore(), interval_ms=LONG_MS)
+    mover.start()
+    for _ in range(3):
+        assert spool.looks.acquire(timeout=10)
+        assert not spool.looks.acquire(timeout=0.02)
+        mover.wake()
+    assert mover.stop()
+
+
+def test_a_mover_can_be_stopped_while_the_store_is_away(spool: DeadLetterSpool) -> None:
+    """At once; what it could not move stays in the spool."""
+    store = Trying(away=True)
+    spool.put([a_letter()])
+    mover = Mover(spool, store, lease_ms=OVER_MS)
+    mover.start()
+    assert store.tried.acquire(timeout=10)
+
+    assert mover.stop()
+
+    assert spool.depth() == 1
+
+
+def test_an_outage_amid_refusals_is_no_refusal(spool: DeadLetterSpool) -> None:
+    """A store that goes away while letters are put one by one has refused none of the rest."""
+    letters = [a_letter() for _ in range(3)]
+    spool.put(letters)
+    emitted = Emitted()
+
+    with handling(emitted), pytest.raises(StoreUnavailable):
+        Mover(spool, Trying(letters, away_afterwards=True), lease_ms=OVER_MS).move()
+
+    assert spool.depth() == 3
+    assert emitted.of("dead_letters_refused_total") == []
+
+
 def test_a_letter_that_is_refused_holds_up_no_other(
     spool: DeadLetterSpool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -192,10 +277,12 @@ def test_a_letter_that_is_refused_holds_up_no_other(
 
     with handling(emitted):
         assert Mover(spool, store, lease_ms=LONG_MS).move() == 2
+        assert Mover(spool, store, lease_ms=LONG_MS).move() == 0
 
     assert store.kept == {letter.id for letter in letters[1:]}
     assert spool.depth() == 1
     assert emitted.of("dead_letters_refused_total") == [1]
+    assert emitted.of("dead_letters_spooled") == [1]
     assert letters[0].id in caplog.text
     assert "hunter2" not in caplog.text
 
