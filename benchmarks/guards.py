@@ -18,10 +18,7 @@ import typer
 from app.embedded import running
 from app.presentation import err
 from benchmarks.stacks import BARE, NAMES
-
-#: The environment variable by which Dramatiq fetches ahead, and what it is set to for the second baseline.
-PREFETCH = "dramatiq_queue_prefetch"
-PREFETCHED = 64
+from benchmarks.systems import PREFETCH, PREFETCHED
 
 
 def main(
