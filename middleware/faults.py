@@ -10,7 +10,6 @@ from pathlib import PurePath
 from dramatiq.errors import ActorNotFound, DecodeError
 from dramatiq.middleware import TimeLimitExceeded
 from dramatiq.middleware.shutdown import Shutdown
-from dramatiq.threading import Interrupt
 from pydantic import ValidationError
 
 #: Categories of well-known exceptions that carry none.
@@ -52,11 +51,6 @@ def retry_after_s(exception: BaseException) -> float | None:
 def is_shutdown(exception: BaseException) -> bool:
     """Whether the worker is stopping and the job did nothing wrong."""
     return isinstance(exception, Shutdown)
-
-
-def is_interrupt(exception: BaseException) -> bool:
-    """Whether the job was interrupted from outside."""
-    return isinstance(exception, Interrupt)
 
 
 def class_name(exception: BaseException) -> str:

@@ -6,7 +6,7 @@ Today that is their history, on any broker; one that can tell more, of what wait
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -19,7 +19,6 @@ from middleware.progress import ProgressLine
 JobState = Literal[
     "running", "succeeded", "failed", "retrying", "parked", "skipped", "cancelled", "expired", "died"
 ]
-JOB_STATES: tuple[JobState, ...] = get_args(JobState)
 
 #: States after which nothing more comes.
 ENDED: frozenset[JobState] = frozenset({"succeeded", "failed", "skipped", "cancelled", "expired"})
