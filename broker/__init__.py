@@ -3,7 +3,16 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
-from .errors import BrokerScriptError
+from .errors import BrokerScriptError, MessageTooLarge, NotReplicated, PoisonMessage, QueueFull
 from .redis import FairRedisBroker
+from .rules import OrgShare
 
-__all__ = ["BrokerScriptError", "FairRedisBroker"]
+__all__ = [
+    "BrokerScriptError",
+    "FairRedisBroker",
+    "MessageTooLarge",
+    "NotReplicated",
+    "OrgShare",
+    "PoisonMessage",
+    "QueueFull",
+]

@@ -1,15 +1,20 @@
-"""What a worker process tells the supervisor that started it: that it is ready, who it is, that it has done its share.
+"""What a worker process tells the supervisor that started it: that it is ready, who it is, what it wants of it.
 
 One line of JSON each, on a pipe that the supervisor reads. In a process that nobody supervises nothing is told.
 """
 
 import json
 import os
+import time
 from contextlib import suppress
+
+#: Seconds between two announcements of suspects.
+_AGAIN_S = 1.0
 
 
 class _Channel:
     fd: int | None = None
+    suspects_at_s = 0.0
 
 
 def announce_to(fd: int) -> None:
@@ -36,6 +41,38 @@ def announce_worker_id(worker_id: str) -> None:
 def announce_spent() -> None:
     """This process has done as many jobs as it may, and asks for a successor."""
     _announce({"spent": True})
+
+
+def announce_suspects() -> None:
+    """Messages wait that may kill whoever runs them: a probe is wanted. Said once a second, however often it is called.
+
+    Example:
+        >>> announce_suspects()  # at each fetch that was told so
+    """
+    now_s = time.monotonic()
+    if now_s >= _Channel.suspects_at_s:
+        _Channel.suspects_at_s = now_s + _AGAIN_S
+        _announce({"suspects": True})
+
+
+def announce_began() -> None:
+    """A message begins in this probe; if the process dies now, the message is why."""
+    _announce({"began": True})
+
+
+def announce_idle() -> None:
+    """This probe ends, since nothing is left to be run alone."""
+    _announce({"idle": True})
+
+
+def announce_stopping() -> None:
+    """This process was told to stop, by whomever; what it has in hand is not to blame for its end."""
+    _announce({"stopping": True})
+
+
+def announce_reported(worker_id: str) -> None:
+    """The broker knows of this worker's death."""
+    _announce({"reported": worker_id})
 
 
 def _announce(told: dict[str, object]) -> None:

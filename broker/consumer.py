@@ -1,18 +1,15 @@
 """Hands one queue's messages to Dramatiq's worker, and waits for more without asking again and again."""
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 import redis
-from dramatiq import Message
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.errors import DecodeError
 
 from .keys import wake_key
 from .leases import BACK, DEAD, DONE, Lease, LeasedMessage
@@ -29,8 +26,6 @@ _PAUSE_S = 0.1
 #: How long a waiting thread may take to end, in seconds.
 _END_S = 1.0
 
-logger = logging.getLogger(__name__)
-
 
 class FairConsumer(Consumer):
     """Iterates over one queue's messages.
@@ -41,11 +36,19 @@ class FairConsumer(Consumer):
         base: The shard's base key.
         queue: Its name.
         timeout_ms: After so long without a message, `next` returns None.
+        reception: Makes a message of a lease; None where there is none for the worker.
     """
 
     def __init__(
-        self, process: Process, client: "redis.Redis", base: str, queue: str, timeout_ms: int
+        self,
+        process: Process,
+        client: "redis.Redis",
+        base: str,
+        queue: str,
+        timeout_ms: int,
+        reception: "Callable[[Lease, bytes], LeasedMessage | None]",
     ) -> None:
+        self._receive = reception
         self._process = process
         self._queue = queue
         self._timeout_s = timeout_ms / 1_000
@@ -65,7 +68,7 @@ class FairConsumer(Consumer):
                 return None
             if self._process.stopping:
                 self._wait(left_s)
-            elif not self._process.wait_for_room(self._signals, left_s):
+            elif not self._process.wait_for_room(self._queue, self._signals, left_s):
                 self._waiter.pass_on()
             elif self._waiter.woken or time.monotonic() >= self._look_s:
                 self._fetch()
@@ -101,14 +104,8 @@ class FairConsumer(Consumer):
     def _from_buffer(self) -> LeasedMessage | None:
         while self._buffer:
             lease, body = self._buffer.popleft()
-            if lease.outcome is not None:
-                continue
-            try:
-                return LeasedMessage(Message.decode(body), lease)
-            except DecodeError:
-                # Its bytes are in nobody's log: they may be anybody's data.
-                logger.error("A message of queue %s cannot be decoded; it is dead.", lease.queue)  # noqa: TRY400
-                self._process.end(lease, DEAD)
+            if lease.outcome is None and (message := self._receive(lease, body)) is not None:
+                return message
         return None
 
     def _fetch(self) -> None:

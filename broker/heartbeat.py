@@ -19,8 +19,6 @@ EVERY_S = 1.0
 #: Seconds for which a live worker process may show no progress before nobody beats for it any more.
 STALL_TIMEOUT_S = 120.0
 
-#: What the helper may take to end when it is told to, in seconds.
-_END_S = 2.0
 #: Longest wait before a helper that ended by itself is started again, in seconds.
 _LONGEST_WAIT_S = 30.0
 
@@ -223,13 +221,11 @@ class Beating:
 
 
 def _end(helper: "subprocess.Popen[bytes]") -> None:
+    # It has nothing to lose, and may not even have begun to listen.
+    helper.kill()
     if helper.stdin is not None:
         helper.stdin.close()
-    try:
-        helper.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        helper.kill()
-        helper.wait()
+    helper.wait()
 
 
 def _tls(arguments: Mapping[str, object]) -> Tls:

@@ -3,24 +3,46 @@
 Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that all of them share one hash slot:
 
     B:m                       hash   mid -> record            every message that is not dead
-    B:n                       hash   queue -> how many        ready, delayed and leased ones
-    B:l:<queue>:<org>:<lane>  list   "<since ms>|<mid>"       a lane, oldest first; lane = "<actor>:<priority>"
-    B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them
-    B:qr:<queue>              zset   org -> virtual time      orgs with something ready
-    B:qv:<queue>              zset   org -> virtual time      orgs with nothing ready that were served ahead (TTL)
+    B:n                       hash   queue -> how many        messages that are not dead
+    B:no                      hash   org -> how many          the same, over all queues
+    B:l:<queue>:<org>:<lane>  list   "<since ms>|<mid>"       a lane, oldest first
+    B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
+    B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
+    B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
-    B:qd:<queue>              zset   mid -> due ms            delayed messages
-    B:lease:<wid>             hash   mid -> token             held; token = "<number>|<since ms>|<charged ms>"
+    B:qd:<queue>              zset   mid -> due ms            delayed and parked messages
+    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   lanes, and orgs with an empty lane, that a gate or a rate
+                                                              keeps from running until then
+    B:qx:<queue>              zset   mid -> since ms          suspects: messages that run alone
+    B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
+    B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
+    B:a                       hash   org -> how many          leased
+    B:ak                      hash   "<org>\\n<key>" -> how many  leased with that concurrency key
+    B:p                       hash   mid -> "<cause>\\n<key>" parked: why, and what may release it
+    B:pk:<key>                set    mid                      parked under a key (TTL)
+    B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
+    B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
+    B:d                       hash   mid -> "<deaths>|<lonely deaths>|<last>"  workers that died with it (TTL)
+    B:lease:<wid>             hash   mid -> token             what a worker holds; token = "<number>|<since ms>|
+                                                              <charged ms>|<rate interval ms>|<leased ms>|<flags>"
     B:workers                 zset   wid -> last beat ms      workers that live
+    B:wi                      hash   wid -> JSON              what they are
+    B:quiet                   set    wid                      workers that are to fetch nothing
+    B:dw:<wid>                string "stopped" or what        how a supervisor saw a worker end (TTL)
+    B:probe:<queue>           string wid                      who makes itself idle for a suspect (TTL)
     B:seq                     string counter                  numbers of leases (TTL)
     B:avg                     hash   actor -> mean ms         what a run takes (TTL)
-    B:w                       hash   org -> weight            configuration: shares other than 1
+    B:o                       hash   org -> "<weight>|<most leased>"  configuration of orgs
+    B:r                       hash   actor -> "<interval ms>|<tolerance ms>"  configuration: start rates, per org
+    B:g                       hash   gate -> JSON             configuration: what is shut; {source: [until ms, cause]};
+                                                              gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
     B:xq:<queue>, B:xm:<queue>  zset mid -> ms, hash mid -> record  dead letters (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
-A mid is new for each enqueue: a retry has its message's id, and a mid of its own. A record is
-`queue \\n org \\n lane \\n encoded message`.
+A mid is the id of its message. A second copy that is put while the first is there is `<id>~<uniq>`. A lane is
+`<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<most at once>`. A record is
+`queue \\n org \\n lane \\n uniq \\n encoded message`.
 """
 
 import itertools
@@ -56,24 +78,53 @@ def part(text: str) -> str:
     return text
 
 
-def lane_of(actor: str, priority: int) -> str:
-    """The name of a lane inside an org."""
-    return f"{part(actor)}:{priority}"
+def lane_of(actor: str, priority: int, concurrency: tuple[str, int] | None = None) -> str:
+    """The name of a lane inside an org.
+
+    Parameters:
+        actor: its actor's name.
+        priority: the lower, the sooner.
+        concurrency: a key, and how many with it may run at once. Default None: no key.
+    """
+    lane = f"{part(actor)}:{priority}"
+    return lane if concurrency is None else f"{lane}:{part(concurrency[0])}:{concurrency[1]}"
 
 
-def record_of(queue: str, org: str, lane: str, body: bytes) -> bytes:
+def record_of(queue: str, org: str, lane: str, uniq: str, body: bytes) -> bytes:
     """A message as it is stored."""
-    return f"{queue}\n{part(org)}\n{lane}\n".encode() + body
+    return f"{queue}\n{part(org)}\n{lane}\n{uniq}\n".encode() + body
 
 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:
     """Queue, org (escaped), lane and encoded message of a record."""
-    queue, org, lane, body = record.split(b"\n", 3)
+    queue, org, lane, _, body = record.split(b"\n", 4)
     return queue.decode(), org.decode(), lane.decode(), body
 
 
-class Mids:
-    """Makes ids for enqueues: unique over all processes, short, and quick to make."""
+def gate_of(gate: str) -> str:
+    """A gate as it is stored: its parts escaped.
+
+    Parameters:
+        gate: `q:<queue>`, `a:<actor>`, `o:<org>` or `x:<org>:<actor>`.
+
+    Raises:
+        ValueError: it is none of these.
+
+    Example:
+        >>> gate_of("x:acme:eu:resize")
+        'x:acme%3Aeu:resize'
+    """
+    kind, _, rest = gate.partition(":")
+    if kind == "x" and ":" in rest:
+        org, _, actor = rest.rpartition(":")
+        return f"x:{part(org)}:{part(actor)}"
+    if kind in ("q", "a", "o") and rest:
+        return f"{kind}:{part(rest)}"
+    raise ValueError(f"a gate is q:<queue>, a:<actor>, o:<org> or x:<org>:<actor>, not {gate!r}")
+
+
+class Uniqs:
+    """Tells two enqueues of one message apart: unique over all processes, short, and quick to make."""
 
     def __init__(self) -> None:
         self._pid = -1

@@ -1,10 +1,11 @@
 """What a process holds: one lease for each message it fetched, and the message that carries it through Dramatiq."""
 
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
-from dramatiq import Message
+from dramatiq import Message, Worker
 from dramatiq.broker import MessageProxy
+from dramatiq.common import iter_queue
 
 #: What a lease ends with, as the scripts know it.
 DONE: Final = "done"
@@ -13,15 +14,40 @@ BACK: Final = "back"
 #: Taken by others: nothing is left to be said about it.
 LOST: Final = "lost"
 
-#: An enqueue that goes along with the end of a lease: mid, delay in milliseconds, record.
-Carried = tuple[str, int, bytes]
+#: Flags of a token: the message runs alone in its process; it killed too many to run at all.
+ALONE: Final = "a"
+CONDEMNED: Final = "p"
+
+
+class Sent(NamedTuple):
+    """An enqueue as the scripts take it."""
+
+    message_id: str
+    #: Tells two enqueues of one message apart.
+    uniq: str
+    delay_ms: int
+    #: `<cause>\\n<key>` for a message that is parked; empty for others.
+    parked: str
+    record: bytes
+
+
+class Operation(NamedTuple):
+    """What is done together with the end of a lease: a field of a hash is changed, if another is as expected."""
+
+    key: str
+    field: str
+    expected: str
+    #: Empty: the key is deleted.
+    new_field: str
+    new_value: str
+    ttl_ms: int
 
 
 class Lease:
     """One message, leased by this process until its end was told.
 
-    `token` is the fence: a number no other lease of the shard has, the time the message is ready since, and what
-    its org was charged for it in advance.
+    `token` is the fence: a number no other lease of the shard has, the time the message is ready since, what its org
+    was charged for it in advance, its actor's rate, and when it was leased.
     """
 
     __slots__ = (
@@ -31,9 +57,11 @@ class Lease:
         "fetched_s",
         "lane",
         "mid",
+        "operations",
         "org",
         "outcome",
         "queue",
+        "refund",
         "thread",
         "token",
         "took_ms",
@@ -49,7 +77,10 @@ class Lease:
         self.began_s: float | None = None
         self.done_s = 0.0
         self.outcome: str | None = None
-        self.carried: list[Carried] = []
+        self.carried: list[Sent] = []
+        self.operations: list[Operation] = []
+        #: Its start was none, and is given back to the actor's rate.
+        self.refund = False
         self.thread = 0
         #: What the run took, where somebody knows better than the clock.
         self.took_ms: float | None = None
@@ -58,6 +89,11 @@ class Lease:
     def number(self) -> int:
         """Its place among all leases of the shard."""
         return int(self.token.partition("|")[0])
+
+    @property
+    def flag(self) -> str:
+        """ALONE, CONDEMNED, or empty."""
+        return self.token.rpartition("|")[2]
 
     @property
     def was_taken_away(self) -> bool:
@@ -77,11 +113,14 @@ class Lease:
             self.queue,
             self.org,
             self.lane,
+            "1" if self.refund or self.outcome == BACK else "0",
             len(self.carried),
+            len(self.operations),
         )
-        if not self.carried:
+        if not self.carried and not self.operations:
             return head
-        return (*head, *(value for each in self.carried for value in each))
+        along = (*self.carried, *self.operations)
+        return (*head, *(value for each in along for value in each))
 
 
 class LeasedMessage(MessageProxy):
@@ -90,3 +129,20 @@ class LeasedMessage(MessageProxy):
     def __init__(self, message: "Message[object]", lease: Lease) -> None:
         super().__init__(message)
         self.lease = lease
+
+
+def drop(held: dict[str, Lease], lease: Lease) -> bool:
+    """Take a lease out; whether it was there, and not another lease of the same message. One atomic step."""
+    found = held.pop(lease.mid, None)
+    if found is not None and found is not lease:
+        held.setdefault(found.mid, found)
+    return found is lease
+
+
+def drop_ended(worker: Worker) -> None:
+    """Take what is not ours any more out of the worker's memory."""
+    for item in list(iter_queue(worker.work_queue)):  # type: ignore[no-untyped-call]
+        lease = getattr(item.message, "lease", None)
+        if lease is None or lease.outcome is None:
+            worker.work_queue.put(item)
+        worker.work_queue.task_done()

@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -17,27 +18,29 @@ from uuid import uuid4
 
 import redis
 from dramatiq import Worker
-from dramatiq.common import iter_queue
 from dramatiq.errors import BrokerError
 
+from .announcing import announce_suspects, announce_worker_id
+from .budget import Budget, Mode
+from .heartbeat import Address, Beating, UnsupportedConnection
+from .introduction import EVERY_S, Introduction
 from .keys import split_record
-from .leases import BACK, LOST, Lease
+from .leases import BACK, LOST, Lease, drop, drop_ended
 from .scripts import Argument, Script
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005
-#: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
-AHEAD_MS = 20
-MOST_AHEAD = 128
 #: What was fetched and not begun goes back after this many seconds.
 UNSTARTED_S = 1.0
-#: Seconds between two looks, and between two beats of a process that says nothing else.
+#: Seconds between two looks at what is held.
 LOOK_S = 1.0
+#: Seconds between two beats of a process that says nothing else, and of its helper.
+BEAT_S = 2.0
 
 #: Most leases ended by one call.
 _PORTION = 256
-_SMOOTHING = 0.02
-_FIRST_GUESS_MS = 10.0
+#: Numbers before the messages in the answer to a fetch.
+_HEAD = 5
 
 _FETCH = Script("fetch")
 _FINISH = Script("finish")
@@ -65,6 +68,10 @@ class Process:
         base: The shard's base key.
         heartbeat_timeout_ms: After so long a silence others take its leases.
         dead_ttl_ms: How long dead letters are kept.
+        stall_timeout_ms: So long a worker may run no Python until nobody beats for it.
+        max_active: messages of an org that may be leased at once. Default None: any number.
+        mode: whether it runs suspects; see `Budget`.
+        facts: what whoever looks at the fleet is told of it.
         worker: Dramatiq's worker; None where somebody consumes by hand.
     """
 
@@ -75,27 +82,36 @@ class Process:
         *,
         heartbeat_timeout_ms: int,
         dead_ttl_ms: int,
+        stall_timeout_ms: int,
         worker: Worker | None,
+        max_active: int | None = None,
+        mode: Mode = "any",
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         self.wid = uuid4().hex
         self.worker = worker
         self.stopping = False
+        #: Messages of an org that may be leased at once; 0 for any number.
+        self.max_active = max_active or 0
+        #: Of these it serves, or has served, messages.
+        self.queues: set[str] = set()
         #: How many finishes were refused, because the lease was somebody else's by then.
         self.refused = 0
         self._client = client
         self._base = base
-        self._beat_s = min(LOOK_S, heartbeat_timeout_ms / 5_000)
-        # Found within the time-out, although a beat may have come just before the end.
-        self._silent_s = heartbeat_timeout_ms / 1_000 - self._beat_s
+        self._beat_s = min(BEAT_S, heartbeat_timeout_ms / 6_000)
+        # Found within the time-out, although a beat may have come just before the end, and others look just before.
+        self._silent_s = heartbeat_timeout_ms / 1_000 - 2 * self._beat_s
         self._head: tuple[Argument, ...] = (self.wid, int(self._silent_s * 1_000), dead_ttl_ms)
-        self._threads = worker.worker_threads if worker else 1
         self._leases: dict[str, Lease] = {}
         self._unstarted: dict[str, Lease] = {}
         self._finished: deque[Lease] = deque()
-        self._running: dict[int, str] = {}
+        self._running: dict[int, Lease] = {}
         self._spent: dict[int, SimpleQueue[None]] = {}
-        self._mean_ms = _FIRST_GUESS_MS
-        self._stuck = False
+        threads = worker.worker_threads if worker else 1
+        self._budget = Budget(threads, ahead=worker is not None, held=self._held, mode=mode)
+        self._introduction = Introduction(self.wid, threads, facts or {})
+        self._introduced_s = -math.inf
         self._calls = threading.Lock()
         self._unsure = False
         self._known = False
@@ -103,29 +119,27 @@ class Process:
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._flagged = False
         self._closed = False
+        self._beating = Beating(every_s=self._beat_s, stall_timeout_s=stall_timeout_ms / 1_000)
+        if worker is not None:
+            announce_worker_id(self.wid)
+            self._start_beating()
         self._thread = threading.Thread(target=self._run, name="pressroom-broker", daemon=True)
         self._thread.start()
 
     def allow(self, prefetch: int) -> None:
         """Without a worker, a consumer may hold what it asked for."""
         if self.worker is None:
-            self._threads = max(self._threads, prefetch)
+            self._budget.threads = max(self._budget.threads, prefetch)
 
-    def room(self) -> int:
-        """How many messages may be fetched now; 0 while fetching would be for too few."""
-        ahead = self._ahead()
-        free = self._threads + ahead - (len(self._leases) - len(self._finished))
-        return free if free >= max(1, ahead // 2) else 0
-
-    def wait_for_room(self, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
+    def wait_for_room(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
         """Whether there is room, before the time is over."""
         self._spent[id(signals)] = signals
         try:
-            if self.room():
+            if self._budget.room(queue):
                 return True
             with suppress(Empty):
                 signals.get(timeout=timeout_s)
-            return bool(self.room())
+            return bool(self._budget.room(queue))
         finally:
             self._spent.pop(id(signals), None)
 
@@ -137,18 +151,30 @@ class Process:
         """
         with self._calls:
             self._reconcile()
-            room, batch = self.room(), self._take_finished()
-            arguments = [*self._head, len(batch), *_records(batch), queue, room]
+            room, mode, batch = self._budget.room(queue), self._budget.mode(queue), self._take_finished()
+            arguments = [*self._head, len(batch), *_records(batch), queue, room, self.max_active, mode]
             reply = self._call(_FETCH, arguments, batch)
             fetched = []
-            for at in range(3, len(reply), 3):
+            for at in range(_HEAD, len(reply), 3):
                 mid, token = reply[at].decode(), reply[at + 1].decode()
                 where, org, lane, body = split_record(reply[at + 2])
                 lease = Lease(mid, token, where, org, lane)
                 self._unstarted[mid] = self._leases[mid] = lease
                 fetched.append((lease, body))
+            self._heed_suspects(queue, reply[4], alone=mode == "alone" and bool(fetched))
         self._offer_room()
-        return Fetched(fetched, len(fetched) >= room, math.inf if reply[2] < 0 else reply[2] / 1_000)
+        more = len(fetched) >= room or self._budget.alone_in == queue
+        return Fetched(fetched, more, math.inf if reply[3] < 0 else reply[3] / 1_000)
+
+    def deaths_of(self, lease: Lease) -> tuple[int, str]:
+        """How many workers died with a message, and how the last one did.
+
+        Raises:
+            redis.RedisError: the server does not answer.
+        """
+        told = self._client.hget(f"{self._base}:d", lease.mid)
+        deaths, _, last = (told.decode() if isinstance(told, bytes) else "0|0|unknown").split("|", 2)
+        return int(deaths), last
 
     def begin(self, lease: Lease) -> bool:
         """Whether the lease is still ours, and its job may begin."""
@@ -157,9 +183,9 @@ class Process:
             # The process may have been frozen for so long that others took over.
             with suppress(BrokerError):
                 self.flush(beat=True)
-        if self._unstarted.pop(lease.mid, None) is None:
+        if not drop(self._unstarted, lease):
             return False
-        self._running[lease.thread] = lease.mid
+        self._running[lease.thread] = lease
         lease.began_s = time.monotonic()
         return True
 
@@ -169,10 +195,9 @@ class Process:
             return
         lease.done_s = time.monotonic()
         lease.outcome = outcome
-        self._unstarted.pop(lease.mid, None)
+        drop(self._unstarted, lease)
         if lease.began_s is not None:
-            self._stuck = False
-            self._mean_ms += ((lease.done_s - lease.began_s) * 1_000 - self._mean_ms) * _SMOOTHING
+            self._budget.learn((lease.done_s - lease.began_s) * 1_000)
         self._finished.append(lease)
         if not self._flagged:
             self._flagged = True
@@ -203,10 +228,10 @@ class Process:
         ]
         # The last one leased goes first: each is put before the others.
         for lease in sorted(returned, key=lambda each: each.number, reverse=True):
-            if self._unstarted.pop(lease.mid, None) is not None:
+            if drop(self._unstarted, lease):
                 self.end(lease, BACK)
         if returned and self.worker is not None:
-            _drop_ended(self.worker)
+            drop_ended(self.worker)
         return len(returned)
 
     def stop(self) -> None:
@@ -226,14 +251,34 @@ class Process:
             _LEAVE(self._client, self._base, [self.wid])
         except BrokerError as error:
             logger.warning("The broker is away at the end (%s); others take the leases over.", error)
+        finally:
+            self._beating.stop()
 
-    def _ahead(self) -> int:
-        if self.worker is None or self._stuck:
-            return 0
-        return min(MOST_AHEAD, int(self._threads * AHEAD_MS / max(self._mean_ms, 0.01)))
+    def _start_beating(self) -> None:
+        """Before the first job, which may hold the interpreter's lock at once."""
+        try:
+            self._beating.start(self.wid, self._base, Address.from_client(self._client))
+        except (UnsupportedConnection, OSError) as error:
+            logger.warning(
+                "No helper process beats for this worker (%s); a job that holds the interpreter's lock for "
+                "longer than the heartbeat's time-out runs twice.",
+                error,
+            )
+
+    def _held(self) -> int:
+        return len(self._leases) - len(self._finished)
+
+    def _heed_suspects(self, queue: str, waiting: int, *, alone: bool) -> None:
+        """Messages wait to be run alone: here, once nothing else runs, or in a process of the supervisor's."""
+        if waiting == 1 and self._budget.mode(queue) == "share":
+            announce_suspects()
+        if waiting == 2:
+            self._budget.alone_in = queue
+        elif self._budget.alone_in == queue and not alone:
+            self._budget.alone_in = None
 
     def _offer_room(self) -> None:
-        if self._spent and self.room():
+        if self._spent and self._budget.room():
             for signals in list(self._spent.values()):
                 signals.put(None)
 
@@ -251,7 +296,8 @@ class Process:
             self._finished.extendleft(reversed(batch))
             raise
         for lease in batch:
-            self._leases.pop(lease.mid, None)
+            drop(self._leases, lease)
+        self._budget.quiet = bool(reply[2])
         if reply[0]:
             self.refused += reply[0]
             logger.warning("%s messages were finished too late: others have them by now.", reply[0])
@@ -268,29 +314,31 @@ class Process:
             "This worker was silent for too long: others have taken over its %s messages.", len(lost)
         )
         for lease in lost:
-            self._leases.pop(lease.mid, None)
-            if self._unstarted.pop(lease.mid, None) is not None:
+            drop(self._leases, lease)
+            if drop(self._unstarted, lease):
                 lease.outcome = LOST
         if self.worker is not None:
-            _drop_ended(self.worker)
+            drop_ended(self.worker)
 
     def _reconcile(self) -> None:
         """A fetch whose answer got lost has leased messages that nobody here knows of."""
         if self._unsure:
-            given_back = _RECONCILE(self._client, self._base, [self.wid, *self._leases])
+            known = [value for lease in self._leases.values() for value in (lease.mid, lease.token)]
+            given_back = _RECONCILE(self._client, self._base, [self.wid, *known])
             self._unsure = False
             if given_back:
                 logger.warning("%s messages came with an answer that got lost; they went back.", given_back)
 
     def _run(self) -> None:
-        wait_s, look_s = FLUSH_S, time.monotonic() + self._beat_s
+        every_s = min(LOOK_S, self._beat_s)
+        wait_s, look_s = FLUSH_S, time.monotonic() + every_s
         while not self._closed:
             with suppress(Empty):
                 self._signals.get(timeout=max(0.0, look_s - time.monotonic()))
             try:
                 self._flush_old()
                 if time.monotonic() >= look_s:
-                    look_s = time.monotonic() + self._beat_s
+                    look_s = time.monotonic() + every_s
                     self._look()
                 wait_s = FLUSH_S
             except BrokerError as error:
@@ -316,12 +364,15 @@ class Process:
 
     def _look(self) -> None:
         if self.worker is not None and self.hand_back(older_than_s=UNSTARTED_S):
-            self._stuck = True
+            self._budget.stuck = True
         with self._calls:
             self._find_forgotten()
             self._reconcile()
-        if time.monotonic() - self._heard_s >= self._beat_s / 2:
+        if time.monotonic() - self._heard_s >= self._beat_s - LOOK_S / 2:
             self.flush(beat=True)
+        if self.worker is not None and time.monotonic() - self._introduced_s >= EVERY_S:
+            self._introduction.tell(self._client, self._base, self.queues)
+            self._introduced_s = time.monotonic()
 
     def _find_forgotten(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""
@@ -337,7 +388,7 @@ class Process:
                 lease.outcome is None
                 and lease.began_s is not None
                 and lease.began_s < old_s
-                and self._running.get(lease.thread) != lease.mid
+                and self._running.get(lease.thread) is not lease
             ):
                 logger.warning(
                     "A message of queue %s was forgotten by its thread; it goes back.", lease.queue
@@ -347,12 +398,3 @@ class Process:
 
 def _records(batch: list[Lease]) -> list[Argument]:
     return [value for lease in batch for value in lease.record()]
-
-
-def _drop_ended(worker: Worker) -> None:
-    """Take what is not ours any more out of the worker's memory."""
-    for item in list(iter_queue(worker.work_queue)):  # type: ignore[no-untyped-call]
-        lease = getattr(item.message, "lease", None)
-        if lease is None or lease.outcome is None:
-            worker.work_queue.put(item)
-        worker.work_queue.task_done()

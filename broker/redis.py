@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,20 +11,27 @@ import redis
 from dramatiq import Broker, Message, Worker
 from dramatiq.broker import Consumer
 from dramatiq.common import q_name
-from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
+from dramatiq.errors import BrokerError, QueueJoinTimeout
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from .budget import Mode
 from .consumer import LONGEST_WAIT_S, FairConsumer
+from .enforcing import Enforcing, Here
 from .hooks import Hooks
-from .keys import Mids, base_key, lane_of, record_of
-from .leases import Carried, Lease, LeasedMessage
+from .keys import base_key
+from .leases import LeasedMessage
 from .process import Process
+from .reception import DEFAULT_HOLD_MS, Reception, known_actors
+from .rules import Rules
 from .scripts import Script, away
+from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 
 #: A worker that was silent for so long is taken for dead, in milliseconds.
 DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
+#: A worker process in which no Python ran for so long is silent, in milliseconds.
+DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
 
@@ -32,11 +40,10 @@ _CARRYING: Final = frozenset({"process_message", "skip_message"})
 #: Most messages that one call drops.
 _PORTION: Final = 1_000
 
-_ENQUEUE = Script("enqueue")
 _FLUSH = Script("flush")
 
 
-class FairRedisBroker(Broker):
+class FairRedisBroker(Enforcing, Broker):
     """A Dramatiq broker on Redis or Valkey, fair between orgs, that loses nothing it accepted.
 
     A message belongs to the org its option `org` names; messages without one are an org of their own. Orgs share each
@@ -51,11 +58,21 @@ class FairRedisBroker(Broker):
         namespace: What all keys begin with. Default `dramatiq`.
         heartbeat_timeout: Milliseconds of silence after which a worker's messages go to others. Default 15,000.
         dead_message_ttl: Milliseconds that dead letters are kept. Default seven days.
+        stall_timeout: Milliseconds for which a job may hold the interpreter's lock; then its worker is silent.
+            Default 120,000.
+        hold_unknown: Milliseconds that a message of an actor this worker does not know waits for one that does; then
+            it is rejected. Default a day.
+        max_message_bytes: The largest message that is taken. Default 2 MiB.
+        max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
+        max_org_depth: The same of an org, over all queues. Default None.
+        durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
         client: A client of redis-py to use; workers make connections of their own with its parameters.
         parameters: What `redis.Redis` takes.
 
     Raises:
         ConnectionClosed: From sending: the server does not answer.
+        QueueFull: From sending: the queue or the org has too many; retries and the like are never refused.
+        MessageTooLarge: From sending.
         BrokerScriptError: From sending: the server refused; its message says why.
 
     Example:
@@ -71,13 +88,19 @@ class FairRedisBroker(Broker):
         namespace: str = "dramatiq",
         heartbeat_timeout: int = DEFAULT_HEARTBEAT_TIMEOUT_MS,
         dead_message_ttl: int = DEFAULT_DEAD_MESSAGE_TTL_MS,
+        stall_timeout: int = DEFAULT_STALL_TIMEOUT_MS,
+        hold_unknown: int = DEFAULT_HOLD_MS,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        max_queue_depth: int | None = None,
+        max_org_depth: int | None = None,
+        durability: Durability = "local",
         client: "redis.Redis | None" = None,
         **parameters: Any,
     ) -> None:
-        if heartbeat_timeout < 1 or dead_message_ttl < 1:
+        if min(heartbeat_timeout, dead_message_ttl, stall_timeout) < 1:
             raise ValueError(
-                "heartbeat_timeout and dead_message_ttl must be at least 1 ms, "
-                f"not {heartbeat_timeout} and {dead_message_ttl}"
+                "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
+                f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
         # The base class adds middleware, whose hooks are found through these.
         self.queues: set[str] = set()
@@ -88,11 +111,22 @@ class FairRedisBroker(Broker):
         self.base = base_key(namespace)
         self.heartbeat_timeout = heartbeat_timeout
         self.dead_message_ttl = dead_message_ttl
+        self.stall_timeout = stall_timeout
         if url:
             parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
         self.client = client or redis.Redis(**parameters)
-        self._mids = Mids()
-        self._here = _Here()
+        bounds = Bounds(
+            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
+        )
+        self.hold_unknown = hold_unknown
+        #: Set before the worker starts: it runs suspects alone and nothing else, or leaves them to such a worker.
+        self.probe_only = self.probe_elsewhere = False
+        #: What whoever looks at the fleet is told of this process, such as `version` and `region`.
+        self.worker_facts: dict[str, str] = {}
+        self._sender = Sender(self.client, self.base, bounds, durability)
+        self._encode = Encoder(self._priority_of, self._concurrency_of)
+        self._rules = Rules(self.client, self.base)
+        self._here = Here()
         self._starting = threading.Lock()
         self._worker: Worker | None = None
         self._process: Process | None = None
@@ -109,7 +143,9 @@ class FairRedisBroker(Broker):
         """
         process = self._start_process()
         process.allow(prefetch)
-        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout)
+        process.queues.add(queue_name)
+        reception = Reception(self, process, process.deaths_of, self._encode, hold_ms=self.hold_unknown)
+        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout, reception)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; no effect when it is. Delayed messages need no queue of their own."""
@@ -129,17 +165,56 @@ class FairRedisBroker(Broker):
             message: What to send.
             delay: Milliseconds until it is due, any number of them. Default None: now.
         """
-        if "eta" in message.options or message.queue_name.endswith(".DQ"):
-            message = _without_delay(message)
-        self.emit_before("enqueue", message, delay)
-        carried: Carried = (self._mids(), max(0, delay or 0), self._record(message))
+        return self._enqueue(message, max(0, delay or 0))
+
+    def send_many(
+        self, messages: Iterable[Message[Any]], *, delay: int | None = None
+    ) -> list[Message[Any] | Exception]:
+        """Send many messages: every hook runs for each, and a call to the server carries a few hundred.
+
+        Those of a queue that is too full are all refused. A message that a hook refuses is left out, the others go.
+
+        Parameters:
+            messages: any number.
+            delay: Milliseconds until they are due. Default None: now.
+
+        Returns:
+            For each message, in order, the message as it was sent, or why it was not.
+
+        Example:
+            >>> broker.send_many(resize.message(number) for number in range(10_000))
+        """
+        delay_ms = max(0, delay or 0)
+        answers: list[Message[Any] | Exception] = []
+        sent, places = [], []
+        for message in messages:
+            plain = _plain(message)
+            try:
+                self.emit_before("enqueue", plain, delay)
+                encoded = self._encode(plain, delay_ms)
+                self._sender.check_size(plain.actor_name, encoded)
+            except Exception as error:  # noqa: BLE001  # it is this message's answer
+                answers.append(error)
+            else:
+                places.append(len(answers))
+                answers.append(plain)
+                sent.append(encoded)
         lease = self._here.lease
         if lease is not None:
-            lease.carried.append(carried)
-        else:
-            self._send(carried)
-        self.emit_after("enqueue", message, delay)
-        return message
+            lease.carried.extend(sent)
+        faults = [None] * len(sent) if lease is not None else self._sender.send_all(sent)
+        for place, fault in zip(places, faults, strict=True):
+            sent_one = answers[place]
+            if fault is not None:
+                answers[place] = fault
+            elif isinstance(sent_one, Message):
+                self.emit_after("enqueue", sent_one, delay)
+        return answers
+
+    @property
+    def worker_id(self) -> str | None:
+        """Who the worker of this process is to the broker; None while there is none."""
+        return self._process.wid if self._process is not None else None
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
@@ -231,24 +306,53 @@ class FairRedisBroker(Broker):
         finally:
             if signal in _CARRYING:
                 self._here.lease = None
+        if signal == "worker_boot":
+            self._release_held()
         if signal == "worker_shutdown":
             self._end_process()
             self._worker = None
 
-    def _send(self, carried: Carried) -> None:
-        try:
-            _ENQUEUE(self.client, self.base, carried)
-        except ConnectionClosed:
-            # It may have arrived: the server knows an enqueue by its mid, and a second one does nothing.
-            _ENQUEUE(self.client, self.base, carried)
+    def _enqueue(self, message: Message[Any], delay_ms: int, parked: str = "") -> Message[Any]:
+        message = _plain(message)
+        delay = delay_ms or None
+        self.emit_before("enqueue", message, delay)
+        sent = self._encode(message, delay_ms, parked)
+        lease = self._here.lease
+        if lease is not None:
+            lease.carried.append(sent)
+        else:
+            self._sender.check_size(message.actor_name, sent)
+            self._sender.send([sent], bounded=not parked)
+        self.emit_after("enqueue", message, delay)
+        return message
 
-    def _record(self, message: Message[Any]) -> bytes:
-        options = message.options
-        actor = self.actors.get(message.actor_name)
-        priority = options.get("priority", actor.priority if actor else 0)
-        lane = lane_of(message.actor_name, priority if isinstance(priority, int) else 0)
-        org = options.get("org")
-        return record_of(message.queue_name, "" if org is None else str(org), lane, message.encode())
+    def _release_held(self) -> None:
+        """What waits for a worker that knows its actor."""
+        try:
+            for key in known_actors(self.actors):
+                self.release(key)
+        except BrokerError as error:
+            self.logger.warning(
+                "What is held for this worker is not released (%s); it waits its time.", error
+            )
+
+    def _limit_active(self, most: int | None) -> None:
+        if self._process is not None:
+            self._process.max_active = most or 0
+
+    def _priority_of(self, actor_name: str) -> int:
+        actor = self.actors.get(actor_name)
+        return actor.priority if actor is not None else 0
+
+    def _concurrency_of(self, actor_name: str) -> object:
+        actor = self.actors.get(actor_name)
+        return actor.options.get("concurrency") if actor is not None else None
+
+    @property
+    def _mode(self) -> Mode:
+        if self.probe_only:
+            return "probe"
+        return "share" if self.probe_elsewhere else "any"
 
     def _start_process(self) -> Process:
         with self._starting:
@@ -261,7 +365,11 @@ class FairRedisBroker(Broker):
                     self.base,
                     heartbeat_timeout_ms=self.heartbeat_timeout,
                     dead_ttl_ms=self.dead_message_ttl,
+                    stall_timeout_ms=self.stall_timeout,
                     worker=self._worker,
+                    max_active=self._max_active,
+                    mode=self._mode,
+                    facts=self.worker_facts,
                 )
                 self._process_pid = os.getpid()
             return self._process
@@ -282,14 +390,10 @@ class FairRedisBroker(Broker):
         return made
 
 
-class _Here(threading.local):
-    """Whose after hooks run on this thread."""
-
-    lease: Lease | None = None
-
-
-def _without_delay(message: Message[Any]) -> Message[Any]:
-    """What Dramatiq's own brokers wrote into a delayed message means nothing here."""
+def _plain(message: Message[Any]) -> Message[Any]:
+    """What Dramatiq's own brokers write into a delayed message means nothing here."""
+    if "eta" not in message.options and not message.queue_name.endswith(".DQ"):
+        return message
     options = {name: value for name, value in message.options.items() if name != "eta"}
     queue = q_name(message.queue_name)
     plain = message.copy(queue_name=queue)

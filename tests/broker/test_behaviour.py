@@ -12,7 +12,7 @@ from dramatiq.middleware import Middleware
 
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.stage import PATIENCE_MS, dead, left_for_ever, places, run_all, take
+from tests.broker.stage import PATIENCE_MS, dead, left_for_ever, places, run_all, started, take
 from tests.middleware.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
@@ -159,13 +159,31 @@ def test_old_dead_letters_make_room(new_broker: MakeBroker, raw: Any) -> None:
     consumer.close()
 
 
-def test_a_message_for_an_unknown_actor_is_dead(fair: FairRedisBroker, raw: Any) -> None:
-    """As on Dramatiq's own broker."""
+def test_a_message_for_an_unknown_actor_is_dead_after_its_time(new_broker: MakeBroker, raw: Any) -> None:
+    """It waits for a worker that knows it; when none came it is rejected, as on Dramatiq's own broker."""
+    fair = new_broker(hold_unknown=1)
     fair.declare_queue("default")
     fair.enqueue(Message("default", "nobody", (), {}, {}))
     run_all(fair)
 
     assert dead(raw, fair) == 1
+
+
+def test_a_message_for_an_unknown_actor_waits_for_a_worker_that_knows_it(
+    new_broker: MakeBroker, raw: Any
+) -> None:
+    """A deploy that sends before its workers are there loses nothing; the worker's boot releases it."""
+    old, ran = new_broker(), threading.Event()
+    old.declare_queue("default")
+    old.enqueue(Message("default", "newer", (), {}, {}))
+    with started(old):
+        assert eventually(lambda: places(raw, old) == {"delayed": 1})
+    new = new_broker(namespace=old.namespace)
+    dramatiq.actor(broker=new, actor_name="newer")(ran.set)
+
+    run_all(new)
+
+    assert ran.is_set()
 
 
 def test_bytes_that_are_no_message_strand_nobody(fair: FairRedisBroker, raw: Any) -> None:
@@ -179,11 +197,11 @@ def test_bytes_that_are_no_message_strand_nobody(fair: FairRedisBroker, raw: Any
     for n in range(5):
         note.send(n)
     spoiled = sorted(raw.hkeys(f"{fair.base}:m"))[2]
-    raw.hset(f"{fair.base}:m", spoiled, b"default\n\nnote:0\n\xff{")
+    raw.hset(f"{fair.base}:m", spoiled, b"default\n\nnote:0\n\n\xff{")
     run_all(fair)
 
     assert len(ran) == 4
-    assert raw.hvals(f"{fair.base}:xm:default") == [b"default\n\nnote:0\n\xff{"]
+    assert raw.hvals(f"{fair.base}:xm:default") == [b"default\n\nnote:0\n\n\xff{"]
 
 
 def test_a_worker_that_starts_again_goes_on_where_the_last_one_stopped(

@@ -8,9 +8,9 @@ import dramatiq
 import pytest
 from redis import Redis
 
-from broker import FairRedisBroker
+from broker import FairRedisBroker, OrgShare
 from broker.leases import Lease
-from broker.process import MOST_AHEAD
+from broker.budget import MOST_AHEAD
 from tests.broker.conftest import Work
 from tests.broker.stage import run_all, take
 from tests.middleware.waiting import eventually
@@ -146,10 +146,10 @@ def test_the_more_urgent_goes_first_and_nobody_starves(fair: FairRedisBroker, ra
     assert _actors(fair, 4) == ["later", "urgent", "later", "later"]
 
 
-def test_shares_follow_weights(fair: FairRedisBroker, raw: "Redis") -> None:
+def test_shares_follow_weights(fair: FairRedisBroker) -> None:
     """Where the configuration holds any: an org of weight three gets three dispatches for one."""
     actor = dramatiq.actor(broker=fair)(_nothing)
-    raw.hset(f"{fair.base}:w", "big", "3")
+    fair.configure_orgs({"big": OrgShare(weight=3)})
     for _ in range(200):
         for org in ("big", "small"):
             actor.send_with_options(org=org)
@@ -201,7 +201,7 @@ def _actors(fair: FairRedisBroker, count: int) -> list[str]:
 
 
 def _set_duration(lease: Lease) -> None:
-    lease.took_ms = float(lease.token.rpartition("|")[2])
+    lease.took_ms = float(lease.token.split("|")[2])
 
 
 def _nothing() -> None:

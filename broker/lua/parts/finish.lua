@@ -1,14 +1,12 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes. Included by the operations.
--- A record: mid token outcome duration_ms queue org lane n, then n times: mid delay_ms record.
+-- A record: mid token outcome duration_ms queue org lane refund n m,
+--   then n times, what goes along: message_id uniq delay_ms parked record,
+--   then m times, what is done with it: key field expected new_field new_value ttl_ms; no new field deletes the key.
 
 local KEEP_MS = 7 * 24 * 60 * 60 * 1000
 local SMOOTHING = 0.1
-
-local function forget(queue, count)
-  if redis.call('HINCRBY', B .. ':n', queue, -count) <= 0 then
-    redis.call('HDEL', B .. ':n', queue)
-  end
-end
+-- A token: number|since_ms|charged_ms|rate_interval_ms|leased_ms|flags
+local TOKEN = '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|(.*)$'
 
 -- What an org was charged in advance is set right by what its jobs took.
 local function correct(queue, org, delta)
@@ -25,6 +23,15 @@ end
 local function add_outstanding(queue, ms)
   redis.call('INCRBYFLOAT', B .. ':qc:' .. queue, string.format('%.4f', ms))
   redis.call('PEXPIRE', B .. ':qc:' .. queue, DAY_MS)
+end
+
+-- A start that was none is given back to its rate.
+local function refund_start(org, lane, interval_ms)
+  local key = B .. ':t:' .. org .. ':' .. actor_of(lane)
+  local due = redis.call('GET', key)
+  if due then
+    redis.call('SET', key, string.format('%.3f', tonumber(due) - interval_ms), 'KEEPTTL')
+  end
 end
 
 local function learn(durations)
@@ -57,33 +64,73 @@ local function bury(queue, mid, dead_ttl_ms)
   redis.call('PEXPIRE', kept, dead_ttl_ms)
 end
 
+local function carry(at, number)
+  for _ = 1, number do
+    put(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 4], ARGV[at + 3])
+    at = at + 5
+  end
+end
+
+local function operate(at, number)
+  for _ = 1, number do
+    local key, new = ARGV[at], ARGV[at + 3]
+    if redis.call('HGET', key, ARGV[at + 1]) == ARGV[at + 2] then
+      if new == '' then
+        redis.call('DEL', key)
+      else
+        redis.call('HSET', key, new, ARGV[at + 4])
+        redis.call('PEXPIRE', key, ARGV[at + 5])
+      end
+    end
+    at = at + 6
+  end
+end
+
+local function forget(mids)
+  redis.call('HDEL', B .. ':m', unpack(mids))
+  if redis.call('EXISTS', B .. ':d') == 1 then
+    redis.call('HDEL', B .. ':d', unpack(mids))
+  end
+end
+
+local function add(totals, name, number)
+  totals[name] = (totals[name] or 0) + number
+end
+
 -- Returns how many were refused, because their lease is not the sender's any more.
-local function finish(wid, dead_ttl_ms, at, count)
-  if count == 0 then
+local function finish(wid, dead_ttl_ms, at, number)
+  if number == 0 then
     return 0
   end
   local lease = B .. ':lease:' .. wid
   local gone, freed, counts, deltas, charges, durations, stale = {}, {}, {}, {}, {}, {}, 0
-  local weights = redis.call('EXISTS', B .. ':w') == 1
-  for _ = 1, count do
+  local of_orgs, leases, keys, along = {}, {}, {}, {}
+  local weights = redis.call('EXISTS', B .. ':o') == 1
+  for _ = 1, number do
     local mid, token, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 2]
     local took, queue, org, lane = tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-    local carried = tonumber(ARGV[at + 7])
-    at = at + 8
+    local refund, carried, operations = ARGV[at + 7], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])
+    local first = at + 10
+    at = first + 5 * carried + 6 * operations
     if freed[mid] or redis.call('HGET', lease, mid) ~= token then
       stale = stale + 1
-      at = at + 3 * carried
     else
-      local since_ms, charged = string.match(token, '|(%d+)|(.*)$')
+      local _, since_ms, charged, interval_ms, _, flags = string.match(token, TOKEN)
       freed[mid] = true
       freed[#freed + 1] = mid
-      for _ = 1, carried do
-        put(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2])
-        at = at + 3
+      if carried + operations > 0 then
+        along[#along + 1] = {first, carried, operations}
+      end
+      if refund == '1' and interval_ms ~= '0' then
+        refund_start(org, lane, tonumber(interval_ms))
       end
       if outcome == 'back' then
         if redis.call('HEXISTS', B .. ':m', mid) == 1 then
-          to_head(queue, org, lane, mid, since_ms)
+          if flags == 'a' then
+            redis.call('ZADD', B .. ':qx:' .. queue, since_ms, mid)
+          else
+            to_head(queue, org, lane, mid, since_ms)
+          end
           wake(queue)
         end
       else
@@ -91,26 +138,35 @@ local function finish(wid, dead_ttl_ms, at, count)
           bury(queue, mid, dead_ttl_ms)
         end
         gone[#gone + 1] = mid
-        counts[queue] = (counts[queue] or 0) + 1
-        local actor = string.match(lane, '^(.*):%-?%d+$')
+        add(counts, queue, 1)
+        add(of_orgs, org, 1)
+        local actor = actor_of(lane)
         local seen = durations[actor] or {sum = 0, count = 0}
         seen.sum, seen.count = seen.sum + took, seen.count + 1
         durations[actor] = seen
       end
-      local weight = weights and tonumber(redis.call('HGET', B .. ':w', org) or '1') or 1
-      charges[queue] = (charges[queue] or 0) + charged
-      local where = queue .. '\n' .. org
-      deltas[where] = (deltas[where] or 0) + (outcome == 'back' and 0 or took / weight) - charged
+      add(leases, org, 1)
+      local key = key_of(lane)
+      keys[org] = keys[org] or {}
+      if key then
+        add(keys[org], key, 1)
+      end
+      local weight = weights and weight_of(org) or 1
+      add(charges, queue, charged)
+      add(deltas, queue .. '\n' .. org, (outcome == 'back' and 0 or took / weight) - charged)
     end
   end
   if #freed > 0 then
     redis.call('HDEL', lease, unpack(freed))
   end
   if #gone > 0 then
-    redis.call('HDEL', B .. ':m', unpack(gone))
+    forget(gone)
   end
-  for queue, number in pairs(counts) do
-    forget(queue, number)
+  for queue, ended in pairs(counts) do
+    count(B .. ':n', queue, -ended)
+  end
+  for org, ended in pairs(of_orgs) do
+    count(B .. ':no', org, -ended)
   end
   for where, delta in pairs(deltas) do
     local queue, org = string.match(where, '^([^\n]*)\n(.*)$')
@@ -118,6 +174,14 @@ local function finish(wid, dead_ttl_ms, at, count)
   end
   for queue, ms in pairs(charges) do
     add_outstanding(queue, -ms)
+  end
+  for org, ended in pairs(leases) do
+    free(org, ended, keys[org])
+  end
+  -- After the ends: what comes again under the same id is no second copy.
+  for _, each in ipairs(along) do
+    carry(each[1], each[2])
+    operate(each[1] + 5 * each[2], each[3])
   end
   learn(durations)
   return stale

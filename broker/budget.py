@@ -1,0 +1,68 @@
+"""How much a process may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+#: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
+AHEAD_MS: Final = 20
+MOST_AHEAD: Final = 128
+
+_SMOOTHING = 0.02
+_FIRST_GUESS_MS = 10.0
+
+#: What a fetch may bring, as the script knows it.
+Mode = Literal["share", "any", "alone", "probe"]
+
+
+class Budget:
+    """One process's, over all its queues.
+
+    Parameters:
+        threads: jobs that run at once.
+        ahead: whether more may be fetched than run.
+        held: how many messages are held and not finished.
+        mode: `share` (suspects are another process's), `any` (this one may be chosen for one) or `probe` (it runs
+            nothing else).
+    """
+
+    def __init__(self, threads: int, *, ahead: bool, held: Callable[[], int], mode: Mode) -> None:
+        self.threads = threads
+        #: An operator told the worker to fetch nothing.
+        self.quiet = False
+        #: Jobs run for so long that nothing fetched ahead would begin soon.
+        self.stuck = False
+        #: The queue of which this process makes itself idle for a suspect; None while it works as ever.
+        self.alone_in: str | None = None
+        self._with_ahead = ahead
+        self._held = held
+        self._mode: Mode = mode
+        self._mean_ms = _FIRST_GUESS_MS
+
+    def room(self, queue: str | None = None) -> int:
+        """How many messages may be fetched now; 0 while fetching would be for too few.
+
+        Parameters:
+            queue: of this queue. Default None: of any.
+        """
+        if self.quiet:
+            return 0
+        if self._mode == "probe" or self.alone_in is not None:
+            served = self._mode == "probe" or queue in (None, self.alone_in)
+            return 1 if served and self._held() <= 0 else 0
+        ahead = self._ahead()
+        free = self.threads + ahead - self._held()
+        return free if free >= max(1, ahead // 2) else 0
+
+    def mode(self, queue: str) -> Mode:
+        """What a fetch of the queue may bring."""
+        return "alone" if self.alone_in == queue else self._mode
+
+    def learn(self, took_ms: float) -> None:
+        """A job ended that took so long."""
+        self.stuck = False
+        self._mean_ms += (took_ms - self._mean_ms) * _SMOOTHING
+
+    def _ahead(self) -> int:
+        if self.stuck or not self._with_ahead:
+            return 0
+        return min(MOST_AHEAD, int(self.threads * AHEAD_MS / max(self._mean_ms, 0.01)))

@@ -1,0 +1,54 @@
+"""What a worker says of itself to whoever looks at the fleet."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import redis
+
+from .scripts import Script
+
+#: Seconds between two introductions: what they say changes slowly.
+EVERY_S = 10.0
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_INTRODUCE = Script("introduce")
+
+
+class Introduction:
+    """One worker's.
+
+    Parameters:
+        worker_id: whose.
+        threads: jobs that it runs at once.
+        facts: more that is worth knowing, such as a version and a region.
+    """
+
+    def __init__(self, worker_id: str, threads: int, facts: Mapping[str, str]) -> None:
+        self._worker_id = worker_id
+        self._fixed: dict[str, object] = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "threads": threads,
+            "started_ms": time.time_ns() // 1_000_000,
+            **facts,
+        }
+
+    def tell(self, client: "redis.Redis", base: str, queues: Iterable[str]) -> None:
+        """Say it now.
+
+        Raises:
+            BrokerError: the server does not answer, or refuses.
+        """
+        told = {**self._fixed, "queues": sorted(queues), "rss_bytes": _rss_bytes()}
+        _INTRODUCE(client, base, [self._worker_id, json.dumps(told)])
+
+
+def _rss_bytes() -> int | None:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return None

@@ -1,0 +1,41 @@
+-- Messages whose workers died too often run alone, one in an idle process. Included by fetch.
+
+-- Of so many at the head of the line one is looked for that may run.
+local LOOKED_AT = 10
+
+-- Whether messages wait to be run alone: 0 none, 1 some, 2 some, and this worker is to make itself idle for one.
+local function suspects_of(queue, wid, may_be_chosen, chosen_for_ms)
+  if redis.call('EXISTS', B .. ':qx:' .. queue) == 0 then
+    return 0
+  end
+  local chosen = B .. ':probe:' .. queue
+  if may_be_chosen and (redis.call('GET', chosen) or wid) == wid then
+    redis.call('SET', chosen, wid, 'PX', chosen_for_ms)
+    return 2
+  end
+  return 1
+end
+
+local function pick_alone(queue, wid, reply)
+  local waiting = B .. ':qx:' .. queue
+  local first = redis.call('ZRANGE', waiting, 0, LOOKED_AT - 1, 'WITHSCORES')
+  for i = 1, #first, 2 do
+    local record = redis.call('HGET', B .. ':m', first[i])
+    if not record then
+      redis.call('ZREM', waiting, first[i])
+    else
+      local _, org, lane = header(record)
+      local actor = actor_of(lane)
+      if not shut_until({'q:' .. queue, 'o:' .. org, 'a:' .. actor, 'x:' .. org .. ':' .. actor}) then
+        redis.call('ZREM', waiting, first[i])
+        redis.call('HINCRBY', B .. ':a', org, 1)
+        local key = key_of(lane)
+        if key then
+          redis.call('HINCRBY', B .. ':ak', org .. '\n' .. key, 1)
+        end
+        lease(queue, wid, {{mid = first[i], since_ms = first[i + 1], cost = 0, interval_ms = 0}}, 'a', reply)
+        return
+      end
+    end
+  end
+end

@@ -1,0 +1,129 @@
+"""What becomes of a message that was fetched, before the worker sees it: most are handed on, some must not run."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+from dramatiq import Broker, Message
+from dramatiq.errors import DecodeError
+
+from .errors import PoisonMessage
+from .leases import CONDEMNED, DEAD, DONE, Lease, LeasedMessage, Sent
+from .process import Process
+
+#: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
+DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000
+#: Option of a message that was held: until when, in this machine's milliseconds since 1970.
+HELD_UNTIL = "held_until"
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class KeepsUndecodable(Protocol):
+    """Middleware that keeps bytes which are no message."""
+
+    def keep_undecodable(self, broker: Broker, queue_name: str, body: bytes) -> None:
+        """Keep them, whole.
+
+        Raises:
+            Exception: they are not kept; they stay leased, and are tried again.
+        """
+        ...
+
+
+class Reception:
+    """Makes messages of leases.
+
+    - Bytes that are no message are dead, and strand nobody; middleware that can keeps them before.
+    - A message whose workers died with it once too often is handed on as failed: it does not run, and whoever looks
+      after rejected messages sees it.
+    - A message of an actor that this build does not know is held for a worker that does, for `hold_ms`; after that
+      Dramatiq rejects it.
+
+    Parameters:
+        broker: whose actors and middleware.
+        process: holds the leases.
+        deaths_of: looks up how many workers died with a message, and how the last one did.
+        copy_of: an enqueue of a message, with so many milliseconds of delay and what it is parked for.
+        hold_ms: see above.
+        now_ms: milliseconds since 1970; for tests. Default: this machine's clock.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        process: Process,
+        deaths_of: "Callable[[Lease], tuple[int, str]]",
+        copy_of: "Callable[[Message[Any], int, str], Sent]",
+        *,
+        hold_ms: int = DEFAULT_HOLD_MS,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._broker = broker
+        self._process = process
+        self._deaths_of = deaths_of
+        self._copy_of = copy_of
+        self._hold_ms = hold_ms
+        self._now_ms = now_ms
+
+    def __call__(self, lease: Lease, body: bytes) -> LeasedMessage | None:
+        """The message for the worker; None where there is none for it."""
+        try:
+            message: Message[Any] = Message.decode(body)
+        except DecodeError:
+            self._bury(lease, body)
+            return None
+        works = self._process.worker is not None
+        if works and message.actor_name not in self._broker.actors and self._holds(lease, message):
+            return None
+        leased = LeasedMessage(message, lease)
+        if lease.flag == CONDEMNED:
+            leased.fail()
+            leased.stuff_exception(PoisonMessage(*self._deaths_of(lease)))
+        return leased
+
+    def _bury(self, lease: Lease, body: bytes) -> None:
+        # Its bytes are in nobody's log: they may be anybody's data.
+        logger.error("A message of queue %s cannot be decoded; it is dead.", lease.queue)
+        try:
+            for each in self._broker.middleware:
+                if isinstance(each, KeepsUndecodable):
+                    each.keep_undecodable(self._broker, lease.queue, body)
+        except Exception as error:  # noqa: BLE001  # whatever keeps it from being kept, it is not lost for that
+            logger.warning(
+                "It could not be kept (%s) and is in the broker's own dead letters only.",
+                type(error).__name__,
+            )
+        self._process.end(lease, DEAD)
+
+    def _holds(self, lease: Lease, message: Message[Any]) -> bool:
+        now_ms, until_ms = self._now_ms(), message.options.get(HELD_UNTIL)
+        if isinstance(until_ms, int) and until_ms <= now_ms:
+            return False
+        if not isinstance(until_ms, int):
+            until_ms = now_ms + self._hold_ms
+            message = replace(message, options={**message.options, HELD_UNTIL: until_ms})
+        logger.warning(
+            "Message %s is for actor %s, which this worker does not know; it is held for one that does.",
+            message.message_id,
+            message.actor_name,
+        )
+        cause = "no worker knows its actor"
+        lease.carried = [
+            self._copy_of(message, until_ms - now_ms, f"{cause}\n{unknown_actor(message.actor_name)}")
+        ]
+        self._process.end(lease, DONE)
+        return True
+
+
+def unknown_actor(actor_name: str) -> str:
+    """The key under which messages of an unknown actor are held."""
+    return f"actor:{actor_name}"
+
+
+def known_actors(actors: Mapping[str, object]) -> list[str]:
+    """The keys that a worker which knows these actors may release."""
+    return [unknown_actor(name) for name in actors]

@@ -1,0 +1,143 @@
+"""What is configured beside the messages: shares of orgs, start rates, gates; and what a guard may hand over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import redis
+
+from .keys import gate_of, part
+from .scripts import Argument, Script
+
+#: Parked messages that one call releases.
+_PORTION: Final = 256
+
+_CONFIGURE = Script("configure")
+_DIED = Script("died")
+_LIMIT = Script("limit")
+_RELEASE = Script("release")
+_SHUT = Script("shut")
+
+
+@dataclass(frozen=True)
+class OrgShare:
+    """What an org has of the fleet.
+
+    Parameters:
+        weight: its share of each queue relative to other orgs. Default 1.
+        max_active: messages of it that may be leased at once, over all queues. Default None: the broker's default.
+
+    Raises:
+        ValueError: a number is too small.
+    """
+
+    weight: float = 1
+    max_active: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0 or (self.max_active is not None and self.max_active < 1):
+            raise ValueError(
+                f"a weight must be more than 0 and max_active at least 1, not {self.weight} and {self.max_active}; to "
+                "stop an org, pause it"
+            )
+
+
+class Rule(Protocol):
+    """What a guard asks the broker to decide at fetch."""
+
+    @property
+    def kind(self) -> str:
+        """`max_active`, `concurrency`, `rate` or `gates`."""
+        ...
+
+
+class MaxActive(Protocol):
+    """A rule of kind `max_active`."""
+
+    @property
+    def default(self) -> int | None:
+        """Messages of an org that may be leased at once."""
+        ...
+
+
+class StartRate(Protocol):
+    """A rule of kind `rate`, as the generic cell rate algorithm takes it."""
+
+    @property
+    def actor(self) -> str: ...
+
+    @property
+    def interval_ms(self) -> float: ...
+
+    @property
+    def tolerance_ms(self) -> float: ...
+
+
+class Rules:
+    """Writes configuration where the scripts read it; every call replaces what was there, so it may be repeated.
+
+    Parameters:
+        client: of the server.
+        base: the shard's base key.
+
+    Raises:
+        ConnectionClosed: From calls: the server does not answer.
+        BrokerScriptError: From calls: the server refused.
+    """
+
+    def __init__(self, client: "redis.Redis", base: str) -> None:
+        self._client = client
+        self._base = base
+
+    def configure_orgs(self, shares: Mapping[str, OrgShare]) -> int:
+        """Replace the shares of all orgs; those not named have weight 1 and the default. How many changed."""
+        arguments: list[Argument] = []
+        for org, share in shares.items():
+            most = "" if share.max_active is None else share.max_active
+            arguments += [part(org), f"{share.weight:g}", most]
+        return int(_CONFIGURE(self._client, self._base, arguments))
+
+    def limit(self, actor: str, rate: StartRate | None) -> None:
+        """Set, or remove, how often an actor's jobs may start for one org."""
+        interval_ms, tolerance_ms = (
+            ("", "") if rate is None else (repr(rate.interval_ms), repr(rate.tolerance_ms))
+        )
+        _LIMIT(self._client, self._base, [part(actor), interval_ms, tolerance_ms])
+
+    def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> bool:
+        """Replace all that a source has shut; whether anything changed.
+
+        Parameters:
+            source: who shuts.
+            gates: until when, in milliseconds since 1970 by the server's clock (0: until it is opened), and why.
+        """
+        arguments: list[Argument] = [source]
+        for gate, (until_ms, cause) in gates.items():
+            arguments += [gate_of(gate), until_ms, cause]
+        return bool(_SHUT(self._client, self._base, arguments))
+
+    def release(self, key: str) -> int:
+        """Make due what is parked under a key; how many messages."""
+        released = 0
+        while portion := int(_RELEASE(self._client, self._base, [key, _PORTION])):
+            released += portion
+        return released
+
+    def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
+        """A supervisor saw a worker end: what it held comes back with the next call of anybody.
+
+        Parameters:
+            worker_id: whose.
+            code: exit code, or the negative number of the signal that ended it.
+            stopped: it was told to end, so that its messages are not to blame.
+        """
+        what = (
+            "stopped"
+            if stopped
+            else "unknown"
+            if code is None
+            else f"signal {-code}"
+            if code < 0
+            else f"code {code}"
+        )
+        _DIED(self._client, self._base, [worker_id, what])

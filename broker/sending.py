@@ -1,0 +1,181 @@
+"""Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import redis
+from dramatiq import Message
+from dramatiq.errors import ConnectionClosed
+
+from .errors import MessageTooLarge, NotReplicated, QueueFull
+from .keys import Uniqs, lane_of, record_of, split_record
+from .leases import Sent
+from .scripts import Argument, Script, away
+
+#: The largest message that is taken, in bytes.
+DEFAULT_MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
+#: After so many seconds it is worth trying a full queue again.
+FULL_RETRY_AFTER_S: Final = 5.0
+#: How long a replica may take to confirm a message, in milliseconds.
+REPLICA_TIMEOUT_MS: Final = 1_000
+#: Messages that one call carries.
+PORTION: Final = 256
+
+#: What a sender waits for: the server alone, or a replica as well.
+Durability = Literal["local", "replica"]
+
+_ENQUEUE = Script("enqueue")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What may be sent.
+
+    Parameters:
+        max_message_bytes: of one encoded message. Default 2 MiB.
+        max_queue_depth: messages of a queue that are not done. Default None: any number.
+        max_org_depth: messages of an org that are not done, over all queues. Default None: any number.
+    """
+
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+    max_queue_depth: int | None = None
+    max_org_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+class Sender:
+    """Sends what is encoded already.
+
+    Parameters:
+        client: of the server.
+        base: the shard's base key.
+        bounds: what is refused.
+        durability: `"replica"` waits until a replica has confirmed each call.
+    """
+
+    def __init__(self, client: "redis.Redis", base: str, bounds: Bounds, durability: Durability) -> None:
+        self._client = client
+        self._base = base
+        self._bounds = bounds
+        self._durability = durability
+        self._most: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+
+    def check_size(self, actor_name: str, sent: Sent) -> None:
+        """Refuse what is too large.
+
+        Raises:
+            MessageTooLarge: it is.
+        """
+        if len(sent.record) > self._bounds.max_message_bytes:
+            raise MessageTooLarge(actor_name, len(sent.record), self._bounds.max_message_bytes)
+
+    def send(self, messages: Sequence[Sent], *, more: int = 0, bounded: bool = True) -> None:
+        """Send these, all or none.
+
+        Parameters:
+            messages: at most a few hundred.
+            more: how many of the same queue are still to come; they count when the queue's bound is asked. Default 0.
+            bounded: False for what a call before has asked for. Default True.
+
+        Raises:
+            QueueFull: a queue or an org has too many.
+            ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
+            NotReplicated: they have arrived, and no replica has confirmed it in time.
+        """
+        most = self._most if bounded else (0, 0)
+        arguments = [*most, more, *(value for each in messages for value in each)]
+        try:
+            refused = _ENQUEUE(self._client, self._base, arguments)
+        except ConnectionClosed:
+            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
+            refused = _ENQUEUE(self._client, self._base, arguments)
+        if refused:
+            queue, org, depth = refused
+            raise QueueFull(queue.decode(), org.decode() or None, int(depth), FULL_RETRY_AFTER_S)
+        if self._durability == "replica":
+            self._wait_for_replica()
+
+    def send_all(self, messages: Sequence[Sent]) -> list[Exception | None]:
+        """Send any number, a queue all or none; for each, what went wrong.
+
+        A connection that is lost on the way may leave part of a queue's messages sent: those that are not say so.
+        """
+        of_queues: dict[str, list[int]] = {}
+        for index, each in enumerate(messages):
+            of_queues.setdefault(split_record(each.record)[0], []).append(index)
+        faults: list[Exception | None] = [None] * len(messages)
+        for indexes in of_queues.values():
+            self._send_queue(messages, indexes, faults)
+        return faults
+
+    def _send_queue(
+        self, messages: Sequence[Sent], indexes: list[int], faults: list[Exception | None]
+    ) -> None:
+        for start in range(0, len(indexes), PORTION):
+            portion = indexes[start : start + PORTION]
+            try:
+                # The first call asks for all of them; what it has let in is not refused half-way.
+                more = len(indexes) - len(portion)
+                self.send([messages[index] for index in portion], more=more, bounded=start == 0)
+            except Exception as error:  # noqa: BLE001  # it is each message's answer
+                for index in indexes[start:]:
+                    faults[index] = error
+                return
+
+    def _wait_for_replica(self) -> None:
+        try:
+            confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise away(error) from error
+        if confirmed < 1:
+            raise NotReplicated(
+                f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "
+                "again, or look at the replicas (INFO replication)"
+            )  # type: ignore[no-untyped-call]
+
+
+class Encoder:
+    """Makes of messages what scripts take.
+
+    Parameters:
+        priority_of: the priority of an actor by its name.
+        concurrency_of: the concurrency option of an actor by its name.
+    """
+
+    def __init__(self, priority_of: Callable[[str], int], concurrency_of: Callable[[str], object]) -> None:
+        self._priority_of = priority_of
+        self._concurrency_of = concurrency_of
+        self._uniqs = Uniqs()
+
+    def __call__(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
+        """An enqueue of it.
+
+        Parameters:
+            message: on its real queue.
+            delay_ms: until it is due; 0 for now.
+            parked: `<cause>\\n<key>`, where it is parked. Default: it is not.
+        """
+        options = message.options
+        name = message.actor_name
+        priority = options.get("priority")
+        if not isinstance(priority, int):
+            priority = self._priority_of(name)
+        concurrency = options.get("concurrency") or self._concurrency_of(name)
+        lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
+        org = options.get("org")
+        uniq = self._uniqs()
+        record = record_of(message.queue_name, "" if org is None else str(org), lane, uniq, message.encode())
+        return Sent(message.message_id, uniq, delay_ms, parked, record)
+
+
+def _slots(option: object) -> tuple[str, int] | None:
+    """The option as a key and a number; what is neither is the guards' to refuse, and limits nothing here."""
+    match option:
+        case (str(key), int(most)) if key and most >= 1:
+            return key, most
+    return None
