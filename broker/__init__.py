@@ -4,15 +4,23 @@ Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
 from .errors import BrokerScriptError, MessageTooLarge, NotReplicated, PoisonMessage, QueueFull
+from .inspect import Inspector
+from .operations import Operations
 from .redis import FairRedisBroker
 from .rules import OrgShare
+from .server_check import UnsafeServer
+from .why import Why
 
 __all__ = [
     "BrokerScriptError",
     "FairRedisBroker",
+    "Inspector",
     "MessageTooLarge",
     "NotReplicated",
+    "Operations",
     "OrgShare",
     "PoisonMessage",
     "QueueFull",
+    "UnsafeServer",
+    "Why",
 ]

@@ -17,12 +17,12 @@ signals (to this process):
 exit codes:
   0   all workers stopped cleanly
   1   a worker had to be killed, or gave up a job that could not be interrupted
-  2   the modules cannot be loaded, or the command line is wrong
+  2   the modules cannot be loaded, their server may drop messages, or the command line is wrong
   79  a worker was stopping while a job was stuck
 
 standard output:
   a line of JSON for each thing that happens: worker_started, worker_ready, worker_died (with its signal or code),
-  worker_worn, worker_stopped, worker_killed, and `status` whenever the counts change
+  worker_worn, worker_stopped, worker_killed, the same of a probe, and `status` whenever the counts change
 
 examples:
   # Four processes of eight threads each, for the actors in `jobs.py`.
@@ -34,7 +34,7 @@ examples:
   # Replace a worker that has grown by 300 MB since it booted, or has run 10,000 jobs.
   $ python -m pressroom.broker worker jobs --max-rss-mb 300 --max-jobs 10000
 
-  # For a probe: the file is written anew each second.
+  # For a health check: the file is written anew each second.
   $ python -m pressroom.broker worker jobs --status-file /run/workers.json
 """
 
@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .working import main as be_one_worker  # late: the supervisor itself runs no jobs
 
         return be_one_worker(words[1:])
+    if words[:1] == ["drain-stock"]:
+        from .drain_command import main as drain_stock  # late: it loads the broker
+
+        return drain_stock(words[1:])
     parser = _parser()
     options = parser.parse_args(words)
     try:
@@ -69,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pressroom.broker")
-    commands = parser.add_subparsers(required=True, metavar="worker")
+    commands = parser.add_subparsers(required=True, metavar="worker|drain-stock")
+    commands.add_parser("drain-stock", help="take over the messages of Dramatiq's own Redis broker")
     worker = commands.add_parser(
         "worker",
         help="run workers, and keep them running",
@@ -114,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "--status-file",
         type=Path,
         metavar="PATH",
-        help="keep the counts there, for a probe (default: nowhere)",
+        help="keep the counts there, for a health check (default: nowhere)",
     )
     return parser
 

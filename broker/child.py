@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from .deaths import Death
 from .fleet import Fleet
 
 #: Bytes of a memory page.
@@ -18,20 +20,30 @@ class Child:
 
     Parameters:
         fleet: whose worker it is.
-        slot: its place among them, for who reads the log.
+        slot: its place among them, for who reads the log; None for the probe.
         now_s: the monotonic time.
 
     Raises:
         OSError: no process can be started now.
     """
 
-    def __init__(self, fleet: Fleet, slot: int, now_s: float) -> None:
+    def __init__(self, fleet: Fleet, slot: int | None, now_s: float) -> None:
         self.slot = slot
         self.started_s = now_s
         self.ready = False
         self.worker_id: str | None = None
         #: It has run as many jobs as it may.
         self.spent = False
+        #: It has seen messages that are to be run alone.
+        self.suspects = False
+        #: A message has begun in it; only a probe says so.
+        self.began = False
+        #: It ends because it has nothing to do; only a probe does.
+        self.idle = False
+        #: It ends because it was told to, by whomever.
+        self.stopping = False
+        #: Whose deaths it has told the broker since somebody asked.
+        self.reported: list[str] = []
         #: Memory when it was ready; None until then, and where it cannot be known.
         self.baseline_bytes: int | None = None
         #: It was told to stop and is killed at this time; None while it may work.
@@ -39,24 +51,32 @@ class Child:
         #: It was killed, since it did not stop in time.
         self.killed = False
         self._rest = b""
-        self.pipe_fd, child_fd = os.pipe()
-        try:
+        self._told_of: set[str] = set()
+        with ExitStack() as on_failure, ExitStack() as handed_over:
+            self.pipe_fd, child_fd = os.pipe()
+            on_failure.callback(os.close, self.pipe_fd)
+            handed_over.callback(os.close, child_fd)
+            deaths_fd, self._tell_fd = os.pipe()
+            on_failure.callback(os.close, self._tell_fd)
+            handed_over.callback(os.close, deaths_fd)
             os.set_blocking(self.pipe_fd, False)
+            os.set_blocking(self._tell_fd, False)
             self._process = subprocess.Popen(
-                [*_command(child_fd), *fleet.worker_arguments()],
+                [*_command(child_fd, deaths_fd), *fleet.worker_arguments(probe=slot is None)],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(child_fd,),
+                pass_fds=(child_fd, deaths_fd),
             )
-        except OSError:
-            os.close(self.pipe_fd)
-            raise
-        finally:
-            os.close(child_fd)
+            on_failure.pop_all()
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def kind(self) -> str:
+        """What reports call it."""
+        return "probe" if self.slot is None else "worker"
 
     @property
     def told_to_stop(self) -> bool:
@@ -82,10 +102,23 @@ class Child:
             told = json.loads(line)
             self.worker_id = told.get("worker_id", self.worker_id)
             self.spent = self.spent or "spent" in told
+            self.suspects = self.suspects or "suspects" in told
+            self.began = self.began or "began" in told
+            self.idle = self.idle or "idle" in told
+            self.stopping = self.stopping or "stopping" in told
+            self.reported += [told["reported"]] if "reported" in told else []
             if "ready" in told:
                 self.ready = True
                 self.baseline_bytes = self.rss_bytes()
         return bool(read)
+
+    def tell(self, death: Death) -> None:
+        """Have it tell the broker of a death, once; it says when it has."""
+        if death.worker_id not in self._told_of:
+            # One that is gone, or has not read for long, is not the only one that is told.
+            with suppress(OSError):
+                os.write(self._tell_fd, death.line())
+                self._told_of.add(death.worker_id)
 
     def rss_bytes(self) -> int | None:
         """Memory it has in use; None where the system does not say."""
@@ -120,10 +153,11 @@ class Child:
     def close(self) -> None:
         """Let go of what belongs to a process that has ended."""
         os.close(self.pipe_fd)
+        os.close(self._tell_fd)
 
 
-def _command(announce_fd: int) -> list[str]:
+def _command(announce_fd: int, deaths_fd: int) -> list[str]:
     # Under whichever name this package was installed.
     package = __package__ or "broker"
-    told = ["--announce-fd", str(announce_fd), "--parent", str(os.getpid())]
+    told = ["--announce-fd", str(announce_fd), "--deaths-fd", str(deaths_fd), "--parent", str(os.getpid())]
     return [sys.executable, "-m", package, "one-worker", *told]

@@ -56,6 +56,7 @@ class FairConsumer(Consumer):
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._waiter = _Waiter(client, wake_key(base, queue), self._signals)
         self._look_s = 0.0
+        process.look_out(self._look_again)
 
     def __next__(self) -> MessageProxy | None:
         until_s = time.monotonic() + self._timeout_s
@@ -114,6 +115,10 @@ class FairConsumer(Consumer):
         self._buffer.extend(fetched.leases)
         wait_s = 0.0 if fetched.more else min(fetched.due_s, LONGEST_WAIT_S)
         self._look_s = time.monotonic() + wait_s
+
+    def _look_again(self) -> None:
+        self._look_s = 0.0
+        self._signals.put(None)
 
     def _wait(self, timeout_s: float) -> None:
         with suppress(Empty):

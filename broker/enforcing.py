@@ -1,6 +1,5 @@
 """What guards may hand over to the broker, which decides it at fetch and carries it out with a message's end."""
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -9,19 +8,13 @@ import redis
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
-from .leases import Lease, LeasedMessage, Operation, Sent
+from .leases import LeasedMessage, Operation, Sent
 from .rules import MaxActive, OrgShare, Rule, Rules, StartRate
 from .scripts import away
 
 #: A change of a hash that goes along with an end: key, field, what it has to be, the field and value to set (None: the
 #: key is deleted), and how long the key lives then, in milliseconds.
 GivenOperation = tuple[str, str, str, tuple[str, str] | None, int]
-
-
-class Here(threading.local):
-    """Whose after hooks run on this thread."""
-
-    lease: Lease | None = None
 
 
 class Enforcing(ABC):
@@ -33,7 +26,6 @@ class Enforcing(ABC):
     client: "redis.Redis"
     base: str
     _rules: Rules
-    _here: Here
     _encode: Callable[..., Sent]
     _max_active: int | None = None
 
@@ -41,8 +33,8 @@ class Enforcing(ABC):
         """Whether the broker decides this at fetch from now on.
 
         Parameters:
-            rule: of kind `max_active` (has `default`), `concurrency`, `rate` (has `actor`, `interval_ms` and
-                `tolerance_ms`) or `gates`.
+            rule: of kind `max_active` (has `default`), `concurrency`, `rate` (has `actor`, `interval_ms`, 0 for none
+                any more, and `tolerance_ms`) or `gates`.
 
         Raises:
             ConnectionClosed: the server does not answer.
@@ -53,7 +45,7 @@ class Enforcing(ABC):
                 self._limit_active(self._max_active)
             case "rate":
                 rate = cast(StartRate, rule)
-                self._rules.limit(rate.actor, rate)
+                self._rules.limit(rate.actor, rate if rate.interval_ms > 0 else None)
             case "concurrency" | "gates":
                 pass
             case _:
@@ -65,8 +57,8 @@ class Enforcing(ABC):
 
         Parameters:
             source: who shuts.
-            gates: `q:<queue>`, `a:<actor>`, `o:<org>` or `x:<org>:<actor>`; until when, in milliseconds since 1970 by the
-                server's clock (0: until it is opened), and why.
+            gates: `q:<queue>`, `a:<actor>`, `o:<org>` or `x:<org>:<actor>`; until when, in milliseconds since
+                1970 by the server's clock (0: until it is opened), and why.
 
         Raises:
             ConnectionClosed: the server does not answer.

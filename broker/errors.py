@@ -36,8 +36,8 @@ class MessageTooLarge(BrokerError):
 
     def __init__(self, actor_name: str, size_bytes: int, most_bytes: int) -> None:
         super().__init__(
-            f"a message of {actor_name} has {size_bytes} bytes and may have {most_bytes}; keep what is large in a store "
-            "and send its address, or raise max_message_bytes of the broker"
+            f"a message of {actor_name} has {size_bytes} bytes and may have {most_bytes}; keep what is large in "
+            "a store and send its address, or raise max_message_bytes of the broker"
         )  # type: ignore[no-untyped-call]
 
 

@@ -10,7 +10,7 @@ class ExitCode(IntEnum):
     CLEAN = 0
     #: A job had to be given up, or the process was killed.
     UNCLEAN = 1
-    #: The modules cannot be loaded, or the command line is wrong.
+    #: The modules cannot be loaded, their server is not fit for a broker, or the command line is wrong.
     IMPORT = 2
     #: The broker cannot be reached.
     CONNECT = 3

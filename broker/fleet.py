@@ -52,10 +52,15 @@ class Fleet:
         if not self.modules:
             raise ValueError("name at least one module that declares actors")
 
-    def worker_arguments(self) -> list[str]:
-        """What each worker process is started with."""
-        options = {"--threads": self.threads, "--drain-s": self.drain_s, "--grace-s": self.grace_s}
-        if self.max_jobs is not None:
+    def worker_arguments(self, *, probe: bool = False) -> list[str]:
+        """What each worker process is started with, or the one that runs suspects alone."""
+        options = {
+            "--threads": 1 if probe else self.threads,
+            "--drain-s": self.drain_s,
+            "--grace-s": self.grace_s,
+        }
+        if self.max_jobs is not None and not probe:
             options["--max-jobs"] = self.max_jobs
         named = [word for name, value in options.items() for word in (name, str(value))]
+        named += ["--probe"] if probe else []
         return [*named, *(["--queues", *self.queues] if self.queues else []), "--", *self.modules]

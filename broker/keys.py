@@ -72,6 +72,8 @@ def part(text: str) -> str:
     """
     if text.isalnum():
         return text
+    # JSON may hold half of a surrogate pair, which no encoding has.
+    text = text.encode("utf-8", "backslashreplace").decode()
     for plain, escaped in _ESCAPES.items():
         if plain in text:
             text = text.replace(plain, escaped)

@@ -3,9 +3,8 @@
 import time
 from typing import Final, NamedTuple
 
-from dramatiq import Message, Worker
+from dramatiq import Message
 from dramatiq.broker import MessageProxy
-from dramatiq.common import iter_queue
 
 #: What a lease ends with, as the scripts know it.
 DONE: Final = "done"
@@ -123,6 +122,16 @@ class Lease:
         return (*head, *(value for each in along for value in each))
 
 
+class Fetched(NamedTuple):
+    """What a fetch brought."""
+
+    leases: list[tuple[Lease, bytes]]
+    #: Whether there may be more right away.
+    more: bool
+    #: Seconds until a delayed message of the queue is due; infinite when there is none.
+    due_s: float
+
+
 class LeasedMessage(MessageProxy):
     """A message on its way through the worker, with its lease."""
 
@@ -137,12 +146,3 @@ def drop(held: dict[str, Lease], lease: Lease) -> bool:
     if found is not None and found is not lease:
         held.setdefault(found.mid, found)
     return found is lease
-
-
-def drop_ended(worker: Worker) -> None:
-    """Take what is not ours any more out of the worker's memory."""
-    for item in list(iter_queue(worker.work_queue)):  # type: ignore[no-untyped-call]
-        lease = getattr(item.message, "lease", None)
-        if lease is None or lease.outcome is None:
-            worker.work_queue.put(item)
-        worker.work_queue.task_done()

@@ -10,10 +10,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import redis
@@ -22,11 +22,13 @@ from dramatiq.errors import BrokerError
 
 from .announcing import announce_suspects, announce_worker_id
 from .budget import Budget, Mode
+from .forgotten import look_for_forgotten
 from .heartbeat import Address, Beating, UnsupportedConnection
 from .introduction import EVERY_S, Introduction
 from .keys import split_record
-from .leases import BACK, LOST, Lease, drop, drop_ended
+from .leases import BACK, LOST, Fetched, Lease, drop
 from .scripts import Argument, Script
+from .worker_threads import drop_ended, replace_dead_threads
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005
@@ -37,6 +39,8 @@ LOOK_S = 1.0
 #: Seconds between two beats of a process that says nothing else, and of its helper.
 BEAT_S = 2.0
 
+#: How long a worker that stops is known to have been told so, in milliseconds.
+_STOP_KNOWN_MS = 10 * 60 * 1_000
 #: Most leases ended by one call.
 _PORTION = 256
 #: Numbers before the messages in the answer to a fetch.
@@ -48,16 +52,6 @@ _RECONCILE = Script("reconcile")
 _LEAVE = Script("leave")
 
 logger = logging.getLogger(__name__)
-
-
-class Fetched(NamedTuple):
-    """What a fetch brought."""
-
-    leases: list[tuple[Lease, bytes]]
-    #: Whether there may be more right away.
-    more: bool
-    #: Seconds until a delayed message of the queue is due; infinite when there is none.
-    due_s: float
 
 
 class Process:
@@ -116,6 +110,7 @@ class Process:
         self._unsure = False
         self._known = False
         self._heard_s = time.monotonic()
+        self._lookouts: list[Callable[[], None]] = []
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._flagged = False
         self._closed = False
@@ -130,6 +125,10 @@ class Process:
         """Without a worker, a consumer may hold what it asked for."""
         if self.worker is None:
             self._budget.threads = max(self._budget.threads, prefetch)
+
+    def look_out(self, look: Callable[[], None]) -> None:
+        """`look` is called when there may be something to fetch of which no token tells."""
+        self._lookouts.append(look)
 
     def wait_for_room(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
         """Whether there is room, before the time is over."""
@@ -215,7 +214,11 @@ class Process:
             while self._finished or beat:
                 beat = False
                 batch = self._take_finished()
-                self._call(_FINISH, [*self._head, len(batch), *_records(batch)], batch)
+                reply = self._call(_FINISH, [*self._head, len(batch), *_records(batch)], batch)
+                if reply[3]:
+                    # A token may be lost with a worker that froze while it waited for one.
+                    for look in self._lookouts:
+                        look()
         self._offer_room()
 
     def hand_back(self, *, older_than_s: float = 0.0, queue: str | None = None) -> int:
@@ -237,6 +240,9 @@ class Process:
     def stop(self) -> None:
         """Fetch nothing more, and return what was not begun."""
         self.stopping = True
+        # Whatever ends this process now, its messages are not to blame.
+        with suppress(redis.RedisError):
+            self._client.set(f"{self._base}:dw:{self.wid}", "stopped", px=_STOP_KNOWN_MS)
         self.hand_back()
 
     def close(self) -> None:
@@ -365,6 +371,8 @@ class Process:
     def _look(self) -> None:
         if self.worker is not None and self.hand_back(older_than_s=UNSTARTED_S):
             self._budget.stuck = True
+        if self.worker is not None and not self.stopping:
+            replace_dead_threads(self.worker)
         with self._calls:
             self._find_forgotten()
             self._reconcile()
@@ -379,21 +387,13 @@ class Process:
         alive = {thread.ident for thread in threading.enumerate()}
         for ident in [each for each in self._running if each not in alive]:
             self._running.pop(ident, None)
-        old_s = time.monotonic() - LOOK_S
-        told = set(self._finished)
-        for lease in list(self._leases.values()):
-            if lease.outcome is not None and lease.done_s < old_s and lease not in told:
-                self._finished.append(lease)
-            elif (
-                lease.outcome is None
-                and lease.began_s is not None
-                and lease.began_s < old_s
-                and self._running.get(lease.thread) is not lease
-            ):
-                logger.warning(
-                    "A message of queue %s was forgotten by its thread; it goes back.", lease.queue
-                )
-                self.end(lease, BACK)
+        untold, forgotten = look_for_forgotten(
+            list(self._leases.values()), self._running, set(self._finished), time.monotonic() - LOOK_S
+        )
+        self._finished.extend(untold)
+        for lease in forgotten:
+            logger.warning("A message of queue %s was forgotten by its thread; it goes back.", lease.queue)
+            self.end(lease, BACK)
 
 
 def _records(batch: list[Lease]) -> list[Argument]:

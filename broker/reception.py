@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
+from uuid import uuid4
 
 from dramatiq import Broker, Message
 from dramatiq.errors import DecodeError
@@ -15,6 +16,8 @@ from .process import Process
 
 #: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
 DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000
+#: How long bytes wait that could not be kept, in milliseconds.
+KEEP_AGAIN_MS = 1_000
 #: Option of a message that was held: until when, in this machine's milliseconds since 1970.
 HELD_UNTIL = "held_until"
 
@@ -25,11 +28,14 @@ logger = logging.getLogger(__name__)
 class KeepsUndecodable(Protocol):
     """Middleware that keeps bytes which are no message."""
 
-    def keep_undecodable(self, broker: Broker, queue_name: str, body: bytes) -> None:
+    def keep_undecodable(self, broker: Broker, queue_name: str, body: bytes, mark: str = "") -> None:
         """Keep them, whole.
 
+        Parameters:
+            mark: tells equal bytes apart; the same when they are offered again.
+
         Raises:
-            Exception: they are not kept; they stay leased, and are tried again.
+            Exception: they are not kept; they are offered again.
         """
         ...
 
@@ -91,13 +97,17 @@ class Reception:
         try:
             for each in self._broker.middleware:
                 if isinstance(each, KeepsUndecodable):
-                    each.keep_undecodable(self._broker, lease.queue, body)
-        except Exception as error:  # noqa: BLE001  # whatever keeps it from being kept, it is not lost for that
-            logger.warning(
-                "It could not be kept (%s) and is in the broker's own dead letters only.",
-                type(error).__name__,
+                    each.keep_undecodable(self._broker, lease.queue, body, lease.mid)
+        except Exception as error:  # noqa: BLE001  # a store's errors are its client's
+            logger.warning("It cannot be kept (%s) and comes again.", type(error).__name__)
+            record = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{uuid4().hex}\n".encode() + body
+            again = Sent(
+                lease.mid, uuid4().hex, KEEP_AGAIN_MS, "its bytes cannot be kept\nundecodable", record
             )
-        self._process.end(lease, DEAD)
+            lease.carried = [again]
+            self._process.end(lease, DONE)
+        else:
+            self._process.end(lease, DEAD)
 
     def _holds(self, lease: Lease, message: Message[Any]) -> bool:
         now_ms, until_ms = self._now_ms(), message.options.get(HELD_UNTIL)

@@ -8,25 +8,27 @@ from contextlib import suppress
 from typing import Any, Final
 
 import redis
-from dramatiq import Broker, Message, Worker
+from dramatiq import Message, Worker
 from dramatiq.broker import Consumer
 from dramatiq.common import q_name
 from dramatiq.errors import BrokerError, QueueJoinTimeout
-from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
+from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .budget import Mode
 from .consumer import LONGEST_WAIT_S, FairConsumer
-from .enforcing import Enforcing, Here
-from .hooks import Hooks
+from .emitting import Emitting
+from .enforcing import Enforcing
+from .inspect import Inspector
 from .keys import base_key
-from .leases import LeasedMessage
 from .process import Process
 from .reception import DEFAULT_HOLD_MS, Reception, known_actors
 from .rules import Rules
 from .scripts import Script, away
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
+from .server_check import check_server
+from .views import QueueState
 
 #: A worker that was silent for so long is taken for dead, in milliseconds.
 DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
@@ -35,15 +37,13 @@ DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
 
-#: After these, what a message's hooks enqueued goes along with the message's own end.
-_CARRYING: Final = frozenset({"process_message", "skip_message"})
 #: Most messages that one call drops.
 _PORTION: Final = 1_000
 
 _FLUSH = Script("flush")
 
 
-class FairRedisBroker(Enforcing, Broker):
+class FairRedisBroker(Enforcing, Emitting):
     """A Dramatiq broker on Redis or Valkey, fair between orgs, that loses nothing it accepted.
 
     A message belongs to the org its option `org` names; messages without one are an org of their own. Orgs share each
@@ -104,7 +104,6 @@ class FairRedisBroker(Enforcing, Broker):
             )
         # The base class adds middleware, whose hooks are found through these.
         self.queues: set[str] = set()
-        self._hooks = Hooks()
         super().__init__(middleware=middleware)
         self.queues = set()
         self.namespace = namespace
@@ -126,7 +125,6 @@ class FairRedisBroker(Enforcing, Broker):
         self._sender = Sender(self.client, self.base, bounds, durability)
         self._encode = Encoder(self._priority_of, self._concurrency_of)
         self._rules = Rules(self.client, self.base)
-        self._here = Here()
         self._starting = threading.Lock()
         self._worker: Worker | None = None
         self._process: Process | None = None
@@ -211,6 +209,22 @@ class FairRedisBroker(Enforcing, Broker):
                 self.emit_after("enqueue", sent_one, delay)
         return answers
 
+    def queue_state(self, queue_name: str) -> QueueState:
+        """How full a queue is, in one round trip.
+
+        Raises:
+            ConnectionClosed: the server does not answer.
+        """
+        return Inspector(self.client, self.base).queue_state(queue_name)
+
+    def parked_by_cause(self, queue_name: str) -> dict[str, int]:
+        """How many messages of a queue are parked, by the first word of what they wait for, in one round trip.
+
+        Raises:
+            ConnectionClosed: the server does not answer.
+        """
+        return Inspector(self.client, self.base).parked_by_cause(queue_name)
+
     @property
     def worker_id(self) -> str | None:
         """Who the worker of this process is to the broker; None while there is none."""
@@ -263,55 +277,6 @@ class FairRedisBroker(Enforcing, Broker):
                 client.connection_pool.disconnect()
         self._own_clients.clear()
 
-    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """As Dramatiq's, except that hooks that do nothing are not called, nor any for what others took over."""
-        message = args[0] if args else None
-        if isinstance(message, LeasedMessage):
-            if signal == "process_message":
-                self._here.lease = None
-                if self._process is None or not self._process.begin(message.lease):
-                    raise SkipMessage("the message went to another worker")
-            elif message.lease.was_taken_away:
-                return
-        elif signal == "worker_boot":
-            self._worker = args[0]
-        elif signal == "worker_shutdown" and self._process is not None:
-            self._process.stop()
-        name = "before_" + signal
-        for middleware, hook in self._hooks.of(self.middleware, name):
-            try:
-                hook(self, *args, **kwargs)
-            except MiddlewareError:
-                raise
-            except Exception:
-                self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
-
-    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """As Dramatiq's, with the same exception; what the hooks enqueue about a message is kept for its end."""
-        message = args[0] if args else None
-        if isinstance(message, LeasedMessage):
-            if message.lease.was_taken_away:
-                return
-            if signal in _CARRYING:
-                # An interrupt makes Dramatiq come here twice: what the last round says is what counts.
-                message.lease.carried = []
-                self._here.lease = message.lease
-        try:
-            name = "after_" + signal
-            for middleware, hook in reversed(self._hooks.of(self.middleware, name)):
-                try:
-                    hook(self, *args, **kwargs)
-                except Exception:
-                    self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
-        finally:
-            if signal in _CARRYING:
-                self._here.lease = None
-        if signal == "worker_boot":
-            self._release_held()
-        if signal == "worker_shutdown":
-            self._end_process()
-            self._worker = None
-
     def _enqueue(self, message: Message[Any], delay_ms: int, parked: str = "") -> Message[Any]:
         message = _plain(message)
         delay = delay_ms or None
@@ -354,12 +319,29 @@ class FairRedisBroker(Enforcing, Broker):
             return "probe"
         return "share" if self.probe_elsewhere else "any"
 
+    def _worker_boots(self, worker: Worker) -> None:
+        check_server(self.client)
+        self._worker = worker
+
+    def _worker_booted(self) -> None:
+        self._release_held()
+
+    def _worker_stops(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+    def _worker_stopped(self) -> None:
+        self._end_process()
+        self._worker = None
+
     def _start_process(self) -> Process:
         with self._starting:
             if self._process is None or self._process_pid != os.getpid():
                 calling = self._client_like(retry=Retry(NoBackoff(), 0))
                 # Longer than any wait: a connection that died without a word is still noticed.
-                self._waiting_client = self._client_like(socket_timeout=3 * LONGEST_WAIT_S)
+                self._waiting_client = self._client_like(
+                    socket_timeout=3 * LONGEST_WAIT_S, retry=Retry(NoBackoff(), 0)
+                )
                 self._process = Process(
                     calling,
                     self.base,

@@ -24,7 +24,7 @@ def tell_on_stdout(event: str, facts: dict[str, object]) -> None:
 def write_status(path: Path, facts: dict[str, object]) -> None:
     """Put it into a file that is never seen half written.
 
-    A file that cannot be written grows old, which is what a probe looks at.
+    A file that cannot be written grows old, which is what a health check looks at.
     """
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with suppress(OSError):

@@ -1,5 +1,6 @@
 """The place of one worker: who serves there, who is coming, who is leaving, and when the next one may start."""
 
+import math
 from collections.abc import Iterator
 
 from .child import Child
@@ -90,3 +91,30 @@ class Slot:
         else:
             self.serving, self.coming = self.coming, None
             self.turning = False
+
+
+class Bench:
+    """Where suspects run alone: one process at most, and only while there are any."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        #: The probe; None while nobody is suspected, or the next one is waited for.
+        self.child: Child | None = None
+        #: Suspects wait.
+        self.wanted = False
+        #: No probe is started before this time.
+        self.start_at_s = 0.0
+
+    def wants_child(self) -> bool:
+        """Whether a probe is missing."""
+        return self.wanted and self.child is None
+
+    def remove(self, child: Child, ran_s: float) -> float | None:
+        """It has ended; seconds until the next one, None when nothing is left to be run alone."""
+        self.child = None
+        if child.idle:
+            self.wanted = False
+            return None
+        # What is to be run alone is expected to end the process; one that had begun nothing must not spin.
+        expected = child.began or child.stopping or child.told_to_stop
+        return self._backoff.after(math.inf if expected else ran_s)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from .adopted import collect_adopted
 from .child import Child
+from .deaths import Death
 from .exit_codes import ExitCode
 from .fleet import Fleet
 from .reports import Tell, ending, tell_on_stdout, write_status
-from .slots import Backoff, Slot
+from .slots import Backoff, Bench, Slot
 from .wakeups import Wakeups
 
 #: Is told of each worker that did not end as asked: process id, worker id where it announced one, and exit code, or
@@ -27,6 +28,8 @@ _LOOK_S = 1.0
 _SAME_REQUEST_S = 2.0
 #: What workers may take then, in seconds: guards may still say why they end.
 _AT_ONCE_S = 1.0
+#: Deaths that the broker was not told of yet; of more, the oldest are left to its heartbeats.
+_MOST_UNTOLD = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class Supervisor:
     - SIGTERM or SIGINT drains all. What has not ended after `drain_s` and `grace_s` is killed. A second one, more
       than 2 seconds after the first, is handed on, and kills all a second later.
     - Workers whose supervisor was killed drain by themselves.
+    - A broker that suspects messages of killing workers is given one more process that runs those alone, and is told
+      how each worker died (`deaths.py`).
 
     Parameters:
         fleet: what to keep running.
@@ -72,6 +77,8 @@ class Supervisor:
             Slot(number, Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s))
             for number in range(fleet.processes)
         ]
+        self._bench = Bench(Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s))
+        self._untold: dict[str, Death] = {}
         self._to_turn: deque[Slot] = deque()
         self._any_was_ready = False
         self._restarts = 0
@@ -95,7 +102,8 @@ class Supervisor:
                     self._obey(number, now_s)
                 self._listen(wakeups, now_s)
                 if os.getpid() == 1:
-                    collect_adopted({child.pid for _, child in self._children()})
+                    collect_adopted({child.pid for child in self._children()})
+                self._pass_on_deaths()
                 if self._stopping_since_s is None:
                     self._turn(now_s)
                     self._fill(wakeups, now_s)
@@ -107,59 +115,94 @@ class Supervisor:
         self._tell("stopped", {"code": self._exit_code})
         return self._exit_code
 
-    def _children(self) -> list[tuple[Slot, Child]]:
-        return [(slot, child) for slot in self._slots for child in slot.children()]
+    def _children(self) -> list[Child]:
+        probe = [] if self._bench.child is None else [self._bench.child]
+        return [*(child for slot in self._slots for child in slot.children()), *probe]
 
     def _obey(self, number: int, now_s: float) -> None:
         if self._stopping_since_s is not None:
             if number != signal.SIGHUP and now_s - self._stopping_since_s > _SAME_REQUEST_S:
-                for _, child in self._children():
+                for child in self._children():
                     child.insist(now_s + _AT_ONCE_S)
         elif number == signal.SIGHUP:
             self._tell("rolling", {})
             self._to_turn.extend(slot for slot in self._slots if slot not in self._to_turn)
+            if self._bench.child is not None:
+                self._bench.child.stop(self._kill_at_s(now_s))
         else:
             self._stop(signal.Signals(number).name, now_s)
 
     def _stop(self, why: str, now_s: float) -> None:
         self._tell("stopping", {"why": why})
         self._stopping_since_s = now_s
-        for _, child in self._children():
+        for child in self._children():
             child.stop(self._kill_at_s(now_s))
 
     def _listen(self, wakeups: Wakeups, now_s: float) -> None:
-        for slot, child in self._children():
+        for child in self._children():
             # The code first: what was announced before the end is in the pipe by then.
             code, was_ready = child.code(), child.ready
             if not child.listen():
                 wakeups.forget(child.pipe_fd)
             if child.ready and not was_ready:
                 self._any_was_ready = True
-                self._tell("worker_ready", child.facts())
+                self._tell(f"{child.kind}_ready", child.facts())
+            self._bench.wanted = self._bench.wanted or child.suspects
+            child.suspects = False
+            while child.reported:
+                self._untold.pop(child.reported.pop(), None)
             if code is not None:
                 wakeups.forget(child.pipe_fd)
                 child.close()
-                slot.remove(child)
-                self._bury(slot, child, code, now_s)
+                self._bury(child, code, now_s)
 
-    def _bury(self, slot: Slot, child: Child, code: int, now_s: float) -> None:
-        ran_s = now_s - child.started_s
-        facts = {**child.facts(), **ending(code), "ran_s": round(ran_s, 3)}
+    def _bury(self, child: Child, code: int, now_s: float) -> None:
+        facts = {**child.facts(), **ending(code), "ran_s": round(now_s - child.started_s, 3)}
         # Before it was ready it had nothing in hand, so the signal itself may have ended it.
-        if child.told_to_stop and (code == 0 or (code == -signal.SIGTERM and not child.ready)):
-            self._tell("worker_stopped", facts)
+        as_told = child.told_to_stop and (code == 0 or (code == -signal.SIGTERM and not child.ready))
+        wait_s = self._vacate(child, now_s)
+        if as_told or child.idle:
+            self._tell(f"{child.kind}_{'ended' if child.idle else 'stopped'}", facts)
             return
-        if not child.told_to_stop:
-            self._restarts += 1
-            facts["restart_in_s"] = wait_s = slot.backoff.after(ran_s)
-            slot.start_at_s = now_s + wait_s
-        self._tell("worker_died", facts)
+        if wait_s is not None:
+            facts["restart_in_s"] = wait_s
+        self._tell(f"{child.kind}_died", facts)
+        self._remember(child, code)
         self._hand_on(child, code)
         if self._stopping_since_s is not None:
             self._exit_code = self._exit_code or (code if code > 0 else int(ExitCode.UNCLEAN))
         elif code == ExitCode.IMPORT and not self._any_was_ready:
             self._exit_code = code
-            self._stop("the modules cannot be loaded", now_s)
+            self._stop("the modules cannot be loaded, or not on that server", now_s)
+
+    def _vacate(self, child: Child, now_s: float) -> float | None:
+        """Empty its place; seconds until the next one is started there, None where none is."""
+        ran_s = now_s - child.started_s
+        if child.slot is None:
+            wait_s = self._bench.remove(child, ran_s)
+            self._bench.start_at_s = now_s + (wait_s or 0.0)
+            return None if child.told_to_stop else wait_s
+        slot = self._slots[child.slot]
+        slot.remove(child)
+        if child.told_to_stop:
+            return None
+        self._restarts += 1
+        wait_s = slot.backoff.after(ran_s)
+        slot.start_at_s = now_s + wait_s
+        return wait_s
+
+    def _remember(self, child: Child, code: int) -> None:
+        if child.worker_id is not None:
+            stopped = child.told_to_stop or child.stopping
+            self._untold[child.worker_id] = Death(child.worker_id, code, stopped)
+            if len(self._untold) > _MOST_UNTOLD:
+                self._untold.pop(next(iter(self._untold)))
+
+    def _pass_on_deaths(self) -> None:
+        for child in self._children():
+            if child.ready:
+                for death in self._untold.values():
+                    child.tell(death)
 
     def _hand_on(self, child: Child, code: int) -> None:
         if self._on_death is None:
@@ -195,23 +238,32 @@ class Supervisor:
 
     def _fill(self, wakeups: Wakeups, now_s: float) -> None:
         for slot in self._slots:
-            if not slot.wants_child() or now_s < slot.start_at_s:
-                continue
-            try:
-                child = Child(self._fleet, slot.number, now_s)
-            except OSError as error:
-                slot.start_at_s = now_s + slot.backoff.after(0.0)
-                self._tell("cannot_start", {"slot": slot.number, "why": error.strerror})
-                continue
-            slot.put(child)
-            wakeups.watch(child.pipe_fd)
-            self._tell("worker_started", child.facts())
+            if slot.wants_child() and now_s >= slot.start_at_s:
+                child = self._start(wakeups, slot.number, now_s)
+                if child is None:
+                    slot.start_at_s = now_s + slot.backoff.after(0.0)
+                else:
+                    slot.put(child)
+        if self._bench.wants_child() and now_s >= self._bench.start_at_s:
+            self._bench.child = self._start(wakeups, None, now_s)
+            if self._bench.child is None:
+                self._bench.start_at_s = now_s + _LOOK_S
+
+    def _start(self, wakeups: Wakeups, slot: int | None, now_s: float) -> Child | None:
+        try:
+            child = Child(self._fleet, slot, now_s)
+        except OSError as error:
+            self._tell("cannot_start", {"slot": slot, "why": error.strerror})
+            return None
+        wakeups.watch(child.pipe_fd)
+        self._tell(f"{child.kind}_started", child.facts())
+        return child
 
     def _kill_late(self, now_s: float) -> None:
-        for _, child in self._children():
+        for child in self._children():
             late = now_s >= self._due_s(child)
             if late and not child.killed:
-                self._tell("worker_killed", child.facts())
+                self._tell(f"{child.kind}_killed", child.facts())
                 child.kill()
 
     def _due_s(self, child: Child) -> float:
@@ -224,13 +276,14 @@ class Supervisor:
         return now_s + self._fleet.drain_s + self._fleet.grace_s
 
     def _wait_s(self, now_s: float) -> float:
-        due_s = [self._due_s(child) for _, child in self._children() if not child.killed]
+        due_s = [self._due_s(child) for child in self._children() if not child.killed]
         if self._stopping_since_s is None:
-            due_s += [slot.start_at_s for slot in self._slots if slot.wants_child()]
+            places: list[Slot | Bench] = [*self._slots, self._bench]
+            due_s += [place.start_at_s for place in places if place.wants_child()]
         return min([_LOOK_S, *(each - now_s for each in due_s)])
 
     def _report(self) -> None:
-        children = [child for _, child in self._children()]
+        children = [child for slot in self._slots for child in slot.children()]
         working = [child for child in children if not child.told_to_stop]
         running = self._stopping_since_s is None
         status: dict[str, object] = {
@@ -242,6 +295,7 @@ class Supervisor:
             "waiting": sum(running and slot.serving is None for slot in self._slots),
             "to_replace": running * (len(self._to_turn) + sum(slot.turning for slot in self._slots)),
             "restarts": self._restarts,
+            "probing": self._bench.child is not None,
         }
         if status != self._last_status:
             self._last_status = status

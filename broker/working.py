@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 import random
+import select
 import signal
 import threading
 from collections.abc import Sequence
@@ -17,9 +18,12 @@ from dramatiq.broker import MessageProxy
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.middleware import Middleware
 
-from .announcing import announce_ready, announce_spent, announce_to
+from .announcing import announce_ready, announce_spent, announce_stopping, announce_to
+from .deaths import Probed, report_from
 from .exit_codes import ExitCode
 from .orphans import end_with
+from .probe import Alone
+from .server_check import UnsafeServer
 
 _LOG_FORMAT = "[%(asctime)s] [PID %(process)d] [%(threadName)s] [%(name)s] [%(levelname)s] %(message)s"
 
@@ -49,15 +53,22 @@ def main(arguments: Sequence[str]) -> int:
         return ExitCode.CLEAN
     if options.max_jobs is not None:
         broker.add_middleware(_Share(options.max_jobs))
+    alone = _prepare(broker, options)
     try:
         worker = Worker(broker, queues=set(options.queues) or None, worker_threads=options.threads)
         worker.start()
     except BrokerConnectionError:
         logger.critical("The broker cannot be reached.", exc_info=True)
         return ExitCode.CONNECT
+    except UnsafeServer as error:
+        logger.critical("%s", error)
+        return ExitCode.IMPORT
     threads = list(worker.workers)
     announce_ready()
-    told.wait()
+    if alone is None:
+        told.wait()
+    if alone is None or not alone.ran_out(told.wait_for):
+        announce_stopping()
     return _stop(broker, worker, threads, int(options.drain_s * 1_000))
 
 
@@ -79,6 +90,10 @@ class Told:
     def wait(self) -> None:
         """Until it is."""
         os.read(self._read_fd, 1)
+
+    def wait_for(self, timeout_s: float) -> bool:
+        """Whether it is, before the time is over."""
+        return bool(select.select([self._read_fd], [], [], timeout_s)[0])
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self.to_stop:
@@ -114,6 +129,19 @@ def load(modules: Sequence[str]) -> Broker:
     for each in modules[1:]:
         importlib.import_module(each)
     return chosen
+
+
+def _prepare(broker: Broker, options: argparse.Namespace) -> Alone | None:
+    """Say who runs suspects; for a probe, what knows when it has nothing left to do."""
+    if options.deaths_fd is not None:
+        report_from(options.deaths_fd, broker)
+        if isinstance(broker, Probed):
+            broker.probe_only, broker.probe_elsewhere = options.probe, not options.probe
+    if not options.probe:
+        return None
+    alone = Alone()
+    broker.add_middleware(alone)
+    return alone
 
 
 class _Share(Middleware):
@@ -160,5 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grace-s", type=float, required=True)
     parser.add_argument("--max-jobs", type=int)
     parser.add_argument("--announce-fd", type=int)
+    parser.add_argument("--deaths-fd", type=int)
+    parser.add_argument("--probe", action="store_true")
     parser.add_argument("--parent", type=int)
     return parser

@@ -11,6 +11,7 @@ import redis
 
 from app.embedded import Servers
 from broker import FairRedisBroker
+from tests.broker.proxy import Proxy, proxied
 from tests.broker.stage import started
 
 MakeBroker = Callable[..., FairRedisBroker]
@@ -57,3 +58,10 @@ def raw(servers: Servers) -> Iterator["redis.Redis"]:
     # redis-py would give up a blocking pop after five seconds.
     with redis.Redis.from_url(servers.redis_url, socket_timeout=None) as client:
         yield client
+
+
+@pytest.fixture
+def proxy(servers: Servers) -> Iterator[Proxy]:
+    """A way to the real server that the test can cut."""
+    with proxied(servers.redis_url) as made:
+        yield made

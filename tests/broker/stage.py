@@ -1,7 +1,9 @@
 """What tests of the broker do with workers, and how they look at what is stored."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dramatiq
 import redis
@@ -9,6 +11,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import BrokerConnectionError
 
 from broker import FairRedisBroker
+from broker.keys import base_key, split_record
 from broker.leases import LeasedMessage
 
 #: How long a test waits for a queue to be empty, in milliseconds.
@@ -44,6 +47,15 @@ def take(consumer: dramatiq.broker.Consumer) -> LeasedMessage:
     return message
 
 
+def all_of(consumer: dramatiq.broker.Consumer) -> list[LeasedMessage]:
+    """What it hands out until it says that there is nothing."""
+    held = []
+    while (message := next(consumer)) is not None:
+        assert isinstance(message, LeasedMessage)
+        held.append(message)
+    return held
+
+
 def dead(client: "redis.Redis", broker: FairRedisBroker, queue: str = "default") -> int:
     """How many dead letters the queue has."""
     count: int = client.zcard(f"{broker.base}:xq:{queue}")
@@ -61,6 +73,12 @@ def places(client: "redis.Redis", broker: FairRedisBroker, queue: str = "default
         "dead": dead(client, broker, queue),
     }
     return {place: int(count) for place, count in counts.items() if count}
+
+
+def stored(client: "redis.Redis", namespace: str, queue: str = "default") -> list[dict[str, Any]]:
+    """The queue's messages that are not dead, as they were encoded, in no order."""
+    records = [split_record(record) for record in client.hgetall(f"{base_key(namespace)}:m").values()]
+    return [json.loads(body) for where, _, _, body in records if where == queue]
 
 
 def left_for_ever(client: "redis.Redis", broker: FairRedisBroker) -> list[bytes]:

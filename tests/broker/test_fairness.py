@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 from broker import FairRedisBroker, OrgShare
-from broker.leases import Lease
 from broker.budget import MOST_AHEAD
+from broker.leases import Lease
 from tests.broker.conftest import Work
 from tests.broker.stage import run_all, take
 from tests.middleware.waiting import eventually

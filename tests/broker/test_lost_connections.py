@@ -1,98 +1,20 @@
-"""A connection dropped at the worst moment loses and doubles nothing; Dramatiq's own broker shows what can be lost."""
+"""A connection dropped at the worst moment loses and doubles nothing; more is in `promises/`."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import dramatiq
 import pytest
 import redis
 from dramatiq import pipeline
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
-from dramatiq.middleware import Middleware
 
-from app.embedded import Servers
-from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.proxy import Proxy, proxied
+from tests.broker.proxy import Proxy
 from tests.broker.stage import places, run_all, take
 from tests.middleware.waiting import eventually
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def proxy(servers: Servers) -> Iterator[Proxy]:
-    with proxied(servers.redis_url) as made:
-        yield made
-
-
-@pytest.fixture(params=["stock", "fair"])
-def broker(
-    request: pytest.FixtureRequest, proxy: Proxy, new_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[RedisBroker | FairRedisBroker]:
-    """Both brokers, each behind the proxy."""
-    monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.05)
-    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.05)
-    if request.param == "fair":
-        yield new_broker(proxy.url)
-    else:
-        made = RedisBroker(url=proxy.url, namespace=uuid4().hex)  # type: ignore[no-untyped-call]
-        yield made
-        made.client.close()
-
-
-class RestoreAfterHooks(Middleware):
-    """Lets connections through again when every other after hook has run."""
-
-    def __init__(self, proxy: Proxy) -> None:
-        self._proxy = proxy
-
-    def after_process_message(self, broker: dramatiq.Broker, message: Any, **_: Any) -> None:
-        self._proxy.restore()
-
-
-def test_a_connection_dropped_during_a_retry(broker: RedisBroker | FairRedisBroker, proxy: Proxy) -> None:
-    """Dramatiq's broker acks a message whose retry it could not enqueue: the job is gone. Ours runs it again, once."""
-    broker.add_middleware(RestoreAfterHooks(proxy), before=type(broker.middleware[0]))
-    runs: list[int] = []
-
-    @dramatiq.actor(broker=broker, max_retries=3, min_backoff=1, max_backoff=10)
-    def failing() -> None:
-        runs.append(1)
-        if len(runs) == 1:
-            proxy.cut()
-            raise ValueError
-
-    failing.send()
-    run_all(broker)
-
-    assert len(runs) == (2 if isinstance(broker, FairRedisBroker) else 1)
-
-
-def test_a_connection_dropped_between_two_steps_of_a_pipeline(
-    broker: RedisBroker | FairRedisBroker, proxy: Proxy
-) -> None:
-    """Dramatiq's broker ends the first step and forgets the second. Ours ends it with the second, once."""
-    broker.add_middleware(RestoreAfterHooks(proxy), before=type(broker.middleware[0]))
-    ran: list[str] = []
-
-    @dramatiq.actor(broker=broker)
-    def first() -> int:
-        ran.append("first")
-        proxy.cut()
-        return 7
-
-    @dramatiq.actor(broker=broker)
-    def second(n: int) -> None:
-        ran.append(f"second {n}")
-
-    _run_both(broker, first.message(), _piped(second))
-    run_all(broker)
-
-    assert ran == (["first", "second 7"] if isinstance(broker, FairRedisBroker) else ["first"])
 
 
 def test_an_end_whose_answer_gets_lost_is_not_carried_out_twice(

@@ -53,15 +53,17 @@ local function strike_off(wid)
   redis.call('SREM', B .. ':quiet', wid)
 end
 
--- One silent worker a call: it holds no more than its process had room for.
+-- One silent worker a call: it holds no more than its process had room for. Returns how many messages came back.
 local function reclaim(silent_ms)
   local oldest = redis.call('ZRANGE', B .. ':workers', 0, 0, 'WITHSCORES')
   if oldest[1] and tonumber(oldest[2]) < now - silent_ms then
     local wid = oldest[1]
     local lease, said = B .. ':lease:' .. wid, redis.call('GET', B .. ':dw:' .. wid)
-    give_back(lease, redis.call('HGETALL', lease), {}, said ~= 'stopped' and (said or 'silent') or nil)
+    local back = give_back(lease, redis.call('HGETALL', lease), {}, said ~= 'stopped' and (said or 'silent') or nil)
     strike_off(wid)
+    return back
   end
+  return 0
 end
 
 -- Returns 1 when the worker was not on the list: it is new, or was taken for dead.

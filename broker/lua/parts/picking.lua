@@ -59,12 +59,12 @@ local function admit_lane(queue, org, name, rules)
   local actor = actor_of(name)
   local lane = {name = name, key = lane_key(queue, org.name, name), taken = 0, actor = actor}
   local until_ms = rules.gated and shut_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})
-  if not until_ms and rules.rated then
+  if not until_ms and rules.rated and org.name ~= '' then
     local rate, allowed_ms = rate_of(org, actor, rules)
     lane.rate, until_ms = rate, allowed_ms
   end
   local key, most = key_of(name)
-  if not until_ms and key then
+  if not until_ms and key and org.name ~= '' then
     local leased = tonumber(redis.call('HGET', B .. ':ak', org.name .. '\n' .. key) or '0')
     if leased >= tonumber(most) then
       redis.call('ZREM', org.lanes, name)
@@ -122,7 +122,8 @@ local function ready_orgs(queue, room, rules)
   for i = 1, #lowest, 2 do
     local name, time = lowest[i], tonumber(lowest[i + 1])
     local share = rules.shares and share_of(name) or {weight = 1}
-    local most = share.most or rules.max_active
+    -- Messages of nobody have no limits: they would hold each other up.
+    local most = name ~= '' and (share.most or rules.max_active)
     local left = most and most - tonumber(redis.call('HGET', B .. ':a', name) or '0') or math.huge
     local until_ms = rules.gated and shut_until({'o:' .. name})
     if until_ms then

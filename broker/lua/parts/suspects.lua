@@ -9,7 +9,9 @@ local function suspects_of(queue, wid, may_be_chosen, chosen_for_ms)
     return 0
   end
   local chosen = B .. ':probe:' .. queue
-  if may_be_chosen and (redis.call('GET', chosen) or wid) == wid then
+  local other = redis.call('GET', chosen)
+  -- One that died of it is on the list no more.
+  if may_be_chosen and (not other or other == wid or not redis.call('ZSCORE', B .. ':workers', other)) then
     redis.call('SET', chosen, wid, 'PX', chosen_for_ms)
     return 2
   end

@@ -1,0 +1,84 @@
+"""How a broker learns why a worker died: the supervisor saw it but has no connection, its workers have one.
+
+It writes each death into a pipe of every worker that is ready; the first that has told the broker says so. In a
+process that nobody supervises nothing comes.
+"""
+
+import json
+import logging
+import os
+import threading
+from dataclasses import asdict, dataclass
+from typing import Protocol, runtime_checkable
+
+from dramatiq.errors import BrokerError
+
+from .announcing import announce_reported
+
+#: Seconds until a broker that was away is told again.
+_RETRY_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Death:
+    """How one worker process ended.
+
+    Parameters:
+        worker_id: who it was to the broker.
+        code: its exit code, or the negative number of the signal that ended it.
+        stopped: it had been told to end; what it had in hand is not to blame.
+    """
+
+    worker_id: str
+    code: int
+    stopped: bool
+
+    def line(self) -> bytes:
+        """As it goes through the pipe."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A broker that can run by themselves those messages which may have killed workers."""
+
+    #: Take nothing but suspects, one at a time.
+    probe_only: bool
+    #: Announce suspects instead of running them.
+    probe_elsewhere: bool
+
+    def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
+        """Take back at once what that worker had in hand, and charge it unless it was stopped."""
+
+
+def report_from(fd: int, broker: object) -> None:
+    """Tell the broker of each death that comes through this pipe, on a thread of its own."""
+    os.set_inheritable(fd, False)
+    threading.Thread(target=_run, args=(fd, broker), name="pressroom-deaths", daemon=True).start()
+
+
+def _run(fd: int, broker: object) -> None:
+    rest = b""
+    while read := os.read(fd, 65_536):
+        *lines, rest = (rest + read).split(b"\n")
+        for line in lines:
+            death = Death(**json.loads(line))
+            _report(death, broker)
+            announce_reported(death.worker_id)
+
+
+def _report(death: Death, broker: object) -> None:
+    nobody = threading.Event()
+    while isinstance(broker, Probed):
+        try:
+            broker.report_death(death.worker_id, death.code, stopped=death.stopped)
+        except BrokerError as error:
+            logger.warning("The broker cannot be told of a dead worker (%s); it is tried again.", error)
+            nobody.wait(_RETRY_S)
+        except Exception:
+            logger.exception("The broker was told of a dead worker, and failed.")
+            return
+        else:
+            return

@@ -1,0 +1,138 @@
+"""Moves all there is of Dramatiq's own Redis broker, queue by queue, and says how far it is."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .stock import Moved, StockDrain, StockQueue
+
+#: Seconds between two looks at what workers there still hold.
+LOOK_EVERY_S = 1.0
+#: Seconds between two lines about how far it is.
+TELL_EVERY_S = 1.0
+
+
+@dataclass(kw_only=True)
+class Drained:
+    """What came over, and what is left, by queue."""
+
+    moved: dict[str, Moved] = field(default_factory=dict)
+    left: dict[str, StockQueue] = field(default_factory=dict)
+
+    def is_over(self, *, dead: bool) -> bool:
+        """Whether nothing is left there that is to be moved.
+
+        Parameters:
+            dead: whether dead letters are.
+        """
+        return not any(
+            each.ready or each.delayed or each.held or (dead and each.dead) for each in self.left.values()
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        names = sorted({*self.moved, *self.left})
+        return {
+            name: {
+                "moved": asdict(self.moved.get(name, Moved())),
+                "left": asdict(self.left[name]) if name in self.left else None,
+            }
+            for name in names
+        }
+
+    def lines(self) -> list[str]:
+        """For people, a line a queue."""
+        names = sorted({*self.moved, *self.left})
+        return [_line(name, self.moved.get(name, Moved()), self.left.get(name)) for name in names]
+
+
+def drain_all(
+    drain: StockDrain,
+    *,
+    queues: Sequence[str] = (),
+    dead: bool = False,
+    follow: bool = False,
+    silent_s: float | None = None,
+    wait: Callable[[float], object] = time.sleep,
+) -> Iterator[Drained]:
+    """Move everything there is, once, or until nothing is left; it may be left off after any step.
+
+    Parameters:
+        drain: moves it.
+        queues: which. Default: all that have messages.
+        dead: dead letters too. Default False.
+        follow: go on until workers there hold nothing more. Default False.
+        silent_s: take what workers hold that have been silent for so many seconds. Default None: leave it to them.
+        wait: waits some seconds between two looks. Default `time.sleep`.
+
+    Returns:
+        After each step what has come over so far; after each round, and at the end, also what is left.
+
+    Raises:
+        BrokerError: the server does not answer, or refuses; what was not moved is where it was.
+
+    Example:
+        >>> *_, drained = drain_all(StockDrain(broker), follow=True)
+        >>> drained.is_over(dead=False)
+        True
+    """
+    drained = Drained()
+    while True:
+        names = list(queues) or drain.queues()
+        for name in names:
+            if silent_s is not None:
+                drain.reclaim(name, silent_s=silent_s)
+            for moved in drain.drain(name, dead=dead):
+                drained.moved[name] = drained.moved.get(name, Moved()) + moved
+                yield drained
+        drained.left = {name: drain.look(name) for name in sorted({*names, *drained.moved})}
+        yield drained
+        if not follow or drained.is_over(dead=dead):
+            return
+        wait(LOOK_EVERY_S)
+
+
+def look_at_all(drain: StockDrain, queues: Sequence[str] = ()) -> Drained:
+    """What is there; nothing is moved.
+
+    Parameters:
+        drain: looks.
+        queues: which. Default: all that have messages.
+    """
+    return Drained(left={name: drain.look(name) for name in list(queues) or drain.queues()})
+
+
+class Progress:
+    """Says now and then how far it is.
+
+    Parameters:
+        say: takes a line.
+        clock_s: a clock that only goes forward, in seconds. Default `time.monotonic`.
+    """
+
+    def __init__(self, say: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock_s = clock_s
+        self._next_s = clock_s() + TELL_EVERY_S
+        self._said = ""
+
+    def __call__(self, drained: Drained) -> None:
+        if self._clock_s() < self._next_s:
+            return
+        self._next_s = self._clock_s() + TELL_EVERY_S
+        moved = sum(each.total for each in drained.moved.values())
+        held = sum(each.held for each in drained.left.values())
+        line = f"{moved:,} moved" + (f", {held:,} in the hands of workers there" if held else "")
+        if line != self._said:
+            self._said = line
+            self._say(line)
+
+
+def _line(name: str, moved: Moved, left: StockQueue | None) -> str:
+    parts = [f"{value:,} {word}" for word, value in vars(moved).items() if value]
+    text = f"{name}: moved {', '.join(parts)}" if parts else f"{name}: nothing moved"
+    if left is None:
+        return text
+    rest = [f"{value:,} {word}" for word, value in vars(left).items() if word != "name" and value]
+    return f"{text}; left there: {', '.join(rest) or 'nothing'}"

@@ -1,0 +1,275 @@
+"""Looking into a broker: what waits where, for how long, on whom, and why. Nothing here changes anything."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from .places import LANES, answers, entry_of, lane_key, lanes_of, org_of, portion, stored_org
+from .scripts import Script
+from .views import (
+    Facts,
+    Lane,
+    QueueDepth,
+    QueueState,
+    WaitingMessage,
+    WorkerView,
+    age_s,
+    is_held,
+    read_lane,
+    read_org,
+    read_worker,
+)
+from .why import Why, explain, shut_reasons
+
+if TYPE_CHECKING:
+    import redis
+
+#: A worker that was silent for so long is taken for dead, in milliseconds.
+DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
+#: Most lanes and messages that one call lists, unless told otherwise.
+DEFAULT_LIMIT: Final = 100
+#: Of what is delayed, so many are looked at for an org's.
+MOST_LOOKED_AT: Final = 10_000
+
+#: So much of what is delayed comes with one call.
+_PORTION = 1_000
+#: A message may go on while it is looked for; so often it is looked for again.
+_TRIES = 3
+
+_WHY = Script("why")
+_DEPTHS = Script("depths")
+_QUEUE_STATE = Script("queue_state")
+_DELAYED = Script("list_delayed")
+_WORKERS = Script("list_workers")
+
+
+class Inspector:
+    """Looks into a `FairRedisBroker`, from anywhere; the broker itself is not needed.
+
+    With `org` nothing of other orgs is seen, and another org's message is unknown.
+
+    Parameters:
+        client: a client of redis-py.
+        base: the broker's `base`.
+        heartbeat_timeout_ms: as the workers have it. Default 15,000.
+
+    Raises:
+        ConnectionClosed: from every method: the server does not answer.
+
+    Example:
+        >>> Inspector(broker.client, broker.base).why(message.message_id).cause
+        'delayed'
+    """
+
+    def __init__(
+        self, client: "redis.Redis", base: str, *, heartbeat_timeout_ms: int = DEFAULT_HEARTBEAT_TIMEOUT_MS
+    ) -> None:
+        self._client = client
+        self._base = base
+        self._silent_ms = heartbeat_timeout_ms
+
+    def why(self, message_id: str, org: str | None = None, *, queues: Sequence[str] = ()) -> Why:
+        """Why a message has not started.
+
+        Parameters:
+            message_id: the message's.
+            org: only if it is this org's. Default any.
+            queues: whose dead letters are looked through, besides those of queues with messages. Default none.
+        """
+        entry, facts, record = "", {}, b""
+        for _ in range(_TRIES):
+            reply = _WHY(self._client, self._base, [message_id, entry, *queues])
+            facts, record = json.loads(reply[0]), reply[1]
+            if facts.get("state") != "ready" or facts.get("place") is not None:
+                break
+            entry = entry_of(self._client, self._base, message_id, record) or ""
+        if org is not None and record and org_of(record) != org:
+            facts = {}
+        return explain(message_id, facts, record, silent_ms=self._silent_ms)
+
+    def find(self, message_id: str, org: str | None = None) -> str | None:
+        """The queue of a message that is not dead; None when it is not here, or another org's."""
+        with answers():
+            record = self._client.hget(f"{self._base}:m", message_id)
+        if not isinstance(record, bytes) or (org is not None and org_of(record) != org):
+            return None
+        return record.split(b"\n", 1)[0].decode()
+
+    def depth(self, *queues: str, org: str | None = None) -> list[QueueDepth]:
+        """How many messages are where, by queue. Costs a look at all that is leased.
+
+        Parameters:
+            queues: their names. Default: all that have a message that is not dead.
+            org: count only this org's. Default all.
+        """
+        now_ms, rows, parked = _DEPTHS(self._client, self._base, [stored_org(org), *queues])
+        kinds = _by_queue(parked)
+        found = [_depth(row, now_ms, kinds.get(row["queue"], {})) for row in json.loads(rows)]
+        return sorted(found, key=lambda each: each.queue)
+
+    def oldest(self, queue: str) -> float | None:
+        """Seconds that the oldest message waits of those that nothing holds back; None where there is none."""
+        return self.queue_state(queue).oldest_age_s
+
+    def queue_state(self, queue: str) -> QueueState:
+        """How full a queue is, in one round trip, for metrics. The oldest of the first 1,000 orgs' messages."""
+        now_ms, depth, *since = _QUEUE_STATE(self._client, self._base, [queue])
+        return QueueState(depth=depth, oldest_age_s=age_s(since[0], now_ms) if since else None)
+
+    def parked_by_cause(self, queue: str) -> dict[str, int]:
+        """How many messages of a queue are parked, by the word that what they wait for begins with; one round trip.
+
+        Example:
+            >>> inspector.parked_by_cause("publishing")
+            {'breaker': 12, 'pause': 3}
+        """
+        return self.parked().get(queue, {})
+
+    def parked(self) -> dict[str, dict[str, int]]:
+        """The same of all queues that have any."""
+        read: Callable[[str], Any] = self._client.hgetall
+        with answers():
+            counts = read(f"{self._base}:pn")
+        flat = [value for pair in counts.items() for value in pair]
+        return {queue: dict(sorted(kinds.items())) for queue, kinds in sorted(_by_queue(flat).items())}
+
+    def queues(self) -> list[str]:
+        """The queues that have a message which is not dead."""
+        read: Callable[[str], Any] = self._client.hkeys
+        with answers():
+            return sorted(name.decode() for name in read(f"{self._base}:n"))
+
+    def lanes(self, queue: str, org: str | None = None, *, limit: int = DEFAULT_LIMIT) -> list[Lane]:
+        """A queue's lanes that are not empty: orgs in the order of their turns, and last those that have to wait.
+
+        Parameters:
+            queue: its name.
+            org: only this org's. Default all.
+            limit: how many at most. Default 100.
+        """
+        now_ms, rows = LANES(self._client, self._base, [queue, stored_org(org), limit, 1])
+        return [_lane(queue, row, now_ms) for row in json.loads(rows)]
+
+    def waiting(
+        self, queue: str, org: str | None = None, *, actor: str | None = None, limit: int = DEFAULT_LIMIT
+    ) -> list[WaitingMessage]:
+        """Messages that wait: those that are due, lane by lane, then the first 10,000 of the others by when they are.
+
+        Messages may go on while this looks from one lane to the next. Those that wait to run alone are not among them.
+
+        Parameters:
+            queue: its name.
+            org: only this org's. Default all.
+            actor: only this actor's. Default any.
+            limit: how many at most. Default 100.
+        """
+        found = (
+            each
+            for some in (self._ready(queue, org, actor, limit), self._put_off(queue, org))
+            for each in some
+            if actor in (None, each.actor)
+        )
+        return list(islice(found, limit))
+
+    def workers(self, org: str | None = None) -> list[WorkerView]:
+        """Worker processes, with what each has in hand, the longest in hand first.
+
+        Parameters:
+            org: show only this org's messages. Default all.
+        """
+        now_ms, rows = _WORKERS(self._client, self._base, [])
+        return [read_worker(row, now_ms, org) for row in json.loads(rows)]
+
+    def _ready(self, queue: str, org: str | None, actor: str | None, limit: int) -> Iterator[WaitingMessage]:
+        for row in lanes_of(self._client, self._base, queue, org, limit):
+            lane = read_lane(row["lane"])
+            if actor not in (None, lane.actor):
+                continue
+            key = lane_key(self._base, queue, row["org"], row["lane"])
+            for entry in portion(self._client, key, 0, limit):
+                since_ms, _, message_id = entry.decode().partition("|")
+                yield WaitingMessage(
+                    message_id=message_id,
+                    queue=queue,
+                    org=read_org(row["org"]),
+                    actor=lane.actor,
+                    priority=lane.priority,
+                    key=lane.key,
+                    state="ready",
+                    due_ms=int(since_ms),
+                )
+
+    def _put_off(self, queue: str, org: str | None) -> Iterator[WaitingMessage]:
+        for start in range(0, MOST_LOOKED_AT, _PORTION):
+            looked_at, *reply = _DELAYED(self._client, self._base, [queue, stored_org(org), start, _PORTION])
+            texts = [each.decode() for each in reply]
+            for at in range(0, len(texts), 5):
+                yield _put_off(queue, *texts[at : at + 5])
+            if looked_at < _PORTION:
+                return
+
+
+def _by_queue(flat: Sequence[bytes]) -> dict[str, dict[str, int]]:
+    """Numbers of parked messages by queue and kind, from the fields and values of their hash."""
+    found: dict[str, dict[str, int]] = {}
+    for name, number in zip(flat[::2], flat[1::2], strict=True):
+        queue, _, kind = name.decode().partition("\n")
+        found.setdefault(queue, {})[kind] = int(number)
+    return found
+
+
+def _depth(row: Mapping[str, Any], now_ms: int, parked_by_kind: Mapping[str, int]) -> QueueDepth:
+    oldest_age_s = age_s(row["oldest"], now_ms) if "oldest" in row else None
+    if "ready" in row:  # of one org
+        return QueueDepth(
+            queue=row["queue"], ready=row["ready"], leased=row["leased"], oldest_age_s=oldest_age_s
+        )
+    parked = sum(parked_by_kind.values())
+    held = sum(number for kind, number in parked_by_kind.items() if is_held(kind))
+    waiting = row["delayed"] + row["suspects"] + row["leased"]
+    return QueueDepth(
+        queue=row["queue"],
+        ready=max(0, int(row["all"]) - waiting),
+        leased=row["leased"],
+        delayed=max(0, row["delayed"] - parked),
+        parked=parked - held,
+        held=held,
+        suspects=row["suspects"],
+        dead=row["dead"],
+        oldest_age_s=oldest_age_s,
+    )
+
+
+def _lane(queue: str, row: Facts, now_ms: int) -> Lane:
+    name, time = read_lane(str(row["lane"])), row.get("time")
+    return Lane(
+        queue=queue,
+        org=read_org(str(row["org"])),
+        actor=name.actor,
+        priority=name.priority,
+        key=name.key,
+        length=int(str(row["length"])),
+        oldest_age_s=age_s(str(row["since"]), now_ms),
+        virtual_time=None if time is None else float(str(time)),
+        shut_because=tuple(each.text for each in shut_reasons({**row, "now": now_ms})),
+    )
+
+
+def _put_off(
+    queue: str, message_id: str, due_ms: str, org: str, lane_name: str, parked: str
+) -> WaitingMessage:
+    lane = read_lane(lane_name)
+    cause, _, key = parked.partition("\n")
+    held = is_held(key)
+    return WaitingMessage(
+        message_id=message_id,
+        queue=queue,
+        org=read_org(org),
+        actor=lane.actor,
+        priority=lane.priority,
+        key=lane.key,
+        state="held" if held else "parked" if parked else "delayed",
+        due_ms=int(float(due_ms)),
+        cause=cause or None,
+    )

@@ -1,0 +1,19 @@
+-- A portion of a queue's delayed and parked messages, the next due first. Reads only.
+-- KEYS: base
+-- DERIVED: base:m, base:p, base:qd:*
+-- ARGV: queue org start count; the org `|` means all
+-- Returns: {how many were looked at, then for each that fits: mid due_ms org lane parked}
+-- INCLUDE: lanes looking
+local queue, only, start, many = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local due = redis.call('ZRANGE', B .. ':qd:' .. queue, start, start + many - 1, 'WITHSCORES')
+local reply = {#due / 2}
+for i = 1, #due, 2 do
+  local record = redis.call('HGET', B .. ':m', due[i])
+  local _, org, lane = header(record or '\n\n\n')
+  if record and (only == ANY_ORG or org == only) then
+    local n = #reply
+    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = due[i], due[i + 1], org, lane
+    reply[n + 5] = redis.call('HGET', B .. ':p', due[i]) or ''
+  end
+end
+return reply

@@ -1,0 +1,178 @@
+"""What people change by hand: messages that are dropped, priorities, workers that are to be quiet."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, Literal
+
+from dramatiq import Message
+from dramatiq.errors import DecodeError
+
+from .keys import part
+from .places import answers, entry_of, lanes_of, org_of, stored_org
+from .scripts import Argument, Script
+from .views import WaitingState, read_lane
+
+if TYPE_CHECKING:
+    import redis
+
+#: All states in which messages can be dropped.
+WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held"})
+#: How many messages one call drops, and of how many lanes.
+PORTION: Final = 1_000
+MOST_LANES: Final = 10_000
+
+#: What became of a message that was to get another priority: it has it, a worker has the message already, the
+#: message is not here, or it cannot be read.
+Moved = Literal["done", "in_hand", "unknown", "undecodable"]
+
+#: A message may go on while it is looked for; so often it is looked for again.
+_TRIES = 3
+
+_CLEAN_LANE = Script("clean_lane")
+_CLEAN_DELAYED = Script("clean_delayed")
+_REPRIORITISE = Script("reprioritise")
+_QUIET = Script("quiet")
+
+
+class Operations:
+    """Changes what waits in a `FairRedisBroker`, from anywhere; the broker itself is not needed.
+
+    Parameters:
+        client: a client of redis-py that does not decode responses.
+        base: the broker's `base`.
+
+    Raises:
+        ConnectionClosed: from every method: the server does not answer; a part may have been done.
+
+    Example:
+        >>> Operations(broker.client, broker.base).clean("exports", org="acme", dry_run=True)
+        1204
+    """
+
+    def __init__(self, client: "redis.Redis", base: str) -> None:
+        self._client = client
+        self._base = base
+
+    def clean(
+        self,
+        queue: str,
+        *,
+        org: str | None = None,
+        actor: str | None = None,
+        older_than_ms: int | None = None,
+        states: Collection[WaitingState] = WAITING,
+        dry_run: bool = False,
+    ) -> int:
+        """Drop a queue's messages that wait, for good: they do not become dead letters.
+
+        Done in portions of 1,000; what is sent meanwhile stays. Messages in hand, and those that wait to run alone,
+        are left alone.
+
+        Parameters:
+            queue: its name.
+            org: only this org's. Default all.
+            actor: only this actor's. Default any.
+            older_than_ms: only those that are due for longer, or, when they are not due, were sent before. Default
+                all.
+            states: only those in one of these. Default all.
+            dry_run: only count them. Default False.
+
+        Returns:
+            How many were dropped, or would be.
+        """
+        now = self._now_ms()
+        before = "inf" if older_than_ms is None else f"{now - older_than_ms:.0f}"
+        found = 0
+        if "ready" in states:
+            # What was sent since is not meant.
+            due_before = f"{now:.0f}" if older_than_ms is None and not dry_run else before
+            found += self._clean_lanes(queue, org, actor, due_before, dry_run)
+        if put_off := sorted(set(states) - {"ready"}):
+            found += self._clean_delayed(queue, org, actor, before, put_off, dry_run)
+        return found
+
+    def set_priority(self, message_id: str, priority: int, *, org: str | None = None) -> Moved:
+        """Give a message that waits another priority, for this and all later attempts. It keeps its age.
+
+        Parameters:
+            message_id: the message's.
+            priority: 0 for most; the lower, the more urgent, and each step counts as much as a second of waiting.
+            org: only if it is this org's. Default any.
+        """
+        for _ in range(_TRIES):
+            record = self._record(message_id)
+            if record is None or (org is not None and org_of(record) != org):
+                return "unknown"
+            try:
+                changed = _with_priority(record, priority)
+            except DecodeError:
+                return "undecodable"
+            if changed == record:
+                return "done"
+            entry = entry_of(self._client, self._base, message_id, record) or ""
+            if _REPRIORITISE(self._client, self._base, [message_id, record, changed, entry]):
+                return "done"
+        return "in_hand"
+
+    def quiet(self, worker_id: str) -> bool:
+        """Have a worker fetch nothing more; what it has in hand it runs. Whether there is such a worker."""
+        return bool(_QUIET(self._client, self._base, [worker_id, 1]))
+
+    def unquiet(self, worker_id: str) -> bool:
+        """Let it fetch again. Whether it was quiet."""
+        return bool(_QUIET(self._client, self._base, [worker_id, 0]))
+
+    def _clean_lanes(self, queue: str, org: str | None, actor: str | None, before: str, dry_run: bool) -> int:
+        found = 0
+        for row in lanes_of(self._client, self._base, queue, org, MOST_LANES):
+            if actor not in (None, read_lane(row["lane"]).actor):
+                continue
+            arguments = [queue, row["org"], row["lane"], before, PORTION, int(dry_run)]
+            dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
+            found += dropped
+            while dropped and not dry_run:
+                dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
+                found += dropped
+        return found
+
+    def _clean_delayed(
+        self,
+        queue: str,
+        org: str | None,
+        actor: str | None,
+        before: str,
+        states: Collection[WaitingState],
+        dry_run: bool,
+    ) -> int:
+        found, looked_at, from_ms, skip = 0, PORTION, "-inf", 0
+        head: list[Argument] = [
+            queue,
+            stored_org(org),
+            "" if actor is None else part(actor),
+            before,
+            int(dry_run),
+        ]
+        while looked_at == PORTION:
+            dropped, looked_at, from_ms, skip = _CLEAN_DELAYED(
+                self._client, self._base, [*head, from_ms, skip, PORTION, *states]
+            )
+            found += dropped
+        return found
+
+    def _record(self, message_id: str) -> bytes | None:
+        with answers():
+            record = self._client.hget(f"{self._base}:m", message_id)
+        return record if isinstance(record, bytes) else None
+
+    def _now_ms(self) -> int:
+        with answers():
+            seconds, microseconds = self._client.time()
+        return int(seconds) * 1_000 + int(microseconds) // 1_000
+
+
+def _with_priority(record: bytes, priority: int) -> bytes:
+    """A record whose lane and message have another priority."""
+    *start, lane, uniq, body = record.split(b"\n", 4)
+    actor, _, *key = lane.split(b":")
+    message = Message.decode(body)
+    message.options["priority"] = priority
+    return b"\n".join((*start, b":".join((actor, str(priority).encode(), *key)), uniq, message.encode()))

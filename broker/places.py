@@ -1,0 +1,88 @@
+"""Where a message stands: whose it is, and its place in a lane, as they are stored."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import redis
+
+from .keys import part
+from .scripts import Script, away
+from .views import read_org
+
+#: Asks the scripts for all orgs; no org is stored under this name.
+ANY_ORG: Final = "|"
+#: So much of a lane comes with one call.
+PORTION: Final = 1_000
+
+LANES = Script("list_lanes")
+
+
+def stored_org(org: str | None) -> str:
+    """An org as the scripts take it; None for all."""
+    return ANY_ORG if org is None else part(org)
+
+
+def lanes_of(
+    client: "redis.Redis", base: str, queue: str, org: str | None, limit: int
+) -> Sequence[dict[str, Any]]:
+    """Lanes that are not empty, each with `org`, `lane` and `length`, as they are stored.
+
+    Raises:
+        ConnectionClosed: the server does not answer.
+    """
+    _, rows = LANES(client, base, [queue, stored_org(org), limit, 0])
+    return list(json.loads(rows))
+
+
+def lane_key(base: str, queue: str, org: str, lane: str) -> str:
+    """The list that a lane is; org and lane as they are stored."""
+    return f"{base}:l:{queue}:{org}:{lane}"
+
+
+def org_of(record: bytes) -> str | None:
+    """Whose a message is, as people name the org."""
+    return read_org(record.split(b"\n", 2)[1].decode())
+
+
+def entry_of(client: "redis.Redis", base: str, message_id: str, record: bytes) -> str | None:
+    """A message as its lane has it, "<since ms>|<mid>", however long the lane is; None when it is not there.
+
+    Raises:
+        ConnectionClosed: the server does not answer.
+    """
+    queue, org, lane, *_ = record.split(b"\n", 4)
+    key, ending = lane_key(base, queue.decode(), org.decode(), lane.decode()), f"|{message_id}".encode()
+    start = 0
+    while entries := portion(client, key, start, PORTION):
+        for entry in entries:
+            if entry.endswith(ending):
+                return entry.decode()
+        # Those at the head may go meanwhile: so some are looked at twice, and none is missed.
+        start += PORTION // 2
+    return None
+
+
+def portion(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes]:
+    """Entries of a lane from a place on.
+
+    Raises:
+        ConnectionClosed: the server does not answer.
+    """
+    ask: Callable[..., list[bytes]] = client.execute_command
+    with answers():
+        return ask("LRANGE", key, start, start + count - 1)
+
+
+@contextmanager
+def answers() -> Iterator[None]:
+    """A block that asks the server.
+
+    Raises:
+        ConnectionClosed: it does not answer.
+    """
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise away(error) from error

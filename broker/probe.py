@@ -1,0 +1,67 @@
+"""A probe: a worker process for messages that may have killed others, one by one; it ends when there is none."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from dramatiq import Broker
+from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Middleware
+
+from .announcing import announce_began, announce_idle
+
+#: A probe that had nothing to run for so long ends, in seconds.
+IDLE_S = 2.0
+
+#: Seconds between two looks.
+_LOOK_S = 0.2
+
+_Result = TypeVar("_Result")
+
+
+class Alone(Middleware):
+    """Knows whether this process runs anything.
+
+    Parameters:
+        monotonic: seconds that only go forward. Default `time.monotonic`.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = monotonic
+        self._began = False
+        self._running: set[str] = set()
+        self._busy_s = 0.0
+
+    def ran_out(self, told_to_stop: Callable[[float], bool]) -> bool:
+        """Wait until nothing has run here for a while, and tell the supervisor; False when told to stop before.
+
+        Parameters:
+            told_to_stop: waits for so many seconds, or until it is.
+        """
+        self._busy_s = self._now_s()
+        while self._running or self._now_s() < self._busy_s + IDLE_S:
+            if told_to_stop(_LOOK_S):
+                return False
+        announce_idle()
+        return True
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        self._running.add(message.message_id)
+        if not self._began:
+            self._began = True
+            announce_began()
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: _Result | None = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        self._busy_s = self._now_s()
+        self._running.discard(message.message_id)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        self._busy_s = self._now_s()
+        self._running.discard(message.message_id)

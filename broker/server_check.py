@@ -1,0 +1,66 @@
+"""Refuses a server that may drop messages by itself, before a worker fetches its first."""
+
+import logging
+
+import redis
+from dramatiq.errors import BrokerError
+
+from .scripts import away
+
+#: The only policy under which a full server refuses to take more, instead of dropping what it has.
+SAFE_POLICY = "noeviction"
+
+logger = logging.getLogger(__name__)
+
+
+class UnsafeServer(BrokerError):
+    """The server is set up so that it may drop messages; the message says how to mend it."""
+
+
+def check_server(client: "redis.Redis") -> None:
+    """Look at how the server is set up.
+
+    A server that does not say is let pass with a warning: managed ones may forbid to ask.
+
+    Parameters:
+        client: of the server.
+
+    Raises:
+        UnsafeServer: it may evict messages when its memory is full.
+        ConnectionClosed: it does not answer.
+
+    Example:
+        >>> check_server(redis.Redis())
+    """
+    policy = memory_policy(client)
+    if policy is None:
+        logger.warning(
+            "The server does not say its maxmemory-policy; anything but %s may drop messages.", SAFE_POLICY
+        )
+    elif policy != SAFE_POLICY:
+        raise UnsafeServer(unsafe(policy))  # type: ignore[no-untyped-call]
+
+
+def memory_policy(client: "redis.Redis") -> str | None:
+    """What the server drops when its memory is full; None where it does not say.
+
+    Raises:
+        ConnectionClosed: it does not answer.
+    """
+    try:
+        # Not CONFIG: that is for administrators, where anything is forbidden at all.
+        known: dict[str, object] = client.info("memory")
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise away(error) from error
+    except redis.ResponseError:
+        return None
+    policy = known.get("maxmemory_policy")
+    return None if policy is None else str(policy)
+
+
+def unsafe(policy: str) -> str:
+    """What is wrong with a policy, and what to do."""
+    return (
+        f"maxmemory-policy is {policy}: a full server would drop queued jobs. "
+        f"CONFIG SET maxmemory-policy {SAFE_POLICY}, and in its configuration file too"
+    )

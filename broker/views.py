@@ -1,0 +1,210 @@
+"""What is seen of a broker: its queues, lanes and workers, and what waits."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import unquote
+
+#: What a script tells of one thing, by name. What it did not find is None or False there.
+Facts = Mapping[str, object]
+
+#: Where a message that waits stands.
+WaitingState = Literal["ready", "delayed", "parked", "held"]
+
+#: What messages are parked under that wait for a worker of another version: one that knows their actor, or theirs.
+HELD = frozenset({"actor", "version"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState:
+    """How full a queue is."""
+
+    #: Messages that are not done, those in hand included.
+    depth: int
+    #: Seconds that the oldest one waits of those that nothing holds back; None when there is none.
+    oldest_age_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueDepth:
+    """How many messages of a queue are where. Of one org's, `ready` and `leased` alone are known, and others None."""
+
+    queue: str
+    #: Due, whether or not something holds them back.
+    ready: int
+    #: With a worker process: running, or about to.
+    leased: int
+    #: Not due yet.
+    delayed: int | None = None
+    #: Put off by something that is known; see `parked_by_cause`.
+    parked: int | None = None
+    #: Waiting for a worker of a newer version.
+    held: int | None = None
+    #: Waiting to run alone, since workers died while they ran.
+    suspects: int | None = None
+    dead: int | None = None
+    #: Seconds that the oldest one waits of those that nothing holds back.
+    oldest_age_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """Messages of one org and actor, of one priority and concurrency key, in the order in which they were due."""
+
+    queue: str
+    #: None: messages that belong to no org.
+    org: str | None
+    actor: str
+    priority: int
+    #: The concurrency key, where it has one.
+    key: str | None
+    length: int
+    oldest_age_s: float
+    #: The org's place in the order of orgs: the lowest is next. None while the whole org is held back.
+    virtual_time: float | None
+    #: Why nothing of it may start, in words; empty when it may.
+    shut_because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InHand:
+    """A message that a worker process has."""
+
+    message_id: str
+    queue: str
+    org: str | None
+    actor: str
+    #: Seconds since it was fetched.
+    age_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerView:
+    """A worker process as the broker knows it."""
+
+    id: str
+    #: Seconds since it last said that it lives.
+    last_beat_s: float
+    #: It fetches nothing more until it is resumed.
+    quiet: bool
+    #: What it said of itself; None where it has not yet.
+    pid: int | None = None
+    host: str | None = None
+    version: str | None = None
+    queues: tuple[str, ...] | None = None
+    threads: int | None = None
+    region: str | None = None
+    rss_bytes: int | None = None
+    started_ms: int | None = None
+    #: How many messages it has in hand, and which.
+    leased: int = 0
+    in_hand: tuple[InHand, ...] = field(default=())
+
+    @property
+    def place(self) -> str:
+        """Host and process, as people look for it."""
+        return self.id if self.host is None else f"{self.host}:{self.pid}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingMessage:
+    """A message that waits."""
+
+    message_id: str
+    queue: str
+    org: str | None
+    actor: str
+    priority: int
+    key: str | None
+    state: WaitingState
+    #: When it became due, or will be: epoch milliseconds by the server's clock.
+    due_ms: int
+    #: Why it was put off.
+    cause: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneName:
+    """The parts of a lane's name."""
+
+    actor: str
+    priority: int
+    key: str | None
+    #: How many of the key may run at once.
+    most: int | None
+
+
+def read_lane(name: str) -> LaneName:
+    """A lane's name as it is stored, taken apart.
+
+    Example:
+        >>> read_lane("publish:5:example.org:2")
+        LaneName(actor='publish', priority=5, key='example.org', most=2)
+    """
+    actor, priority, *rest = name.split(":")
+    key, most = (_unescaped(rest[0]), int(rest[1])) if rest else (None, None)
+    return LaneName(actor=_unescaped(actor), priority=int(priority), key=key, most=most)
+
+
+def read_org(stored: str) -> str | None:
+    """An org as people name it; None for messages that belong to none."""
+    return _unescaped(stored) or None
+
+
+def age_s(since_ms: str | bytes, now_ms: int) -> float:
+    """Seconds since then."""
+    return max(0.0, (now_ms - float(since_ms)) / 1_000)
+
+
+def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView:
+    """A worker process, from what a script tells of it; with `org`, only that org's messages are shown."""
+    about = facts.get("about")
+    said = json.loads(about) if isinstance(about, str) and about else {}
+    messages = facts.get("messages")
+    return WorkerView(
+        id=str(facts["id"]),
+        last_beat_s=age_s(str(facts["beat"]), now_ms),
+        quiet=bool(facts["quiet"]),
+        pid=said.get("pid"),
+        host=said.get("host"),
+        version=said.get("version"),
+        queues=tuple(said["queues"]) if "queues" in said else None,
+        threads=said.get("threads"),
+        region=said.get("region") or None,
+        rss_bytes=said.get("rss_bytes"),
+        started_ms=said.get("started_ms"),
+        leased=int(str(facts["leased"])),
+        in_hand=_in_hand(messages if isinstance(messages, list) else [], now_ms, org),
+    )
+
+
+def leased_ms(token: str) -> int | None:
+    """When a lease began, from its token; None in tokens that do not say."""
+    parts = token.split("|")
+    return int(float(parts[4])) if len(parts) > 4 else None
+
+
+def is_held(key: str) -> bool:
+    """Whether what is parked under a key waits for a worker of another version."""
+    return key.partition(":")[0] in HELD
+
+
+def _unescaped(part: str) -> str:
+    # What `keys.part` escapes, it escapes as addresses do.
+    return unquote(part)
+
+
+def _in_hand(messages: Sequence[Mapping[str, str]], now_ms: int, org: str | None) -> tuple[InHand, ...]:
+    found = [
+        InHand(
+            message_id=each["id"],
+            queue=each["queue"],
+            org=read_org(each["org"]),
+            actor=read_lane(each["lane"]).actor,
+            age_s=age_s(str(leased_ms(each["token"]) or now_ms), now_ms),
+        )
+        for each in messages
+        if org in (None, read_org(each["org"]))
+    ]
+    return tuple(sorted(found, key=lambda each: -each.age_s))

@@ -1,0 +1,153 @@
+"""Messages whose workers die: charged each time, run alone from the second, not run any more after two alone."""
+
+import dramatiq
+import pytest
+import redis
+
+from broker import FairRedisBroker, PoisonMessage
+from broker.leases import ALONE, CONDEMNED, LeasedMessage
+from tests.broker.conftest import MakeBroker
+from tests.broker.stage import left_for_ever, take
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_way_of_a_message_that_kills_its_workers(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """Twice in company, twice alone; then it is handed on as failed, with what is known."""
+    stage = Stage(new_broker, raw)
+    stage.send()
+
+    flags = [stage.die("signal 9").lease.flag for _ in range(4)]
+    judged = stage.take()
+
+    # The second death in company is the last one.
+    assert flags == ["", "", ALONE, ALONE]
+    assert judged.lease.flag == CONDEMNED
+    assert judged.failed
+    assert isinstance(judged._exception, PoisonMessage)
+    assert (judged._exception.deaths, judged._exception.last) == (4, "signal 9")
+
+
+def test_a_suspect_runs_with_nothing_else_in_its_process(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """The process lets what it has end first, and fetches nothing meanwhile."""
+    stage = Stage(new_broker, raw)
+    suspect = stage.send()
+    stage.die()
+    stage.die()
+    stage.send()
+    worker = stage.broker()
+    consumer = worker.consume("default", prefetch=4, timeout=500)
+    neighbour = take(consumer)
+    assert neighbour.lease.flag == ""
+    stage.send()
+
+    assert next(consumer) is None
+    consumer.ack(neighbour)
+    alone = take(consumer)
+    assert (alone.message_id, alone.lease.flag) == (suspect, ALONE)
+    assert next(consumer) is None
+    consumer.ack(alone)
+    assert take(consumer).lease.flag == ""
+
+
+def test_only_one_worker_makes_itself_idle(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """The others go on with their work."""
+    stage = Stage(new_broker, raw)
+    stage.send()
+    stage.die()
+    stage.die()
+    for _ in range(2):
+        stage.send()
+    first, second = (stage.broker().consume("default", prefetch=1, timeout=500) for _ in range(2))
+    held = take(first)
+    ordinary = take(second)
+    second.ack(ordinary)
+    stage.send()
+
+    assert take(second).lease.flag == ""
+    first.ack(held)
+    assert take(first).lease.flag == ALONE
+
+
+def test_a_worker_that_was_told_to_stop_charges_nobody(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """Whatever ended it then: a drain that was too long is no crash."""
+    stage = Stage(new_broker, raw)
+    stage.send()
+    for _ in range(5):
+        assert stage.die("stopped").lease.flag == ""
+
+    assert not raw.exists(f"{stage.base}:d")
+
+
+def test_a_message_that_ends_well_is_cleared(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """Neighbours that died along keep nothing of it, and no key stays."""
+    stage = Stage(new_broker, raw)
+    stage.send()
+    for _ in range(3):
+        stage.die()
+    worker = stage.broker()
+    consumer = worker.consume("default", timeout=3_000)
+    consumer.ack(take(consumer))
+    worker.close()
+
+    assert not raw.exists(f"{stage.base}:d")
+    assert left_for_ever(raw, worker) == []
+
+
+def test_a_probe_takes_suspects_alone(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """And a worker beside it leaves them to it."""
+    stage = Stage(new_broker, raw)
+    suspect = stage.send()
+    stage.die()
+    stage.die()
+    other = stage.send()
+    supervised, probe = stage.broker(), stage.broker()
+    supervised.probe_elsewhere = probe.probe_only = True
+
+    ordinary = supervised.consume("default", prefetch=4, timeout=500)
+    assert take(ordinary).message_id == other
+    assert next(ordinary) is None
+    alone = probe.consume("default", prefetch=4, timeout=3_000)
+    assert take(alone).message_id == suspect
+
+
+class Stage:
+    """Workers, one after the other, on one namespace."""
+
+    def __init__(self, new_broker: MakeBroker, raw: "redis.Redis") -> None:
+        self._new_broker = new_broker
+        self._raw = raw
+        self._sender = new_broker()
+        self._actor = dramatiq.actor(broker=self._sender)(_nothing)
+        self.base = self._sender.base
+
+    def send(self) -> str:
+        """A message; its id."""
+        return str(self._actor.send().message_id)
+
+    def broker(self) -> FairRedisBroker:
+        """Of another process, as far as the server can tell."""
+        return self._new_broker(namespace=self._sender.namespace)
+
+    def take(self) -> LeasedMessage:
+        """The next message, in a new process."""
+        return take(self.broker().consume("default", timeout=3_000))
+
+    def die(self, how: str = "signal 11") -> LeasedMessage:
+        """Take the next message and be dead, as a supervisor reports it."""
+        worker = self.broker()
+        message = take(worker.consume("default", timeout=3_000))
+        code = -int(how.split()[1]) if how != "stopped" else 1
+        worker.report_death(worker.worker_id or "", code, stopped=how == "stopped")
+        # Nothing of this process may say that it lives.
+        process = worker._process
+        assert process is not None
+        process.stopping = process._closed = True
+        process._signals.put(None)
+        process._thread.join()
+        self._raw.zadd(f"{self.base}:workers", {process.wid: 0})
+        return message
+
+
+def _nothing() -> None:
+    pass
