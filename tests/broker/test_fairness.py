@@ -10,7 +10,6 @@ from redis import Redis
 
 from broker import FairRedisBroker, OrgShare
 from broker.budget import MOST_AHEAD
-from broker.leases import Lease
 from tests.broker.conftest import Work
 from tests.broker.stage import run_all, take
 from tests.middleware.waiting import eventually
@@ -147,16 +146,48 @@ def test_the_more_urgent_goes_first_and_nobody_starves(fair: FairRedisBroker, ra
 
 
 def test_shares_follow_weights(fair: FairRedisBroker) -> None:
-    """Where the configuration holds any: an org of weight three gets three dispatches for one."""
+    """Three to two to one, within five per cent over the first three thousand dispatches."""
     actor = dramatiq.actor(broker=fair)(_nothing)
-    fair.configure_orgs({"big": OrgShare(weight=3)})
-    for _ in range(200):
-        for org in ("big", "small"):
-            actor.send_with_options(org=org)
+    fair.configure_orgs({"three": OrgShare(weight=3), "two": OrgShare(weight=2)})
+    for org in ("three", "two", "one"):
+        fair.send_many([actor.message_with_options(org=org) for _ in range(1_700)])
 
-    orgs = _dispatched(fair, 200, prefetch=200, end=False)
+    seen = Counter(_dispatched(fair, 3_000, prefetch=16))
 
-    assert Counter(orgs)["big"] in range(148, 153)
+    for org, share in (("three", 1_500), ("two", 1_000), ("one", 500)):
+        assert abs(seen[org] - share) <= 0.05 * share, seen
+
+
+def test_a_weight_counts_from_the_next_dispatch_on(fair: FairRedisBroker) -> None:
+    """It may be changed while messages wait."""
+    actor = dramatiq.actor(broker=fair)(_nothing)
+    for org in ("a", "b"):
+        fair.send_many([actor.message_with_options(org=org) for _ in range(400)])
+    assert Counter(_dispatched(fair, 100))["a"] in range(46, 55)
+    fair.configure_orgs({"a": OrgShare(weight=4)})
+
+    assert Counter(_dispatched(fair, 200))["a"] in range(150, 171)
+
+
+def test_an_org_with_long_jobs_leaves_the_others_their_share_of_time(fair: FairRedisBroker) -> None:
+    """Jobs a hundred times as long: of four seconds worked each org has its half, give or take a few jobs."""
+    worked: Counter[str] = Counter()
+    for name, took_ms in (("short", 1.0), ("long", 100.0)):
+        actor = dramatiq.actor(broker=fair, actor_name=name)(_nothing)
+        fair.send_many(
+            [actor.message_with_options(org=name) for _ in range(3_000 if name == "short" else 40)]
+        )
+        # What is known of the actors before.
+        fair.client.hset(f"{fair.base}:avg", name, str(took_ms))
+    consumer = fair.consume("default", prefetch=4)
+    while sum(worked.values()) < 4_000:
+        message = take(consumer)
+        message.lease.took_ms = 1.0 if message.actor_name == "short" else 100.0
+        worked[message.actor_name] += int(message.lease.took_ms)
+        consumer.ack(message)
+    consumer.close()
+
+    assert abs(worked["short"] - worked["long"]) <= 300, worked
 
 
 def test_many_orgs_and_threads_end_with_everything_done(fair: FairRedisBroker) -> None:
@@ -182,8 +213,8 @@ def _dispatched(fair: FairRedisBroker, count: int, *, prefetch: int = 8, end: bo
         message = take(consumer)
         orgs.append(message.options["org"])
         if end:
-            # What a job is charged in advance is what it took.
-            _set_duration(message.lease)
+            # What is charged in advance for a job of which nothing is known.
+            message.lease.took_ms = 10.0
             consumer.ack(message)
     consumer.close()
     return orgs
@@ -198,10 +229,6 @@ def _actors(fair: FairRedisBroker, count: int) -> list[str]:
         consumer.ack(message)
     consumer.close()
     return names
-
-
-def _set_duration(lease: Lease) -> None:
-    lease.took_ms = float(lease.token.split("|")[2])
 
 
 def _nothing() -> None:

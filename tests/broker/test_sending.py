@@ -1,5 +1,6 @@
 """Sending many at once, and what is refused at the door: nothing half-written, nothing lost."""
 
+import socket
 from typing import Any
 
 import dramatiq
@@ -12,6 +13,8 @@ from app.embedded import Servers
 from broker import FairRedisBroker, MessageTooLarge, NotReplicated, QueueFull
 from tests.broker.conftest import MakeBroker
 from tests.broker.stage import all_of, dead, places, run_all, take
+from tests.middleware.own_valkey import own_valkey
+from tests.middleware.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +174,19 @@ def test_a_message_without_its_replica_says_so(new_broker: MakeBroker) -> None:
     assert fair.do_qsize("default") == 1
 
 
+def test_a_replica_that_has_the_message_lets_the_send_return(new_broker: MakeBroker) -> None:
+    """It has it by then."""
+    with own_valkey() as first, own_valkey() as second, redis.Redis.from_url(second.url) as replica:
+        port = _listen_on_tcp(first.url)
+        replica.replicaof("127.0.0.1", port)
+        assert eventually(lambda: replica.info("replication")["master_link_status"] == "up")
+        fair = new_broker(first.url, durability="replica")
+        dramatiq.actor(broker=fair)(_nothing).send(1)
+
+        assert replica.hlen(f"{fair.base}:m") == 1
+        fair.close()
+
+
 def test_a_second_copy_of_a_message_runs_too(fair: FairRedisBroker, raw: "redis.Redis") -> None:
     """Who sends one message twice gets it twice, as on Dramatiq's own broker, and nothing stays behind."""
     ran: list[int] = []
@@ -203,6 +219,16 @@ def test_several_consumers_share_what_was_sent(fair: FairRedisBroker) -> None:
     seen = [each.message_id for consumer in consumers for each in all_of(consumer)]
 
     assert sorted(seen) == sorted(sent)
+
+
+def _listen_on_tcp(url: str) -> int:
+    """The port of a server that so far has a Unix socket alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    with redis.Redis.from_url(url) as client:
+        client.config_set("port", port)
+    return port
 
 
 def _nothing(*_: object) -> None:
