@@ -53,6 +53,15 @@ class Budget:
         free = self.threads + ahead - self._held()
         return free if free >= max(1, ahead // 2) else 0
 
+    def full_above(self) -> int:
+        """So many messages held, and fewer, leave room; -1 when nothing would."""
+        if self.quiet:
+            return -1
+        if self._mode == "probe" or self.alone_in is not None:
+            return 0
+        ahead = self._ahead()
+        return self.threads + ahead - max(1, ahead // 2)
+
     def mode(self, queue: str) -> Mode:
         """What a fetch of the queue may bring."""
         return "alone" if self.alone_in == queue else self._mode

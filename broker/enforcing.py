@@ -148,7 +148,7 @@ class Enforcing(ABC):
         return seconds * 1_000 + microseconds // 1_000
 
     @abstractmethod
-    def _enqueue(self, message: Message[Any], delay_ms: int, parked: str = "") -> Message[Any]:
+    def _enqueue(self, message: Message[Any], delay: int | None, parked: str = "") -> Message[Any]:
         """Send now, or with the end of the message whose after hooks run."""
 
     @abstractmethod

@@ -151,6 +151,17 @@ class Beating:
                 target=self._move, args=(self._stopping,), name="pressroom-progress", daemon=True
             ).start()
 
+    def start_for(self, worker_id: str, base: str, client: "redis.Redis") -> None:
+        """Begin where a client connects to; where the helper cannot connect or start, a warning says so."""
+        try:
+            self.start(worker_id, base, Address.from_client(client))
+        except (UnsupportedConnection, OSError) as error:
+            logger.warning(
+                "No helper process beats for this worker (%s); a job that holds the interpreter's lock for "
+                "longer than the heartbeat's time-out runs twice.",
+                error,
+            )
+
     def stop(self) -> None:
         """End the helper. Does nothing where nothing was started, and in a forked child."""
         if os.getpid() != self._owner_pid:

@@ -40,6 +40,7 @@ _TRIES = 3
 _WHY = Script("why")
 _DEPTHS = Script("depths")
 _QUEUE_STATE = Script("queue_state")
+_PARKED = Script("parked_by_cause")
 _DELAYED = Script("list_delayed")
 _WORKERS = Script("list_workers")
 
@@ -118,21 +119,17 @@ class Inspector:
         return QueueState(depth=depth, oldest_age_s=age_s(since[0], now_ms) if since else None)
 
     def parked_by_cause(self, queue: str) -> dict[str, int]:
-        """How many messages of a queue are parked, by the word that what they wait for begins with; one round trip.
+        """How many messages of a queue wait for what, in one word, in one round trip: those that are parked, and those
+        whose lane or org may not run (`pause`, `breaker`, `limit`, `key`, `rate`; of the first 1,000 lanes).
 
         Example:
             >>> inspector.parked_by_cause("publishing")
-            {'breaker': 12, 'pause': 3}
+            {'breaker': 12, 'limit': 340}
         """
-        return self.parked().get(queue, {})
-
-    def parked(self) -> dict[str, dict[str, int]]:
-        """The same of all queues that have any."""
-        read: Callable[[str], Any] = self._client.hgetall
-        with answers():
-            counts = read(f"{self._base}:pn")
-        flat = [value for pair in counts.items() for value in pair]
-        return {queue: dict(sorted(kinds.items())) for queue, kinds in sorted(_by_queue(flat).items())}
+        reply = _PARKED(self._client, self._base, [queue])
+        return dict(
+            sorted((word.decode(), number) for word, number in zip(reply[::2], reply[1::2], strict=True))
+        )
 
     def queues(self) -> list[str]:
         """The queues that have a message which is not dead."""

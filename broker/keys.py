@@ -27,6 +27,8 @@ Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that a
     B:lease:<wid>             hash   mid -> token             what a worker holds; token = "<number>|<since ms>|
                                                               <charged ms>|<rate interval ms>|<leased ms>|<flags>"
     B:workers                 zset   wid -> last beat ms      workers that live
+    B:heard                   string ms                       when anybody fetched or finished last (TTL)
+    B:up                      string ms                       nobody was heard for long, and now somebody is (TTL)
     B:wi                      hash   wid -> JSON              what they are
     B:quiet                   set    wid                      workers that are to fetch nothing
     B:dw:<wid>                string "stopped" or what        how a supervisor saw a worker end (TTL)

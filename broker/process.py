@@ -23,7 +23,7 @@ from dramatiq.errors import BrokerError
 from .announcing import announce_suspects, announce_worker_id
 from .budget import Budget, Mode
 from .forgotten import look_for_forgotten
-from .heartbeat import Address, Beating, UnsupportedConnection
+from .heartbeat import Beating
 from .introduction import EVERY_S, Introduction
 from .keys import split_record
 from .leases import BACK, LOST, Fetched, Lease, drop
@@ -106,6 +106,7 @@ class Process:
         self._budget = Budget(threads, ahead=worker is not None, held=self._held, mode=mode)
         self._introduction = Introduction(self.wid, threads, facts or {})
         self._introduced_s = -math.inf
+        self._full_above = 0
         self._calls = threading.Lock()
         self._unsure = False
         self._known = False
@@ -117,7 +118,8 @@ class Process:
         self._beating = Beating(every_s=self._beat_s, stall_timeout_s=stall_timeout_ms / 1_000)
         if worker is not None:
             announce_worker_id(self.wid)
-            self._start_beating()
+            # Before the first job, which may hold the interpreter's lock at once.
+            self._beating.start_for(self.wid, base, client)
         self._thread = threading.Thread(target=self._run, name="pressroom-broker", daemon=True)
         self._thread.start()
 
@@ -133,6 +135,7 @@ class Process:
     def wait_for_room(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
         """Whether there is room, before the time is over."""
         self._spent[id(signals)] = signals
+        self._full_above = self._budget.full_above()
         try:
             if self._budget.room(queue):
                 return True
@@ -165,16 +168,6 @@ class Process:
         more = len(fetched) >= room or self._budget.alone_in == queue
         return Fetched(fetched, more, math.inf if reply[3] < 0 else reply[3] / 1_000)
 
-    def deaths_of(self, lease: Lease) -> tuple[int, str]:
-        """How many workers died with a message, and how the last one did.
-
-        Raises:
-            redis.RedisError: the server does not answer.
-        """
-        told = self._client.hget(f"{self._base}:d", lease.mid)
-        deaths, _, last = (told.decode() if isinstance(told, bytes) else "0|0|unknown").split("|", 2)
-        return int(deaths), last
-
     def begin(self, lease: Lease) -> bool:
         """Whether the lease is still ours, and its job may begin."""
         lease.thread = threading.get_ident()
@@ -201,7 +194,8 @@ class Process:
         if not self._flagged:
             self._flagged = True
             self._signals.put(None)
-        if self._spent:
+        # Asked for each job: what the budget says is looked up only when it may say something new.
+        if self._spent and len(self._leases) - len(self._finished) <= self._full_above:
             self._offer_room()
 
     def flush(self, *, beat: bool = False) -> None:
@@ -259,17 +253,6 @@ class Process:
             logger.warning("The broker is away at the end (%s); others take the leases over.", error)
         finally:
             self._beating.stop()
-
-    def _start_beating(self) -> None:
-        """Before the first job, which may hold the interpreter's lock at once."""
-        try:
-            self._beating.start(self.wid, self._base, Address.from_client(self._client))
-        except (UnsupportedConnection, OSError) as error:
-            logger.warning(
-                "No helper process beats for this worker (%s); a job that holds the interpreter's lock for "
-                "longer than the heartbeat's time-out runs twice.",
-                error,
-            )
 
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)

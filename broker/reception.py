@@ -52,7 +52,7 @@ class Reception:
     Parameters:
         broker: whose actors and middleware.
         process: holds the leases.
-        deaths_of: looks up how many workers died with a message, and how the last one did.
+        deaths_of: looks up what is kept of the workers that died with a message, by its mid.
         copy_of: an enqueue of a message, with so many milliseconds of delay and what it is parked for.
         hold_ms: see above.
         now_ms: milliseconds since 1970; for tests. Default: this machine's clock.
@@ -62,7 +62,7 @@ class Reception:
         self,
         broker: Broker,
         process: Process,
-        deaths_of: "Callable[[Lease], tuple[int, str]]",
+        deaths_of: "Callable[[str], str]",
         copy_of: "Callable[[Message[Any], int, str], Sent]",
         *,
         hold_ms: int = DEFAULT_HOLD_MS,
@@ -88,7 +88,8 @@ class Reception:
         leased = LeasedMessage(message, lease)
         if lease.flag == CONDEMNED:
             leased.fail()
-            leased.stuff_exception(PoisonMessage(*self._deaths_of(lease)))
+            deaths, _, last = self._deaths_of(lease.mid).split("|", 2)
+            leased.stuff_exception(PoisonMessage(int(deaths), last))
         return leased
 
     def _bury(self, lease: Lease, body: bytes) -> None:

@@ -142,7 +142,7 @@ class FairRedisBroker(Enforcing, Emitting):
         process = self._start_process()
         process.allow(prefetch)
         process.queues.add(queue_name)
-        reception = Reception(self, process, process.deaths_of, self._encode, hold_ms=self.hold_unknown)
+        reception = Reception(self, process, self._deaths_of, self._encode, hold_ms=self.hold_unknown)
         return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout, reception)
 
     def declare_queue(self, queue_name: str) -> None:
@@ -163,7 +163,7 @@ class FairRedisBroker(Enforcing, Emitting):
             message: What to send.
             delay: Milliseconds until it is due, any number of them. Default None: now.
         """
-        return self._enqueue(message, max(0, delay or 0))
+        return self._enqueue(message, delay)
 
     def send_many(
         self, messages: Iterable[Message[Any]], *, delay: int | None = None
@@ -277,11 +277,10 @@ class FairRedisBroker(Enforcing, Emitting):
                 client.connection_pool.disconnect()
         self._own_clients.clear()
 
-    def _enqueue(self, message: Message[Any], delay_ms: int, parked: str = "") -> Message[Any]:
+    def _enqueue(self, message: Message[Any], delay: int | None, parked: str = "") -> Message[Any]:
         message = _plain(message)
-        delay = delay_ms or None
         self.emit_before("enqueue", message, delay)
-        sent = self._encode(message, delay_ms, parked)
+        sent = self._encode(message, max(0, delay or 0), parked)
         lease = self._here.lease
         if lease is not None:
             lease.carried.append(sent)
@@ -304,6 +303,10 @@ class FairRedisBroker(Enforcing, Emitting):
     def _limit_active(self, most: int | None) -> None:
         if self._process is not None:
             self._process.max_active = most or 0
+
+    def _deaths_of(self, mid: str) -> str:
+        told = self.client.hget(f"{self.base}:d", mid)
+        return told.decode() if isinstance(told, bytes) else "0|0|unknown"
 
     def _priority_of(self, actor_name: str) -> int:
         actor = self.actors.get(actor_name)

@@ -1,5 +1,6 @@
 """What is configured beside the messages: shares of orgs, start rates, gates; and what a guard may hand over."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -131,13 +132,13 @@ class Rules:
             code: exit code, or the negative number of the signal that ended it.
             stopped: it was told to end, so that its messages are not to blame.
         """
-        what = (
-            "stopped"
-            if stopped
-            else "unknown"
-            if code is None
-            else f"signal {-code}"
-            if code < 0
-            else f"code {code}"
-        )
+        ended = "unknown" if code is None else f"code {code}" if code >= 0 else _name_of(-code)
+        what = "stopped" if stopped else ended
         _DIED(self._client, self._base, [worker_id, what])
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

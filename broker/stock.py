@@ -16,6 +16,7 @@ from dramatiq.common import dq_name, q_name, xq_name
 from dramatiq.errors import DecodeError
 
 from .keys import part, record_of
+from .reception import KeepsUndecodable
 from .redis import FairRedisBroker
 from .scripts import Argument, Script, away
 
@@ -80,7 +81,8 @@ class StockDrain:
     """Moves messages from Dramatiq's own Redis broker to ours, on the same server.
 
     Nothing is lost, doubled or run: each message is in one of the two at any time, keeps its id, its options and
-    what is left of its delay, and is ordered as it would have been sent here in that order. No hook is called.
+    what is left of its delay, and is ordered as it would have been sent here in that order. No hook is called, except
+    those that keep bytes which are no message.
 
     Parameters:
         broker: ours. Its actors, where it has some, say what a message that does not say it itself has: the priority.
@@ -215,6 +217,7 @@ class StockDrain:
     def _drain_list(self, name: str) -> Iterator[Moved]:
         list_, queue, delayed = self._list(name), q_name(name), name != q_name(name)
         while head := self._head(list_, self._portion):
+            self._keep(queue, head)
             entries = [
                 value
                 for stock_id, body in head
@@ -224,6 +227,14 @@ class StockDrain:
             yield Moved(
                 ready=0 if delayed else moved, delayed=moved if delayed else 0, undecodable=dead, gone=gone
             )
+
+    def _keep(self, queue: str, head: "list[tuple[bytes, Message[Any] | bytes | None]]") -> None:
+        """As workers do with bytes that are no message, before those are dead."""
+        for stock_id, body in head:
+            if isinstance(body, bytes):
+                for each in self._broker.middleware:
+                    if isinstance(each, KeepsUndecodable):
+                        each.keep_undecodable(self._broker, queue, body, stock_id.decode())
 
     def _drain_dead(self, queue: str) -> Iterator[Moved]:
         set_ = self._list(xq_name(queue))

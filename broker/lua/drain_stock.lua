@@ -32,4 +32,5 @@ for at = 5, #ARGV, 5 do
     redis.call('HDEL', hash, id)
   end
 end
+count_in()
 return {moved, dead, gone}

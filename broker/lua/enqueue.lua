@@ -22,9 +22,12 @@ end
 if most_of_queue > 0 or most_of_org > 0 then
   local queues, orgs = {}, {}
   for i = 4, #ARGV, 5 do
-    local queue, org = header(ARGV[i + 4])
-    queues[queue] = (queues[queue] or more) + 1
-    orgs[org] = (orgs[org] or 0) + 1
+    -- One that is here already was let in by a call whose answer got lost: it needs no room.
+    if not is_here(ARGV[i], ARGV[i + 1]) then
+      local queue, org = header(ARGV[i + 4])
+      queues[queue] = (queues[queue] or more) + 1
+      orgs[org] = (orgs[org] or 0) + 1
+    end
   end
   local full = most_of_queue > 0 and too_full(B .. ':n', queues, most_of_queue)
   if full then
@@ -38,4 +41,5 @@ end
 for i = 4, #ARGV, 5 do
   put(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 4], ARGV[i + 3])
 end
+count_in()
 return {}

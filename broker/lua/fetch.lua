@@ -2,7 +2,7 @@
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
 --          base:qx:*, base:wake:*, base:avg, base:o, base:r, base:t:*, base:g, base:a, base:ak, base:b:*, base:bk:*,
---          base:p, base:pn, base:pk:*, base:d, base:dw:*, base:probe:*, base:workers, base:wi, base:quiet,
+--          base:p, base:pn, base:pk:*, base:d, base:dw:*, base:probe:*, base:workers, base:heard, base:up, base:wi, base:quiet,
 --          base:lease:*, base:xq:*, base:xm:*, base:seq
 -- ARGV: wid silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room max_active mode;
 --       max_active 0 means any number; mode 'share' (suspects are somebody else's), 'any' (this worker may be chosen to
@@ -12,7 +12,7 @@
 -- INCLUDE: lanes putting delayed gates shares finish leases picking suspects
 local wid, queue, room = ARGV[1], ARGV[#ARGV - 3], tonumber(ARGV[#ARGV - 2])
 local max_active, mode = tonumber(ARGV[#ARGV - 1]), ARGV[#ARGV]
-local fresh = beat(wid)
+local fresh = beat(wid, tonumber(ARGV[2]))
 local stale = finish(wid, tonumber(ARGV[3]), 5, tonumber(ARGV[4]))
 reclaim(tonumber(ARGV[2]))
 promote(queue, 100)

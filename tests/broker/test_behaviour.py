@@ -186,24 +186,6 @@ def test_a_message_for_an_unknown_actor_waits_for_a_worker_that_knows_it(
     assert ran.is_set()
 
 
-def test_bytes_that_are_no_message_strand_nobody(fair: FairRedisBroker, raw: Any) -> None:
-    """They are dead, raw bytes kept; the messages fetched along with them run."""
-    ran: list[int] = []
-
-    @dramatiq.actor(broker=fair)
-    def note(n: int) -> None:
-        ran.append(n)
-
-    for n in range(5):
-        note.send(n)
-    spoiled = sorted(raw.hkeys(f"{fair.base}:m"))[2]
-    raw.hset(f"{fair.base}:m", spoiled, b"default\n\nnote:0\n\n\xff{")
-    run_all(fair)
-
-    assert len(ran) == 4
-    assert raw.hvals(f"{fair.base}:xm:default") == [b"default\n\nnote:0\n\n\xff{"]
-
-
 def test_a_worker_that_starts_again_goes_on_where_the_last_one_stopped(
     fair: FairRedisBroker, raw: Any
 ) -> None:

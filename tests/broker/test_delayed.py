@@ -9,30 +9,13 @@ from redis import Redis
 
 from broker import FairRedisBroker
 from tests.broker.conftest import Work
-from tests.broker.stage import left_for_ever, places, run_all, started, take
+from tests.broker.stage import left_for_ever, run_all, take
 from tests.middleware.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
 
 #: Eight days: more than Dramatiq's own Redis broker keeps anything.
 FAR_MS = 8 * 24 * 60 * 60 * 1_000
-
-
-def test_a_thousand_far_ones_do_not_hide_one_that_is_due(fair: FairRedisBroker, raw: "Redis") -> None:
-    """And none of them is in the worker's memory."""
-    ran = threading.Event()
-    far = dramatiq.actor(broker=fair, actor_name="far")(lambda: None)
-    due = dramatiq.actor(broker=fair, actor_name="due")(ran.set)
-    for _ in range(1_000):
-        far.send_with_options(delay=FAR_MS)
-    due.send_with_options(delay=500)
-
-    with started(fair) as worker:
-        assert ran.wait(PATIENCE_S)
-        assert worker.work_queue.qsize() == 0
-        assert all(consumer.delay_queue.qsize() == 0 for consumer in worker.consumers.values())
-        assert list(worker.consumers) == ["default"]
-        assert eventually(lambda: places(raw, fair) == {"delayed": 1_000})
 
 
 def test_a_waiting_worker_is_woken_for_what_is_due_first(fair: FairRedisBroker, work: Work) -> None:

@@ -98,7 +98,7 @@ def test_what_was_put_aside_is_counted(fair: FairRedisBroker) -> None:
     send(fair, actor="crop")
     fair.shut("pauses", {"a:crop": (0, "paused: actor crop by ada")})
     fetched(fair)
-    assert next(fair.consume("images", timeout=50)) is None
+    assert next(fair.consume("images", prefetch=9, timeout=50)) is None
 
     (depth,) = inspector(fair).depth("images", org="acme")
     lanes = inspector(fair).lanes("images")
@@ -132,14 +132,17 @@ def test_looking_for_metrics_is_one_round_trip(fair: FairRedisBroker, servers: S
     for _ in range(3):
         send(fair)
         park(fair, "ai is down", "breaker:ai")
-    inspector(fair).queue_state("images")  # now the server has the script
+    (
+        inspector(fair).queue_state("images"),
+        inspector(fair).parked_by_cause("images"),
+    )  # the server has the scripts
     with Counting.from_url(servers.redis_url) as client:
         look = Inspector(client, fair.base)
 
         assert look.queue_state("images").depth == 6
         assert look.parked_by_cause("images") == {"breaker": 3}
 
-        assert client.asked == ["EVALSHA", "HGETALL"]
+        assert client.asked == ["EVALSHA", "EVALSHA"]
 
 
 def test_parked_ones_are_counted_by_what_they_wait_for(fair: FairRedisBroker) -> None:
@@ -151,6 +154,50 @@ def test_parked_ones_are_counted_by_what_they_wait_for(fair: FairRedisBroker) ->
 
     assert inspector(fair).parked_by_cause("images") == {"breaker": 1, "night shift": 1, "pause": 1}
     assert inspector(fair).parked_by_cause("exports") == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "gate", "word"),
+    [
+        ("pauses", "q:images", "pause"),
+        ("pauses:eu", "a:resize", "pause"),
+        ("breakers", "a:resize", "breaker"),
+        ("pauses", "o:acme", "pause"),
+        ("breakers", "x:acme:resize", "breaker"),
+    ],
+)
+def test_what_a_gate_shuts_is_counted_too(fair: FairRedisBroker, source: str, gate: str, word: str) -> None:
+    """It is not parked, and waits all the same; other orgs' are not held back by an org's."""
+    for _ in range(3):
+        send(fair)
+    fair.shut(source, {gate: (0, "paused: it all by ada"), "a:other": (1, "over")})
+    assert next(fair.consume("images", timeout=50)) is None
+    look = inspector(fair)
+
+    assert look.parked_by_cause("images") == {word: 3}
+    fair.shut(source, {})
+    fetched(fair)
+    assert look.parked_by_cause("images") == {}
+
+
+def test_what_a_limit_holds_back_is_counted_too(fair: FairRedisBroker) -> None:
+    """The org's, a concurrency key's, or a rate."""
+    fair.enforce(SimpleNamespace(kind="rate", actor="crop", interval_ms=60_000.0, tolerance_ms=0.0))
+    for _ in range(3):
+        send(fair, org="keyed", concurrency=("a.org", 1))
+    for _ in range(4):
+        send(fair, org="rated", actor="crop")
+    look = inspector(fair)
+    assert {each.options["org"] for each in fetch(fair, 2)} == {"keyed", "rated"}
+    assert next(fair.consume("images", prefetch=9, timeout=50)) is None
+    assert look.parked_by_cause("images") == {"key": 2, "rate": 3}
+
+    fair.enforce(SimpleNamespace(kind="max_active", default=1))
+    for number in range(4):
+        send(fair, org="limited", priority=number)
+    fetch(fair, 1)
+
+    assert look.parked_by_cause("images") == {"key": 2, "limit": 3, "rate": 3}
 
 
 def test_lanes_are_told_apart(fair: FairRedisBroker, raw: "Redis") -> None:

@@ -1,7 +1,6 @@
 """A lease is one worker's, for one delivery: who lost it can change nothing any more."""
 
 import threading
-from typing import Any
 
 import dramatiq
 import pytest
@@ -97,26 +96,6 @@ def test_other_workers_notice_a_dead_one_without_any_traffic(new_broker: MakeBro
     _silence(raw, gone, held)
 
     assert eventually(lambda: places(raw, gone) == {"ready": 1})
-
-
-def test_an_interrupt_inside_an_ack_strands_nothing(fair: FairRedisBroker, raw: "Redis") -> None:
-    """Wherever it lands: the next look finds the end that was not told."""
-    actor = dramatiq.actor(broker=fair)(_nothing)
-    actor.send()
-    consumer = fair.consume("default", timeout=5_000)
-    message = take(consumer)
-
-    class Interrupting(list[Any]):
-        def append(self, _: object) -> None:
-            raise KeyboardInterrupt
-
-    process = _process(fair)
-    finished, process._finished = process._finished, Interrupting()  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        consumer.ack(message)
-    process._finished = finished
-
-    assert eventually(lambda: places(raw, fair) == {})
 
 
 def test_a_message_whose_thread_died_goes_back(fair: FairRedisBroker, raw: "Redis") -> None:

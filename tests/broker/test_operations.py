@@ -1,5 +1,6 @@
 """What people change by hand: dropped messages leave nothing, a new priority holds, a quiet worker fetches nothing."""
 
+import os
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -59,16 +60,17 @@ def test_nothing_is_left_of_what_was_dropped(fair: FairRedisBroker, raw: "Redis"
 
 
 def test_nothing_is_left_of_lanes_that_were_put_aside(fair: FairRedisBroker, raw: "Redis") -> None:
-    """By a gate, a full key, or the org's limit; and a later message of theirs runs."""
-    fair.enforce(SimpleNamespace(kind="max_active", default=1))
+    """By a gate or a full key; and a later message of theirs runs."""
+    fair.enforce(SimpleNamespace(kind="max_active", default=2))
     for _ in range(2):
         send(fair, concurrency=("a.org", 1))
     running = fetched(fair)
     send(fair, org="other", actor="crop")
     fair.shut("pauses", {"a:crop": (0, "paused: actor crop by ada")})
-    assert next(fair.consume("images", timeout=50)) is None
+    assert next(fair.consume("images", prefetch=9, timeout=50)) is None
 
     assert operations(fair).clean("images") == 2
+    assert not [key for key in left(raw, fair) if key.startswith(("bk:", "l:", "ql:", "qr:"))]
     fair.consume("images").ack(running)
 
     assert eventually(lambda: left(raw, fair) <= {"qs:images"})
@@ -189,6 +191,17 @@ def test_a_message_keeps_its_age_in_its_new_lane(fair: FairRedisBroker) -> None:
     assert [each.message_id for each in fetch(fair, 4)] == [stays.message_id, *ordered]
 
 
+def test_a_lane_that_lost_its_head_is_as_old_as_the_next(fair: FairRedisBroker, raw: "Redis") -> None:
+    """Else it would run before lanes that are older by now."""
+    moved, _ = send_in_its_own_ms(fair), send_in_its_own_ms(fair)
+    lane, lanes = f"{fair.base}:l:images:acme:resize:0", f"{fair.base}:ql:images:acme"
+    _, second = portion(raw, lane, 0, 2)
+
+    assert operations(fair).set_priority(moved.message_id, 9) == "done"
+
+    assert raw.zscore(lanes, "resize:0") == int(second.partition(b"|")[0])
+
+
 def test_the_priority_of_a_delayed_message_holds_when_it_is_due(fair: FairRedisBroker) -> None:
     """And of a parked one; so does it for whatever is sent again of it."""
     delayed, parked = send(fair, delay=60_000), park(fair, "ai is down", "breaker:ai")
@@ -272,6 +285,9 @@ def test_a_quiet_worker_fetches_nothing_until_it_is_resumed(fair: FairRedisBroke
     assert eventually(lambda: ran == ["before"])
     assert eventually(lambda: inspector(fair).workers()[0].leased == 0)
     assert eventually(lambda: inspector(fair).why(waiting.message_id).cause == "workers_quiet")
+    (worker,) = inspector(fair).workers()
+    assert (worker.pid, worker.queues, worker.threads) == (os.getpid(), ("images",), 1)
+    assert worker.rss_bytes is not None
     assert operations(fair).unquiet(fair.worker_id)
 
     assert eventually(lambda: ran == ["before", "while"])

@@ -25,7 +25,7 @@ def test_the_way_of_a_message_that_kills_its_workers(new_broker: MakeBroker, raw
     assert judged.lease.flag == CONDEMNED
     assert judged.failed
     assert isinstance(judged._exception, PoisonMessage)
-    assert (judged._exception.deaths, judged._exception.last) == (4, "signal 9")
+    assert (judged._exception.deaths, judged._exception.last) == (4, "SIGKILL")
 
 
 def test_a_suspect_runs_with_nothing_else_in_its_process(new_broker: MakeBroker, raw: "redis.Redis") -> None:
@@ -77,6 +77,25 @@ def test_a_worker_that_was_told_to_stop_charges_nobody(new_broker: MakeBroker, r
         assert stage.die("stopped").lease.flag == ""
 
     assert not raw.exists(f"{stage.base}:d")
+
+
+def test_when_the_server_was_away_nobody_is_taken_for_dead(
+    new_broker: MakeBroker, raw: "redis.Redis"
+) -> None:
+    """All were silent then: they get the time to say that they live; what a supervisor reports counts at once."""
+    stage = Stage(new_broker, raw)
+    stage.send()
+    worker, other = stage.broker(), stage.broker()
+    held = take(worker.consume("default", timeout=3_000))
+    consumer = other.consume("default", timeout=300)
+    long_ago_ms = other.server_now_ms() - 100_000
+    raw.zadd(f"{stage.base}:workers", {worker.worker_id or "": long_ago_ms})
+    raw.set(f"{stage.base}:heard", long_ago_ms)
+
+    assert next(consumer) is None
+    assert raw.pttl(f"{stage.base}:up") > 0
+    worker.report_death(worker.worker_id or "", -9, stopped=False)
+    assert stage.take().message_id == held.message_id
 
 
 def test_a_message_that_ends_well_is_cleared(new_broker: MakeBroker, raw: "redis.Redis") -> None:

@@ -1,13 +1,19 @@
 """Which servers a worker refuses to work on."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
+import dramatiq
 import pytest
 import redis
 from dramatiq.errors import ConnectionClosed
 
+from broker import FairRedisBroker
 from broker.server_check import UnsafeServer, check_server
+from tests.middleware.crash.scenario import ROOT
 from tests.middleware.own_valkey import own_valkey
 
 pytestmark = pytest.mark.slow
@@ -40,6 +46,39 @@ def test_a_server_that_may_evict_is_refused(client: "redis.Redis", policy: str) 
 
     with pytest.raises(UnsafeServer, match=f"is {policy}.*CONFIG SET maxmemory-policy noeviction"):
         check_server(client)
+
+
+def test_a_worker_does_not_start_on_such_a_server(client: "redis.Redis", url: str) -> None:
+    """Whoever starts it: who sends may go on, for it loses nothing that was not lost."""
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    broker = FairRedisBroker(url=url, namespace=uuid4().hex)
+    broker.declare_queue("default")
+
+    with pytest.raises(UnsafeServer):
+        dramatiq.Worker(broker).start()
+
+    broker.close()
+    broker.client.close()
+
+
+def test_its_supervisor_does_not_try_again_and_again(client: "redis.Redis", url: str) -> None:
+    """It ends with the code for what is wrong from the start, and says why in one line."""
+    client.config_set("maxmemory-policy", "allkeys-lru")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "broker", "worker", "tests.broker.supervisor.fair_jobs"],
+        cwd=ROOT,
+        env={**os.environ, "SUPERVISED_URL": url, "SUPERVISED_SPACE": uuid4().hex},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    (line,) = [each for each in done.stderr.splitlines() if "CRITICAL" in each]
+    assert "CONFIG SET maxmemory-policy noeviction" in line
+    assert "Traceback" not in done.stderr
 
 
 def test_who_may_not_configure_may_look(client: "redis.Redis", url: str) -> None:

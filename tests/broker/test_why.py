@@ -226,18 +226,19 @@ def test_behind_those_of_its_own_org(fair: FairRedisBroker) -> None:
     assert "5 of its own org go first" in why.text
 
 
-def test_a_place_far_back_in_a_lane_is_exact(fair: FairRedisBroker) -> None:
+@pytest.mark.parametrize("ahead", [1_500, 11_500, 12_000])
+def test_a_place_far_back_in_a_lane_is_exact(fair: FairRedisBroker, ahead: int) -> None:
     """However long the lane is: it is looked through in portions."""
     serving(fair, "images")
     send(fair)
     lane = f"{fair.base}:l:images:acme:resize:0"
-    others = [f"{fair.server_now_ms()}|{number}" for number in range(12_000)]
+    others = [f"{fair.server_now_ms()}|{number}" for number in range(ahead)]
     fair.client.rpush(lane, *others)
     waiting = send(fair)
 
     why = inspector(fair).why(waiting.message_id)
 
-    assert (why.cause, why.reasons[0].ahead_in_lane) == ("behind", 12_001)
+    assert (why.cause, why.reasons[0].ahead_in_lane) == ("behind", ahead + 1)
 
 
 def test_other_orgs_go_before_its_own(fair: FairRedisBroker) -> None:

@@ -106,20 +106,26 @@ local function finish(wid, dead_ttl_ms, at, number)
   local gone, freed, counts, deltas, charges, durations, stale = {}, {}, {}, {}, {}, {}, 0
   local of_orgs, leases, keys, along = {}, {}, {}, {}
   local weights = redis.call('EXISTS', B .. ':o') == 1
-  for _ = 1, number do
-    local mid, token, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-    local took, queue, org, lane = tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
-    local refund, carried, operations = ARGV[at + 7], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])
-    local first = at + 10
-    at = first + 5 * carried + 6 * operations
-    if freed[mid] or redis.call('HGET', lease, mid) ~= token then
+  local mids, starts = {}, {}
+  for i = 1, number do
+    mids[i], starts[i] = ARGV[at], at
+    at = at + 10 + 5 * tonumber(ARGV[at + 8]) + 6 * tonumber(ARGV[at + 9])
+  end
+  local tokens = redis.call('HMGET', lease, unpack(mids))
+  for i, mid in ipairs(mids) do
+    local from = starts[i]
+    local token, outcome, took = ARGV[from + 1], ARGV[from + 2], tonumber(ARGV[from + 3])
+    local queue, org, lane, refund = ARGV[from + 4], ARGV[from + 5], ARGV[from + 6], ARGV[from + 7]
+    local carried, operations = tonumber(ARGV[from + 8]), tonumber(ARGV[from + 9])
+    if freed[mid] or tokens[i] ~= token then
       stale = stale + 1
     else
       local _, since_ms, charged, interval_ms, _, flags = string.match(token, TOKEN)
       freed[mid] = true
       freed[#freed + 1] = mid
-      if carried + operations > 0 then
-        along[#along + 1] = {first, carried, operations}
+      -- What comes back runs again, and says then what goes along.
+      if carried + operations > 0 and outcome ~= 'back' then
+        along[#along + 1] = {from + 10, carried, operations}
       end
       if refund == '1' and interval_ms ~= '0' then
         refund_start(org, lane, tonumber(interval_ms))
@@ -183,6 +189,7 @@ local function finish(wid, dead_ttl_ms, at, number)
     carry(each[1], each[2])
     operate(each[1] + 5 * each[2], each[3])
   end
+  count_in()
   learn(durations)
   return stale
 end

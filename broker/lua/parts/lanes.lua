@@ -5,7 +5,14 @@ local AGEING_MS = 1000
 local WAKE_TTL_MS = 10000
 local DAY_MS = 24 * 60 * 60 * 1000
 
+local woken = {}
+
 local function wake(queue)
+  -- Whoever it is for has its token since the first time.
+  if woken[queue] then
+    return
+  end
+  woken[queue] = true
   local key = B .. ':wake:' .. queue
   if redis.call('EXISTS', key) == 0 then
     redis.call('LPUSH', key, '1')

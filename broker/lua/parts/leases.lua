@@ -56,7 +56,9 @@ end
 -- One silent worker a call: it holds no more than its process had room for. Returns how many messages came back.
 local function reclaim(silent_ms)
   local oldest = redis.call('ZRANGE', B .. ':workers', 0, 0, 'WITHSCORES')
-  if oldest[1] and tonumber(oldest[2]) < now - silent_ms then
+  local beat_ms = tonumber(oldest[2])
+  -- A score of 0: a supervisor said so.
+  if oldest[1] and beat_ms < now - silent_ms and (beat_ms == 0 or redis.call('EXISTS', B .. ':up') == 0) then
     local wid = oldest[1]
     local lease, said = B .. ':lease:' .. wid, redis.call('GET', B .. ':dw:' .. wid)
     local back = give_back(lease, redis.call('HGETALL', lease), {}, said ~= 'stopped' and (said or 'silent') or nil)
@@ -66,8 +68,13 @@ local function reclaim(silent_ms)
   return 0
 end
 
--- Returns 1 when the worker was not on the list: it is new, or was taken for dead.
-local function beat(wid)
+-- Returns 1 when the worker was not on the list: it is new, or was taken for dead. Where nobody was heard for so long
+-- that all would be taken for dead, the server itself was away: they get the time to say that they live.
+local function beat(wid, silent_ms)
+  local heard_ms = redis.call('SET', B .. ':heard', now, 'PX', DAY_MS, 'GET')
+  if heard_ms and tonumber(heard_ms) < now - silent_ms then
+    redis.call('SET', B .. ':up', now, 'PX', math.ceil(silent_ms / 2))
+  end
   return redis.call('ZADD', B .. ':workers', now, wid)
 end
 

@@ -30,6 +30,16 @@ local function unpark(queue, mid)
   end
 end
 
+local function uniq_of(record)
+  return string.match(record, '^[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)\n')
+end
+
+-- Whether this very copy of a message has come in already, and has not ended.
+local function is_here(message_id, uniq)
+  local record = redis.call('HGET', B .. ':m', message_id)
+  return record and (uniq_of(record) == uniq or redis.call('HEXISTS', B .. ':m', message_id .. '~' .. uniq) == 1)
+end
+
 -- A message goes by its own id. A second copy, put while the first is here, goes by a name of its own; the same copy
 -- put twice, by a call whose answer got lost, is left alone.
 local function name_of(message_id, uniq, record)
@@ -37,21 +47,34 @@ local function name_of(message_id, uniq, record)
   if redis.call('HSETNX', all, message_id, record) == 1 then
     return message_id
   end
-  if string.match(redis.call('HGET', all, message_id), '^[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)\n') == uniq then
+  if uniq_of(redis.call('HGET', all, message_id)) == uniq then
     return nil
   end
   local copy = message_id .. '~' .. uniq
   return redis.call('HSETNX', all, copy, record) == 1 and copy or nil
 end
 
+-- Counted when all are in: many go to one queue, and many are of one org.
+local in_queues, in_orgs = {}, {}
+
+local function count_in()
+  for queue, number in pairs(in_queues) do
+    redis.call('HINCRBY', B .. ':n', queue, number)
+  end
+  for org, number in pairs(in_orgs) do
+    redis.call('HINCRBY', B .. ':no', org, number)
+  end
+end
+
+-- `count_in` has to follow when all are put.
 local function put(message_id, uniq, delay_ms, record, parked)
   local mid = name_of(message_id, uniq, record)
   if not mid then
     return
   end
   local queue, org, lane = header(record)
-  redis.call('HINCRBY', B .. ':n', queue, 1)
-  redis.call('HINCRBY', B .. ':no', org, 1)
+  in_queues[queue] = (in_queues[queue] or 0) + 1
+  in_orgs[org] = (in_orgs[org] or 0) + 1
   if delay_ms > 0 then
     if parked ~= '' then
       park(queue, mid, delay_ms, parked)
