@@ -7,6 +7,10 @@ from typing import Final, Literal
 AHEAD_MS: Final = 20
 MOST_AHEAD: Final = 128
 
+#: A fetch is worth while for what the threads finish in this time, in milliseconds: so long may it take until what
+#: another org sends is known here.
+FETCH_EVERY_MS: Final = 2
+
 _SMOOTHING = 0.02
 _FIRST_GUESS_MS = 10.0
 
@@ -51,7 +55,7 @@ class Budget:
             return 1 if served and self._held() <= 0 else 0
         ahead = self._ahead()
         free = self.threads + ahead - self._held()
-        return free if free >= max(1, ahead // 2) else 0
+        return free if free >= self._least(ahead) else 0
 
     def full_above(self) -> int:
         """So many messages held, and fewer, leave room; -1 when nothing would."""
@@ -60,7 +64,7 @@ class Budget:
         if self._mode == "probe" or self.alone_in is not None:
             return 0
         ahead = self._ahead()
-        return self.threads + ahead - max(1, ahead // 2)
+        return self.threads + ahead - self._least(ahead)
 
     def mode(self, queue: str) -> Mode:
         """What a fetch of the queue may bring."""
@@ -75,3 +79,7 @@ class Budget:
         if self.stuck or not self._with_ahead:
             return 0
         return min(MOST_AHEAD, int(self.threads * AHEAD_MS / max(self._mean_ms, 0.01)))
+
+    def _least(self, ahead: int) -> int:
+        soon = int(self.threads * FETCH_EVERY_MS / max(self._mean_ms, 0.01))
+        return max(1, min(ahead // 2, soon))

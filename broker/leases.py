@@ -90,6 +90,11 @@ class Lease:
         return int(self.token.partition("|")[0])
 
     @property
+    def charged_ms(self) -> float:
+        """What its org was charged for it in advance."""
+        return float(self.token.split("|", 3)[2])
+
+    @property
     def flag(self) -> str:
         """ALONE, CONDEMNED, or empty."""
         return self.token.rpartition("|")[2]

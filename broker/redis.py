@@ -22,6 +22,7 @@ from .emitting import Emitting
 from .enforcing import Enforcing
 from .inspect import Inspector
 from .keys import base_key
+from .line import FairLine
 from .process import Process
 from .reception import DEFAULT_HOLD_MS, Reception, known_actors
 from .rules import Rules
@@ -324,6 +325,7 @@ class FairRedisBroker(Enforcing, Emitting):
 
     def _worker_boots(self, worker: Worker) -> None:
         check_server(self.client)
+        worker.work_queue = FairLine()
         self._worker = worker
 
     def _worker_booted(self) -> None:

@@ -17,7 +17,7 @@ from tests.middleware.waiting import eventually
 pytestmark = pytest.mark.slow
 
 #: How long an idle worker is watched, in seconds.
-WATCHED_S = 3
+WATCHED_S = 5
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def test_an_idle_worker_asks_less_than_twice_a_second(alone: FairRedisBroker) ->
     actor.send_with_options(delay=10_000_000)
     with started(alone):
         assert eventually(lambda: alone.client.hget(f"{alone.base}:n", "default") == b"1")
+        assert eventually(lambda: bool(alone.client.exists(f"{alone.base}:wi")))
         before = _commands(alone.client)
         threading.Event().wait(WATCHED_S)
         asked = _commands(alone.client) - before

@@ -1,0 +1,72 @@
+"""The line inside a worker: fair by org, in order within one."""
+
+from collections import Counter
+from queue import Empty
+
+import pytest
+from dramatiq import Message
+from dramatiq.worker import _WorkQueueItem
+
+from broker.leases import Lease, LeasedMessage
+from broker.line import FairLine
+
+
+def test_what_comes_later_of_another_org_stands_before_the_rest_of_a_flood() -> None:
+    """Behind at most one of each org that waits."""
+    line = FairLine()
+    for n in range(20):
+        line.put(_item("flood", n))
+    assert _next(line) == ("flood", 0)
+    line.put(_item("quiet", 0))
+
+    assert ("quiet", 0) in [_next(line) for _ in range(2)]
+
+
+def test_an_orgs_own_keep_their_order() -> None:
+    """Whatever others do."""
+    line = FairLine()
+    for n in range(10):
+        for org in ("a", "b"):
+            line.put(_item(org, n, charged_ms=1.0 + n % 3))
+    seen = [_next(line) for _ in range(20)]
+
+    for org in ("a", "b"):
+        assert [n for whose, n in seen if whose == org] == list(range(10))
+
+
+def test_shares_are_of_time_and_by_weight() -> None:
+    """An org that is charged three times as much for a job runs a third as many."""
+    line = FairLine()
+    for n in range(60):
+        line.put(_item("dear", n, charged_ms=3.0))
+        line.put(_item("cheap", n, charged_ms=1.0))
+
+    seen = Counter(_next(line)[0] for _ in range(40))
+
+    assert seen["dear"] in range(9, 12)
+
+
+def test_an_empty_line_remembers_nobody() -> None:
+    """What an org had before does not put it behind others later."""
+    line = FairLine()
+    for n in range(50):
+        line.put(_item("busy", n))
+    for _ in range(50):
+        _next(line)
+    line.put(_item("busy", 50))
+    line.put(_item("other", 0))
+
+    assert _next(line) == ("busy", 50)
+    assert _next(line) == ("other", 0)
+    with pytest.raises(Empty):
+        line.get_nowait()
+
+
+def _item(org: str, n: int, *, charged_ms: float = 10.0) -> _WorkQueueItem:
+    lease = Lease(f"{org}{n}", f"{n}|0|{charged_ms:.4f}|0|0|", "default", org, "act:0")
+    return _WorkQueueItem(0, LeasedMessage(Message("default", "act", (n,), {}, {"org": org}), lease))
+
+
+def _next(line: FairLine) -> tuple[str, int]:
+    message = line.get_nowait().message
+    return message.options["org"], message.args[0]
