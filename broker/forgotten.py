@@ -1,12 +1,13 @@
 """Finds leases whose thread died, or was interrupted before it could say what became of them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from threading import Thread
 
 from .leases import Lease
 
 
 def look_for_forgotten(
-    leases: Sequence[Lease], running: Mapping[int, Lease], told: Collection[Lease], old_s: float
+    leases: Sequence[Lease], running: Mapping[Thread, Lease], told: Collection[Lease], old_s: float
 ) -> tuple[list[Lease], list[Lease]]:
     """Leases that ended and are on no list to be told, and leases that began and that no thread runs.
 
@@ -25,6 +26,6 @@ def look_for_forgotten(
         if lease.outcome is None
         and lease.began_s is not None
         and lease.began_s < old_s
-        and running.get(lease.thread) is not lease
+        and (lease.thread is None or running.get(lease.thread) is not lease)
     ]
     return untold, forgotten

@@ -1,6 +1,7 @@
 """What a process holds: one lease for each message it fetched, and the message that carries it through Dramatiq."""
 
 import time
+from threading import Thread
 from typing import Final, NamedTuple
 
 from dramatiq import Message
@@ -80,7 +81,7 @@ class Lease:
         self.operations: list[Operation] = []
         #: Its start was none, and is given back to the actor's rate.
         self.refund = False
-        self.thread = 0
+        self.thread: Thread | None = None
         #: What the run took, where somebody knows better than the clock.
         self.took_ms: float | None = None
 

@@ -100,7 +100,7 @@ class Process:
         self._leases: dict[str, Lease] = {}
         self._unstarted: dict[str, Lease] = {}
         self._finished: deque[Lease] = deque()
-        self._running: dict[int, Lease] = {}
+        self._running: dict[threading.Thread, Lease] = {}
         self._spent: dict[int, SimpleQueue[None]] = {}
         threads = worker.worker_threads if worker else 1
         self._budget = Budget(threads, ahead=worker is not None, held=self._held, mode=mode)
@@ -170,7 +170,7 @@ class Process:
 
     def begin(self, lease: Lease) -> bool:
         """Whether the lease is still ours, and its job may begin."""
-        lease.thread = threading.get_ident()
+        lease.thread = threading.current_thread()
         if time.monotonic() - self._heard_s > self._silent_s:
             # The process may have been frozen for so long that others took over.
             with suppress(BrokerError):
@@ -367,9 +367,9 @@ class Process:
 
     def _find_forgotten(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""
-        alive = {thread.ident for thread in threading.enumerate()}
-        for ident in [each for each in self._running if each not in alive]:
-            self._running.pop(ident, None)
+        # Not by their idents: a new thread may have a dead one's.
+        for thread in [each for each in self._running if not each.is_alive()]:
+            self._running.pop(thread, None)
         untold, forgotten = look_for_forgotten(
             list(self._leases.values()), self._running, set(self._finished), time.monotonic() - LOOK_S
         )
