@@ -55,8 +55,11 @@ def test_a_worker_that_was_given_up_does_not_begin_what_it_had_fetched(
         actor.send(n)
     worker = work(frozen)
     assert begun.wait(PATIENCE_S)
-    wid = _process(frozen).wid
-    raw.zadd(f"{frozen.base}:workers", {wid: 1})
+    third = new_broker(namespace=frozen.namespace)
+    third.consume("default")
+    raw.zadd(f"{frozen.base}:workers", {_process(frozen).wid: 1})
+    # Before it beats again.
+    _process(third).flush(beat=True)
     dramatiq.actor(broker=other, actor_name="job")(ran.append)
 
     work(other)
