@@ -303,8 +303,9 @@ class Process:
             "This worker was silent for too long: others have taken over its %s messages.", len(lost)
         )
         for lease in lost:
-            drop(self._leases, lease)
+            # What runs keeps its thread, and is told, and refused, at its end.
             if drop(self._unstarted, lease):
+                drop(self._leases, lease)
                 lease.outcome = LOST
         if self.worker is not None:
             drop_ended(self.worker)
