@@ -135,20 +135,18 @@ def drain_two_ms(bench: Bench) -> Samples:
 
 
 def guards(bench: Bench) -> Samples:
-    """A backlog of no-op jobs with every guard on."""
+    """A backlog of no-op jobs with every guard on, without idempotency keys and with them; and sending such jobs."""
     with Child(bench.system, bench.url, guarded=True) as sender:
-        return _drain(
-            Bench(
-                system=bench.system,
-                url=bench.url,
-                sender=sender,
-                sizes=bench.sizes,
-                program=bench.program,
-            ),
-            "checked",
-            bench.sizes.guarded,
-            "guarded",
+        guarded = Bench(
+            system=bench.system, url=bench.url, sender=sender, sizes=bench.sizes, program=bench.program
         )
+        jobs, orgs = bench.sizes.guarded, _orgs()
+        samples = _drain(guarded, "checked", jobs, "guarded") | _drain(guarded, "keyed", jobs, "keyed")
+        samples["checked_enqueue_per_s"] = [jobs / sender.ask(Tasks.send, "checked", orgs, jobs)]
+        bulk_s = sender.ask(Tasks.send_many, "checked", orgs, bench.sizes.bulk)
+        if bulk_s is not None:
+            samples["checked_bulk_per_s"] = [bench.sizes.bulk / bulk_s]
+        return samples
 
 
 def pick_up(bench: Bench) -> Samples:
@@ -261,7 +259,7 @@ MEASURES = {
 
 def _drain(bench: Bench, actor: str, jobs: int, name: str) -> Samples:
     bench.sender.ask(Tasks.fill, actor, _orgs(), jobs)
-    with Child(bench.system, bench.url, guarded=actor == "checked") as worker:
+    with Child(bench.system, bench.url, guarded=actor in ("checked", "keyed")) as worker:
         counts = Counts(bench.client)
         worker.ask(Tasks.work, expect=jobs)
         drained = worker.ask(Tasks.drained, _DRAIN_TIMEOUT_S)

@@ -23,6 +23,8 @@ class System:
     key: str
     title: str
     make: Make
+    #: What the keys of the guards' stores begin with: in the broker's hash slot, where it carries out ends for them.
+    stores_prefix: str = "guards"
     #: What its processes have in their environment besides.
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,6 +68,6 @@ SYSTEMS = {
             make=_stock,
             environment={PREFETCH: str(PREFETCHED)},
         ),
-        System(key=OURS, title="FairRedisBroker", make=_fair),
+        System(key=OURS, title="FairRedisBroker", make=_fair, stores_prefix="dramatiq:{0}"),
     )
 }

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, runtime_checkable
+from typing import NotRequired, Protocol, TypedDict, runtime_checkable
 
 import dramatiq
 import redis
@@ -31,6 +31,8 @@ class Payload(TypedDict):
 
     org_id: str
     n: int
+    #: Only of `keyed` jobs.
+    idempotency_key: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ class Tasks:
     """What a child can be asked for."""
 
     def __init__(self, system: str, url: str, *, guarded: bool) -> None:
-        self._broker = SYSTEMS[system].make(url, _guards(url) if guarded else None)
+        chosen = SYSTEMS[system]
+        self._broker = chosen.make(url, _guards(url, chosen.stores_prefix) if guarded else None)
         self._seen = _Seen()
         self._actors = _declare(self._broker, self._seen, guarded=guarded)
 
@@ -135,6 +138,8 @@ class Tasks:
 
     def _message(self, actor: str, org: str) -> Message[None]:
         payload = Payload(org_id=org, n=time.monotonic_ns())
+        if actor == "keyed":
+            payload["idempotency_key"] = str(payload["n"])
         return self._actors[actor].message_with_options(args=(payload,), org=org)
 
 
@@ -208,14 +213,18 @@ def _declare(
         def checked(payload: Job) -> None:
             seen.count()
 
-        actors = [checked]
+        @actor
+        def keyed(payload: Job) -> None:
+            seen.count()
+
+        actors = [checked, keyed]
     return {each.actor_name: each for each in actors}
 
 
-def _guards(url: str) -> list[Middleware]:
+def _guards(url: str, prefix: str) -> list[Middleware]:
     from benchmarks.stacks import WHOLE, stack
 
-    return stack(WHOLE, redis.Redis.from_url(url), "guards")
+    return stack(WHOLE, redis.Redis.from_url(url), prefix)
 
 
 def _cpu_s() -> float:
