@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-rabbitmq check fast format clean
+.PHONY: help demo up test chaos test-rabbitmq test-redis7 check fast format clean
 
 help: ## Say what each target does
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -26,8 +26,17 @@ up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground unti
 test: $(STAMP) ## The whole suite, on real embedded servers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
+	$(BIN)/python -m tests.broker.chaos
+
 test-rabbitmq: $(STAMP) ## The guards on a RabbitMQ server of your own, named by RABBITMQ_URL
 	$(BIN)/python -m pytest -q -m rabbitmq tests/middleware
+
+test-redis7: REDIS_SERVER ?= redis-server
+test-redis7: $(STAMP) ## Broker, guards, kills and demo on Redis 7: `redis-server`, or REDIS_SERVER=/path/to/it
+	@$(REDIS_SERVER) --version 2>/dev/null | grep -q 'v=7\.' \
+		|| { echo "test-redis7 needs Redis 7, and $(REDIS_SERVER) is not. Debian 12: apt-get install redis-server; or: make test-redis7 REDIS_SERVER=/path/to/redis-server"; exit 1; }
+	TEST_REDIS_SERVER=$(REDIS_SERVER) $(BIN)/python -m pytest -n 2 --dist loadfile tests/broker tests/middleware tests/crash tests/e2e
 
 check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .

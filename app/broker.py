@@ -1,4 +1,4 @@
-"""The broker that `dramatiq actors`, `actor.send(...)` and the tests all find. Importing this opens no socket."""
+"""The broker that workers, `actor.send(...)` and the tests all find. Importing this opens no socket."""
 
 import sys
 from pathlib import Path
@@ -7,9 +7,10 @@ import dramatiq
 
 from app.bootstrap.broker import build_broker
 from app.settings import SettingsError, load_settings
+from broker.exit_codes import ExitCode
 
 #: Command lines that import this and show what it raises to people.
-_COMMANDS = ("dramatiq", "periodiq")
+_COMMANDS = ("broker", "dramatiq", "periodiq")
 
 
 try:
@@ -17,7 +18,8 @@ try:
 except SettingsError as error:
     if Path(sys.argv[0]).parent.name not in _COMMANDS and Path(sys.argv[0]).name not in _COMMANDS:
         raise
-    # A worker's own process would print a traceback; this prints the message and ends with code 1.
-    sys.exit("\n".join(f"Error: {line}" for line in str(error).splitlines()))
+    # A worker's own process would print a traceback; and by this code the supervisor sees that trying again is no use.
+    sys.stderr.write("".join(f"Error: {line}\n" for line in str(error).splitlines()))
+    sys.exit(ExitCode.IMPORT)
 broker = build_broker(settings)
 dramatiq.set_broker(broker)

@@ -11,6 +11,7 @@ import typer
 
 from app.breakers_cli import breakers
 from app.dlq_cli import dlq
+from app.drain_cli import drain_stock
 from app.jobs_cli import jobs
 from app.orgs_cli import orgs
 from app.presentation import CommandError, fail, out, show
@@ -19,6 +20,7 @@ from app.schedule_cli import schedule
 from app.settings import Settings, SettingsError, load_settings, masked, variable
 from app.targets_cli import targets
 from app.transfers_cli import transfers
+from app.workers_cli import workers
 
 cli = typer.Typer(
     name="python -m app",
@@ -29,8 +31,13 @@ cli = typer.Typer(
     epilog="Settings come from the environment; `settings` lists them, `doctor` says what is missing.",
 )
 
+queues.command(
+    "drain-stock",
+    epilog='Example: python -m app queues drain-stock --follow --operator --reason "off the old broker"',
+)(drain_stock)
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(queues, name="queues")
+cli.add_typer(workers, name="workers")
 cli.add_typer(orgs, name="orgs")
 cli.add_typer(breakers, name="breakers")
 cli.add_typer(schedule, name="schedule")

@@ -15,6 +15,7 @@ from adapters.database.migrate import pending
 from app.bootstrap.redis import redis_client
 from app.embedded.postgres import SYSTEM
 from app.settings import Settings
+from broker.server_check import SAFE_POLICY, memory_policy, unsafe
 from domain.errors import JobError
 
 #: How far two clocks may be apart before leases and links misbehave.
@@ -115,21 +116,37 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             check="redis", verdict="ok", seen=f"{name} {info.get('valkey_version', info['redis_version'])}"
         )
-        policy = str(info["maxmemory_policy"])
-        if policy == "noeviction":
-            yield Finding(check="redis memory policy", verdict="ok", seen=policy)
-        else:
-            fix = "CONFIG SET maxmemory-policy noeviction, in the server's configuration too: it may evict queued jobs"
-            yield Finding(check="redis memory policy", verdict="broken", seen=policy, fix=fix)
-        durable = bool(info["aof_enabled"])
-        yield Finding(
-            check="redis durability",
-            verdict="ok" if durable else "warning",
-            seen="append-only file" if durable else "no append-only file",
-            fix="" if durable else "set appendonly yes: queued jobs are lost when the server restarts",
-        )
+        yield _memory_policy(client)
+        yield _durability(client, bool(info["aof_enabled"]))
         seconds, microseconds = client.time()
         yield _skew("redis clock", seconds + microseconds / 1e6)
+
+
+def _memory_policy(client: "redis.Redis") -> Finding:
+    check = "redis memory policy"
+    policy = memory_policy(client)
+    if policy is None:
+        fix = f"look yourself: with anything but {SAFE_POLICY} it may drop queued jobs"
+        return Finding(check=check, verdict="warning", seen="the server does not say", fix=fix)
+    if policy != SAFE_POLICY:
+        return Finding(check=check, verdict="broken", seen=policy, fix=unsafe(policy))
+    return Finding(check=check, verdict="ok", seen=policy)
+
+
+def _durability(client: "redis.Redis", appends: bool) -> Finding:
+    try:
+        told = client.config_get("appendfsync", "save")
+    except redis.ResponseError:  # managed servers forbid to ask
+        told = {}
+    saves = told.get("save")
+    snapshots = "no snapshots" if saves == "" else f"snapshots {saves or 'unknown'}"
+    synced = f"synced {told.get('appendfsync', 'unknown')}"
+    return Finding(
+        check="redis durability",
+        verdict="ok" if appends else "warning",
+        seen=f"append-only file, {synced}; {snapshots}" if appends else f"no append-only file; {snapshots}",
+        fix="" if appends else "set appendonly yes: queued jobs are lost when the server restarts",
+    )
 
 
 def _secret_keys(settings: Settings) -> Iterator[Finding]:

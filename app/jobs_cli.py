@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -22,16 +23,16 @@ from app.callers_cli import (
     show_rows,
     tell,
 )
-from app.control.inspector import Job, JobDetails, JobState
+from app.control.inspector import Job, JobDetails, JobState, JobWhy
 from app.presentation import CommandError, out
-from domain.errors import NotFound
+from broker.views import WaitingMessage
 from middleware.cancel_requests import CancelRequest
 from middleware.history import AttemptRecord
 
 jobs = typer.Typer(
     name="jobs",
     no_args_is_help=True,
-    help="Send jobs, see what became of them, and stop them.",
+    help="Send jobs, see what became of them and why one does not run, and stop them.",
     epilog="Each command works for one org (--org), or, with a reason that is kept, for all (--operator --reason).",
 )
 
@@ -51,7 +52,7 @@ def list_(
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs by their last attempt, the last started first. A job that has not started yet is not listed."""
+    """List jobs by their last attempt, the last started first. Those that wait for their first: `waiting`."""
     caller = caller_of(org, operator, reason, changes=False)
     with controlling() as control:
         page = control.jobs.list(caller, actor=actor, state=state, after=after, limit=limit)
@@ -72,7 +73,7 @@ def show_(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is known of a job that has started: attempts, result, progress, its dead letter's id."""
+    """Show what is known of a job: attempts, result, progress, its dead letter's id, what it waits for."""
     caller = caller_of(org, operator, reason, changes=False)
     with controlling() as control:
         details = control.jobs.show(caller, job_id)
@@ -81,6 +82,63 @@ def show_(
         return
     show_fields(_fields(details), as_json=False, title="Job")
     show_rows([_attempt(each) for each in details.attempts], title="Attempts")
+
+
+@jobs.command(epilog="Example: python -m app jobs why 0192f1c4-... --org 7c9e6679-...")
+def why(
+    job_id: JobId,
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a job does not run: the exact cause, and whatever else holds it back at the same time."""
+    caller = caller_of(org, operator, reason, changes=False)
+    with controlling() as control:
+        answer = control.jobs.why(caller, job_id)
+    if as_json:
+        out.print_json(json.dumps(asdict(answer), default=str))
+        return
+    show_fields(_why_fields(answer), as_json=False, title="Why")
+
+
+@jobs.command(epilog="Example: python -m app jobs waiting --queue exports --org 7c9e6679-...")
+def waiting(
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    queue: Annotated[str | None, typer.Option(help="Only jobs on this queue.")] = None,
+    actor: Actor = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs that wait: queue by queue those that are due, then the others by when they are."""
+    caller = caller_of(org, operator, reason, changes=False)
+    with controlling() as control:
+        found = control.jobs.waiting(caller, queue=queue, actor=actor, limit=limit)
+    if as_json:
+        out.print_json(json.dumps([asdict(each) for each in found]))
+    else:
+        show_rows([_waiting_row(each) for each in found], title="Waiting")
+
+
+@jobs.command(
+    context_settings={"ignore_unknown_options": True},  # a priority may begin with a minus
+    epilog='Example: python -m app jobs priority 0192f1c4-... -60 --org 7c9e6679-... --reason "a person waits"',
+)
+def priority(
+    job_id: JobId,
+    priority: Annotated[int, typer.Argument(help="0 for most; the lower, the sooner: a second a step.")],
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a job that waits go before or after others of its org."""
+    caller = caller_of(org, operator, reason, changes=True)
+    with controlling() as control:
+        control.jobs.set_priority(caller, job_id, priority)
+    tell({"job_id": job_id, "priority": priority}, f"Job {job_id} has priority {priority}.", as_json)
 
 
 @jobs.command(
@@ -118,10 +176,6 @@ def cancel(
     org: Org = None,
     operator: AsOperator = False,
     reason: Reason = None,
-    waiting: Annotated[
-        bool,
-        typer.Option("--waiting", help="Also a job that has not started, so that nothing is known of it."),
-    ] = False,
     every: Annotated[
         bool, typer.Option("--all", help="Every job of the org's sent until now; narrow it down as below.")
     ] = False,
@@ -137,12 +191,7 @@ def cancel(
         if job_id is None:
             request_id = control.jobs.cancel_all(caller, actor=actor, queue=queue)
         else:
-            try:
-                request_id = control.jobs.cancel(caller, job_id, waiting=waiting)
-            except NotFound as error:
-                raise CommandError(
-                    f"{error}. One that was sent and has not started needs --waiting"
-                ) from None
+            request_id = control.jobs.cancel(caller, job_id)
     what = "Jobs that fit" if job_id is None else f"Job {job_id}"
     sentence = f"{what} will be stopped. To take it back: jobs withdraw {request_id}"
     tell({"request_id": request_id}, sentence, as_json)
@@ -201,7 +250,36 @@ def _fields(details: JobDetails) -> dict[str, object]:
         "progress": None if line is None else f"{line.percent} % {line.note}".strip(),
         "result": details.result,
         "dead letter": details.dead_letter_id,
+        "why": None if details.why is None else details.why.text,
         "not known": "; ".join(details.unknown),
+    }
+
+
+def _why_fields(answer: JobWhy) -> dict[str, object]:
+    return {
+        "job": answer.id,
+        "cause": answer.cause,
+        "why": answer.text,
+        "also": ", ".join(each.cause for each in answer.reasons[1:]),
+        "queue": answer.queue,
+        "actor": answer.actor,
+        "org": answer.org,
+        "priority": answer.priority,
+        "concurrency key": answer.concurrency_key,
+    }
+
+
+def _waiting_row(each: WaitingMessage) -> dict[str, object]:
+    return {
+        "id": each.message_id,
+        "state": each.state,
+        "queue": each.queue,
+        "actor": each.actor,
+        "org": each.org,
+        "priority": each.priority,
+        "key": each.key,
+        "due": datetime.fromtimestamp(each.due_ms / 1_000, UTC),
+        "cause": each.cause,
     }
 
 

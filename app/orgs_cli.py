@@ -1,7 +1,7 @@
 """Orgs on the command line: `python -m app orgs --help`."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
@@ -44,7 +44,16 @@ def list_(
     with controlling() as control:
         page = control.orgs.list(caller, after=after, limit=limit)
     show_page(
-        [{"id": each.id, "name": each.name, "region": each.region, "weight": each.weight} for each in page],
+        [
+            {
+                "id": each.id,
+                "name": each.name,
+                "region": each.region,
+                "weight": each.weight,
+                "max_active": each.limits.get("max_active"),
+            }
+            for each in page
+        ],
         as_json=as_json,
         title="Orgs",
         cursors=[str(each.id) for each in page],
@@ -65,6 +74,54 @@ def show_(
     with controlling() as control:
         found = control.orgs.show(caller, org_id=org_id)
     show_fields(asdict(found), as_json=as_json, title="Org")
+
+
+@orgs.command(
+    "set",
+    epilog="Example: python -m app orgs set 7c9e6679-... --weight 3 --max-active 20 --region eu "
+    '--operator --reason "gold plan"',
+)
+def set_(
+    org_id: Annotated[UUID, typer.Argument(help="The org.")],
+    weight: Annotated[
+        str | None, typer.Option(help="Its share of the workers, 1 to 1000; `default` is 1.")
+    ] = None,
+    max_active: Annotated[
+        str | None, typer.Option(help="Jobs it may run at once; `default` is what every org has.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Where its jobs run from now on; `default` is anywhere.")
+    ] = None,
+    org: Org = None,
+    operator: AsOperator = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set an org's share, limit or region, while everything runs; `default` goes back. For operators."""
+    caller = caller_of(org, operator, reason, changes=True)
+    with controlling() as control:
+        change = control.orgs.set(
+            caller,
+            org_id,
+            weight=_number(weight, "--weight"),
+            max_active=_number(max_active, "--max-active"),
+            region=region,
+        )
+    when = "It holds" if change.live else "Redis does not answer; it holds seconds after it does"
+    now = change.org
+    terms = f"weight {now.weight}, max active {now.limits.get('max_active', 'default')}, region {now.region or 'any'}"
+    tell({**asdict(now), "live": change.live}, f"{org_id}: {terms}. {when}.", as_json)
+
+
+def _number(text: str | None, option: str) -> "int | Literal['default'] | None":
+    if text is None:
+        return None
+    if text == "default":
+        return "default"
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter("a number, or `default`", param_hint=option) from None
 
 
 Actor = Annotated[str | None, typer.Option(help="Only the org's jobs of this actor.")]

@@ -48,7 +48,7 @@ def _platform(settings: Settings) -> Iterator[dict[str, object]]:
             f"{', '.join(missing)} missing: name all three servers, or none to use embedded ones"
         )
     else:
-        with running(settings.home) as servers:
+        with running(settings.home, redis_server=settings.redis_server) as servers:
             values = {
                 "database_url": servers.database_url(),
                 "database_owner_url": servers.database_owner_url(),

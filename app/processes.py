@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -13,20 +14,26 @@ from typing import IO, Self
 import psutil
 
 from app.pids import ProcessIdentity, wait_gone
+from app.settings import Settings
+from broker.fleet import DRAIN_S, GRACE_S
 
+#: What a supervisor may take beside the drain and the grace of its workers, in seconds.
+AFTER_GRACE_S = 5.0
 #: How long children may take to finish what they have in hand.
-STOP_TIMEOUT_S = 30.0
-#: How long a worker's consumers may take to stop, in milliseconds.
-CONSUMER_TIMEOUT_MS = 5_000
+STOP_TIMEOUT_S = DRAIN_S + GRACE_S + AFTER_GRACE_S
 
 
-def worker_command(processes: int, threads: int, *, queues: Sequence[str] = ()) -> list[str]:
-    """The Dramatiq command line that works queues of `actors`; all of them when none is named."""
-    counts = ["--processes", str(processes), "--threads", str(threads)]
-    # `Draining` bounds the wait for jobs; what is left to wait for then are consumers.
-    shutdown = ["--worker-shutdown-timeout", str(CONSUMER_TIMEOUT_MS)]
-    # Workers set their logging up themselves, as the settings say.
-    command = [sys.executable, "-m", "dramatiq", "--skip-logging", *shutdown, *counts]
+def worker_command(settings: Settings, *, queues: Sequence[str] = ()) -> list[str]:
+    """The command line of a supervisor whose workers work queues of `actors`; all of them when none is named."""
+    options = {
+        "--processes": settings.worker_processes,
+        "--threads": settings.worker_threads,
+        "--drain-s": settings.drain_s,
+        "--max-rss-mb": settings.worker_max_rss_mb,
+        "--max-jobs": settings.worker_max_jobs,
+    }
+    named = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    command = [sys.executable, "-m", "broker", "worker", *named]
     return [*command, *(["--queues", *queues] if queues else []), "--", "actors"]
 
 
@@ -54,7 +61,7 @@ class Children:
 
     Example:
         >>> with Children(home / "children", environment) as children:
-        ...     children.start("worker", worker_command(1, 8))
+        ...     children.start("worker", worker_command(settings))
         ...     children.wait()
     """
 
@@ -71,9 +78,9 @@ class Children:
         self._environment = dict(environment)
         self._log_folder = log_folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._commands: dict[str, tuple[list[str], list[int]]] = {}
         self._without_work: set[str] = set()
         self._files = ExitStack()
+        self._listeners: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         for folder in (self._folder, self._log_folder):
@@ -92,7 +99,13 @@ class Children:
         self._files.close()
 
     def start(
-        self, name: str, command: Sequence[str], *, pass_fds: Sequence[int] = (), has_work: bool = True
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        pass_fds: Sequence[int] = (),
+        has_work: bool = True,
+        hear: Callable[[str], None] | None = None,
     ) -> None:
         """Start one child.
 
@@ -102,18 +115,15 @@ class Children:
             pass_fds: descriptors it inherits.
             has_work: whether it may have something in hand, so that ending by the signal itself is no clean
                 stop. Default True.
+            hear: takes each line of its standard output, on a thread. Default None: they go where its errors go.
         """
         if not has_work:
             self._without_work.add(name)
-        self._commands[name] = list(command), list(pass_fds)
-        self._launch(name, command, pass_fds)
-
-    def _launch(self, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
         output = self._output(name)
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=output if hear is None else subprocess.PIPE,
             stderr=output,
             env=self._environment,
             start_new_session=True,
@@ -122,24 +132,15 @@ class Children:
         self._running[name] = child
         ProcessIdentity.of(os.getpid()).write(self._record(name).with_suffix(".owner"))
         ProcessIdentity.of(child.pid).write(self._record(name))
+        if hear is not None and child.stdout is not None:
+            listener = threading.Thread(target=_listen, args=(child.stdout, hear), name=name, daemon=True)
+            listener.start()
+            self._listeners.append(listener)
 
     def ended(self) -> dict[str, int]:
         """The exit codes of children that ended by themselves, by name."""
         codes = {name: child.poll() for name, child in self._running.items()}
         return {name: code for name, code in codes.items() if code is not None}
-
-    def restart(self, name: str) -> None:
-        """Start a child again that ended by itself, as it was started.
-
-        Raises:
-            KeyError: there never was one of this name, or it runs.
-        """
-        ended = self._running[name]
-        if ended.poll() is None:
-            raise KeyError(f"{name} runs; only what has ended can be restarted")
-        del self._running[name]
-        _end_group(ended.pid, self._stop_timeout_s)
-        self._launch(name, *self._commands[name])
 
     def stop(self) -> dict[str, int]:
         """Ask all to stop, wait, kill what does not; the exit codes by name."""
@@ -152,6 +153,9 @@ class Children:
         for name in codes:
             _forget(self._record(name))
         self._running.clear()
+        for listener in self._listeners:
+            # A process that somebody has started and that outlives its group may hold the other end.
+            listener.join(AFTER_GRACE_S)
         return codes
 
     def _code(self, name: str, child: subprocess.Popen[bytes]) -> int:
@@ -184,6 +188,12 @@ def sweep(folder: Path, *, timeout_s: float = STOP_TIMEOUT_S) -> list[int]:
             swept.append(child.pid)
         _forget(record)
     return swept
+
+
+def _listen(said: IO[bytes], hear: Callable[[str], None]) -> None:
+    with said:
+        for line in said:
+            hear(line.decode(errors="replace").rstrip("\n"))
 
 
 def _forget(record: Path) -> None:

@@ -5,6 +5,7 @@ import json
 
 import redis
 from dramatiq import Message
+from dramatiq.errors import BrokerConnectionError
 
 import actors
 from app.broker import broker
@@ -27,6 +28,7 @@ def send_json(actor_name: str, payload: str, *, delay_ms: int = 0) -> Message[No
 
     Raises:
         SendError: unknown actor, not JSON, not the contract, or Redis cannot be reached.
+        DatabaseUnavailable: no worker runs that would have told the region of the job's org, nor does the database.
 
     Example:
         >>> send_json("domain_export", '{"org_id": "...", "domain_id": "...", "format": "csv"}').message_id
@@ -48,5 +50,5 @@ def send_json(actor_name: str, payload: str, *, delay_ms: int = 0) -> Message[No
         return actor.send_with_options(args=(data,) if takes_payload else (), delay=delay_ms or None)
     except InvalidPayload as error:
         raise SendError(str(error)) from None
-    except redis.ConnectionError as error:
+    except (redis.ConnectionError, BrokerConnectionError) as error:
         raise SendError(f"Redis does not answer: {error}. Is `python -m app up` running?") from None

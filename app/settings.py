@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """PostgreSQL as the role that owns the tables, for migrations only."""
     redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = None
     """Redis or Valkey. Default: the embedded server."""
+    redis_server: Path | None = None
+    """Program of the embedded server. Default: Valkey, which is installed along."""
 
     home: Path = Path(".pressroom")
     """Data, logs and sockets of the embedded servers; the default place of objects and exports."""
@@ -86,6 +88,10 @@ class Settings(BaseSettings):
     """Worker processes that `up` starts."""
     worker_threads: PositiveInt = 8
     """Jobs one worker process runs at once."""
+    worker_max_rss_mb: PositiveFloat | None = None
+    """Megabytes by which a worker process may grow before another takes its place. Default: any."""
+    worker_max_jobs: PositiveInt | None = None
+    """Jobs after which another takes its place. Default: any number."""
 
     drain_s: PositiveFloat = 25.0
     """Seconds that running jobs may take to end when a worker stops; keep it below its supervisor's patience."""

@@ -6,8 +6,7 @@ import shutil
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,17 +15,10 @@ import httpx
 
 from app.platform import platform
 from app.presentation import err, fail, out
-from app.processes import Children, scheduler_command, web_command, worker_command
+from app.processes import AFTER_GRACE_S, Children, scheduler_command, web_command, worker_command
 from app.settings import RUN_FILE, Settings, child_environment, load_settings
-from middleware.replacement import STUCK_EXIT_CODE
-
-#: Seconds before a worker that held a stuck job is started again, the first time and at most, and the time without
-#: one after which it is the first time again.
-FIRST_REST_S = 1.0
-LONGEST_REST_S = 30.0
-CALM_AFTER_S = 300.0
-#: What a worker may take to stop beside its drain, in seconds: interrupted jobs, consumers, telemetry.
-AFTER_DRAIN_S = 10.0
+from app.supervision import in_words
+from broker.fleet import GRACE_S
 
 _LOOK_S = 0.2
 _HTTP_TIMEOUT_S = 1.0
@@ -74,12 +66,14 @@ def started(
     environment = child_environment(
         {**values, "public_url": public_url(settings, web), "ready_dir": str(ready_dir)}
     )
-    patience_s = settings.drain_s + AFTER_DRAIN_S
+    patience_s = settings.drain_s + GRACE_S + AFTER_GRACE_S
     with Children(
         settings.home / "children", environment, log_folder=log_folder, stop_timeout_s=patience_s
     ) as children:
         children.start("web", web_command(web.fileno()), pass_fds=[web.fileno()])
-        children.start("worker", worker_command(settings.worker_processes, settings.worker_threads))
+        # In a log the supervisor's own lines are worth more.
+        hear = _show if log_folder is None else None
+        children.start("worker", worker_command(settings), hear=hear)
         if scheduled_actors():
             children.start("scheduler", scheduler_command(), has_work=False)
         yield children
@@ -88,46 +82,6 @@ def started(
 def wait_for_stop(children: Children) -> dict[str, int]:
     """Wait for SIGINT or SIGTERM; the exit codes of children that ended before, which ends the wait too."""
     return _wait(children, _stop_signal())
-
-
-def supervise(children: Children, stop: threading.Event, *, rests: Iterator[float]) -> dict[str, int]:
-    """Wait for a stop, or for a child to end; one that ends to be replaced is started again.
-
-    Parameters:
-        children: all of them.
-        stop: set when somebody asks for the end.
-        rests: seconds to wait before each restart.
-
-    Returns:
-        The exit codes of children that ended for another reason.
-    """
-    while not stop.wait(_LOOK_S):
-        ended = children.ended()
-        replaced = [name for name, code in ended.items() if code == STUCK_EXIT_CODE]
-        if len(replaced) < len(ended):
-            return {name: code for name, code in ended.items() if name not in replaced}
-        for name in replaced:
-            rest_s = next(rests)
-            err.print(
-                f"{name} held a job that could not be stopped and ended; it starts again in {rest_s:.0f} s"
-            )
-            if not stop.wait(rest_s):
-                children.restart(name)
-    return {name: code for name, code in children.ended().items() if code != STUCK_EXIT_CODE}
-
-
-def rest_times(monotonic: Callable[[], float] = time.monotonic) -> Iterator[float]:
-    """Seconds before each restart: longer each time, and short again after a while without one.
-
-    Parameters:
-        monotonic: seconds that only go forward. Default `time.monotonic`.
-    """
-    rest_s, last_s = FIRST_REST_S, monotonic()
-    while True:
-        yield rest_s
-        now_s = monotonic()
-        calm = now_s - last_s > CALM_AFTER_S
-        rest_s, last_s = FIRST_REST_S if calm else min(rest_s * 2, LONGEST_REST_S), now_s
 
 
 def scheduled_actors() -> list[str]:
@@ -186,7 +140,15 @@ def _address(web: socket.socket) -> str:
 
 
 def _wait(children: Children, stop: threading.Event) -> dict[str, int]:
-    return supervise(children, stop, rests=rest_times())
+    while not children.ended() and not stop.wait(_LOOK_S):
+        pass
+    return children.ended()
+
+
+def _show(line: str) -> None:
+    words = in_words(line)
+    if words:
+        out.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _stop_signal() -> threading.Event:

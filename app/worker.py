@@ -15,7 +15,7 @@ class UnknownQueue(Exception):
 
 
 def worker(*, processes: int | None = None, threads: int | None = None, queues: Sequence[str] = ()) -> int:
-    """Replace this process by Dramatiq's own, so that signals and exit codes are its; returns only on a fault.
+    """Replace this process by the supervisor, so that signals and exit codes are its; returns only on a fault.
 
     Parameters:
         processes: worker processes. Default None: `PRESSROOM_WORKER_PROCESSES`.
@@ -35,13 +35,14 @@ def worker(*, processes: int | None = None, threads: int | None = None, queues: 
         "worker_processes": processes or settings.worker_processes,
         "worker_threads": threads or settings.worker_threads,
     }
+    settings = settings.model_copy(update=chosen)
     _check_queues(queues)
     faults = broken(settings)
     for fault in faults:
         line = f"Error: {fault.check}: {fault.seen}; {fault.fix}"
         # Whoever reads this greps it: a line a fault, however long.
         err.print(" ".join(line.split()), markup=False, highlight=False, soft_wrap=True)
-    return 1 if faults else _become(chosen, queues)
+    return 1 if faults else _become(worker_command(settings, queues=queues), chosen)
 
 
 def broken(settings: Settings) -> list[Finding]:
@@ -73,6 +74,5 @@ def _check_queues(queues: Sequence[str]) -> None:
         raise UnknownQueue(f"no queue {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
 
 
-def _become(chosen: dict[str, int], queues: Sequence[str]) -> NoReturn:
-    command = worker_command(chosen["worker_processes"], chosen["worker_threads"], queues=queues)
+def _become(command: list[str], chosen: dict[str, int]) -> NoReturn:
     os.execve(command[0], command, child_environment(chosen))  # noqa: S606  # a list of ours, no shell

@@ -5,14 +5,46 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Protocol
 
 from .deaths import Death
 from .fleet import Fleet
 
 #: Bytes of a memory page.
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Running(Protocol):
+    """A process, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """None while it runs; then its exit code, or the negative number of the signal that ended it."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send a signal; nothing happens when it has ended."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+#: Starts a process with this command line, that has these file descriptors.
+Start = Callable[[list[str], Sequence[int]], Running]
+
+
+def start_process(command: list[str], fds: Sequence[int]) -> Running:
+    """Start it for real.
+
+    Raises:
+        OSError: no process can be started now.
+    """
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=fds)
 
 
 class Child:
@@ -22,12 +54,13 @@ class Child:
         fleet: whose worker it is.
         slot: its place among them, for who reads the log; None for the probe.
         now_s: the monotonic time.
+        start: starts the process. Default: as a new program.
 
     Raises:
         OSError: no process can be started now.
     """
 
-    def __init__(self, fleet: Fleet, slot: int | None, now_s: float) -> None:
+    def __init__(self, fleet: Fleet, slot: int | None, now_s: float, start: Start = start_process) -> None:
         self.slot = slot
         self.started_s = now_s
         self.ready = False
@@ -61,11 +94,8 @@ class Child:
             handed_over.callback(os.close, deaths_fd)
             os.set_blocking(self.pipe_fd, False)
             os.set_blocking(self._tell_fd, False)
-            self._process = subprocess.Popen(
-                [*_command(child_fd, deaths_fd), *fleet.worker_arguments(probe=slot is None)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(child_fd, deaths_fd),
-            )
+            command = [*_command(child_fd, deaths_fd), *fleet.worker_arguments(probe=slot is None)]
+            self._process = start(command, (child_fd, deaths_fd))
             on_failure.pop_all()
 
     @property

@@ -163,7 +163,7 @@ class Encoder:
         options = message.options
         name = message.actor_name
         priority = options.get("priority")
-        if not isinstance(priority, int):
+        if not isinstance(priority, int) or isinstance(priority, bool):
             priority = self._priority_of(name)
         concurrency = options.get("concurrency") or self._concurrency_of(name)
         lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)

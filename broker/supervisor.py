@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .adopted import collect_adopted
-from .child import Child
+from .child import Child, Start, start_process
 from .deaths import Death
 from .exit_codes import ExitCode
 from .fleet import Fleet
@@ -54,6 +54,7 @@ class Supervisor:
         status_file: rewritten each second. Default None.
         tell: takes each report. Default: a line of JSON on standard output.
         monotonic: seconds that only go forward. Default `time.monotonic`.
+        start: starts a worker process. Default: as a new program.
 
     Example:
         >>> sys.exit(Supervisor(Fleet(modules=("jobs",), processes=4)).run())
@@ -67,12 +68,14 @@ class Supervisor:
         status_file: Path | None = None,
         tell: Tell = tell_on_stdout,
         monotonic: Callable[[], float] = time.monotonic,
+        start: Start = start_process,
     ) -> None:
         self._fleet = fleet
         self._on_death = on_death
         self._status_file = status_file
         self._tell = tell
         self._now_s = monotonic
+        self._start_process = start
         self._slots = [
             Slot(number, Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s))
             for number in range(fleet.processes)
@@ -251,7 +254,7 @@ class Supervisor:
 
     def _start(self, wakeups: Wakeups, slot: int | None, now_s: float) -> Child | None:
         try:
-            child = Child(self._fleet, slot, now_s)
+            child = Child(self._fleet, slot, now_s, self._start_process)
         except OSError as error:
             self._tell("cannot_start", {"slot": slot, "why": error.strerror})
             return None

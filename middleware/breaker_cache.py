@@ -66,6 +66,11 @@ class BreakerCache:
             )
         return self._forced_above(key) or self._now(key)
 
+    def known(self) -> list[str]:
+        """The keys of all circuits that had something to say in the last reading."""
+        with self._changing:
+            return list(self._states)
+
     def put(self, state: BreakerState) -> None:
         """Take over what this process has just learned about one circuit."""
         with self._changing:

@@ -81,6 +81,20 @@ class BreakerCalls:
         reading = self._store.read(None)
         return sorted(reading.states.values(), key=lambda each: each.key) if reading else []
 
+    def open_circuits(self, key: str) -> list[BreakerState]:
+        """What is known to be open of a dependency: its circuit or, where each org has its own, theirs."""
+        shared = self._cache.get(key)
+        if not self._rule_of(key).per_org:
+            return [shared] if shared.state == "open" else []
+        if shared.forced == "open":
+            return [shared]
+        own = [self._cache.get(each) for each in self._cache.known() if each.startswith(f"{key}@")]
+        return [each for each in own if each.state == "open"]
+
+    def all_open(self) -> set[str]:
+        """The keys of all circuits that are known to be open."""
+        return {key for key in self._cache.known() if self._cache.get(key).state == "open"}
+
     def refuse_if_open(self, key: str) -> None:
         """Raises `Parked` until a circuit that is open may close; takes no trial."""
         self._refuse(self._cache.get(key))

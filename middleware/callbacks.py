@@ -31,9 +31,12 @@ class Callbacks(dramatiq.middleware.Callbacks):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        if exception is None:
+        if exception is None and message.failed:
+            # Given up before it could begin: what its broker says of it is all there is.
+            exception = message._exception
+        if exception is None and not message.failed:
             super().after_process_message(broker, message, result=result)  # type: ignore[no-untyped-call]
-        elif message.failed:
+        elif exception is not None and message.failed:
             _tell_failure(broker, message, exception)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from dramatiq import Actor, Broker, Message
+from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
 from .breaker_calls import BreakerCalls
+from .breaker_gates import BreakerGates
 from .breaker_state import BreakerRule, BreakerState, check_key, counts_as_failure
 from .breaker_store import CircuitBreakerStore
+from .enforcement import Gates, Shuts, hand_over, says_its_org
 from .errors import GuardError, Parked
+from .flags import Flags, process_flags
 from .guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 
 
@@ -48,6 +51,9 @@ class CircuitBreakers(Guard):
     Circuits are read at most once a second in each process and from its memory otherwise. A closed circuit
     costs no round trip; a failure, and the first success after one, cost one.
 
+    On a broker that has gates (see `enforcement`), jobs of an actor whose `depends_on` is down are not fetched until
+    trials are made, or somebody closes the circuit.
+
     Parameters:
       store: Where circuits are kept.
       rule: When circuits open and close. Default: 5 failures, 30 s, 3 trials.
@@ -57,6 +63,7 @@ class CircuitBreakers(Guard):
       on_error: Whether jobs are parked (the default) or call unguarded while the store does not answer; both
         before they start and inside `calling`.
       undecided_delay_ms: How long they are parked then. Default 5,000.
+      flags: The poll that keeps a broker's gates up to date. Default the process's own, shared with other guards.
       uniform: Draws a number between two, to spread parked jobs; for tests. Default `random.uniform`.
       monotonic: Seconds from a clock that never goes back; for tests.
     """
@@ -71,6 +78,7 @@ class CircuitBreakers(Guard):
         refresh_s: float = 1.0,
         on_error: OnError = "park",
         undecided_delay_ms: int = DEFAULT_UNDECIDED_DELAY_MS,
+        flags: Flags | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,6 +93,8 @@ class CircuitBreakers(Guard):
             monotonic=monotonic,
         )
         self._job = _Job()
+        self._flags = flags or process_flags()
+        self._gates: BreakerGates | None = None
 
     @property
     def actor_options(self) -> set[str]:
@@ -152,17 +162,42 @@ class CircuitBreakers(Guard):
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         _names(actor.options.get("depends_on"))
 
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        super().before_worker_boot(broker, worker)
+        if isinstance(broker, Shuts) and hand_over(broker, [Gates()]):
+            self._gates = BreakerGates(broker, broker, self._calls, _depends_on)
+            self._flags.add("circuit breakers", self.refresh)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        self._flags.remove(self.refresh)
+        self._gates = None
+
+    def refresh(self) -> None:
+        """Have a broker's gates shut for what is down; without one that has gates it does nothing.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+            BrokerError: the broker does not answer; the next refresh tells it.
+        """
+        if self._gates is not None:
+            self._gates.refresh()
+
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         _names(message.options.get("depends_on"))
+        says_its_org(broker, message)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
         org = message.options.get("org")
         self._job.org = org if isinstance(org, str) else None
         self._job.trials = {}
         keys = self._keys(broker, message)
-        for key in keys:
-            # All of them before any trial is taken, which would be given back at once.
-            self._calls.refuse_if_open(key)
+        try:
+            for key in keys:
+                # All of them before any trial is taken, which would be given back at once.
+                self._calls.refuse_if_open(key)
+        except Parked:
+            self._shut_now()
+            raise
         try:
             for key in keys:
                 token = self._calls.enter(key)
@@ -174,6 +209,13 @@ class CircuitBreakers(Guard):
 
     def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
         self._give_back()
+
+    def _shut_now(self) -> None:
+        """The others that wait for the same need not be fetched first; the poll would find it in a second."""
+        try:
+            self.refresh()
+        except Exception as error:  # noqa: BLE001  # this message is parked whatever the broker says
+            self._count("shut", error)
 
     @contextmanager
     def _calling(self, key: str) -> Iterator[None]:
@@ -214,7 +256,7 @@ class CircuitBreakers(Guard):
 
     def _keys(self, broker: Broker, message: MessageProxy) -> list[str]:
         actor = broker.actors.get(message.actor_name)
-        names = _names(actor.options.get("depends_on") if actor else None)
+        names = _depends_on(actor) if actor else []
         names += _names(message.options.get("depends_on"))
         return [self._calls.full_key(name, self._job.org) for name in dict.fromkeys(names)]
 
@@ -249,6 +291,10 @@ class _Job(threading.local):
 
     def __init__(self) -> None:
         self.trials: dict[str, str] = {}
+
+
+def _depends_on(actor: "Actor[..., Any]") -> list[str]:
+    return _names(actor.options.get("depends_on"))
 
 
 def _names(option: object) -> list[str]:

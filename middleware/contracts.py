@@ -5,19 +5,23 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from dramatiq import Actor, Broker, Message
+from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from pydantic import BaseModel
 
 from .contract_payload import contract_of, dumps, json_schemas, normalise, parse, version_of
+from .contract_release import Release, version_key
+from .enforcement import Parks
 from .errors import Fault, GuardError, InvalidPayload, Parked
+from .flags import Flags, process_flags
 from .guard import Guard
+from .retries import Retries
 
 __all__ = ["Contracts", "UnknownVersion", "contract_of", "json_schemas", "normalise", "parse", "version_of"]
 
 #: The largest payload a message may carry, in bytes of JSON.
 DEFAULT_MAX_PAYLOAD_BYTES = 1_000_000
-#: How often a message of a newer version is offered again, and how long in all, in milliseconds.
+#: How often a message of a newer version is offered again, or let go, and how long in all, in milliseconds.
 DEFAULT_HOLD_MS = 30_000
 DEFAULT_HOLD_MAX_MS = 24 * 60 * 60 * 1_000
 
@@ -43,6 +47,10 @@ class Contracts(Guard):
     - a payload of a newer version is held for a newer worker: offered again every `hold_ms`, uncharged, and
       rejected with category `version` when none came within `hold_max_ms`.
 
+    On a broker that can let parked messages go early (see `enforcement`; the stack needs our `Retries`), such a
+    message is parked once, until a worker that knows its version lets it go. Each worker does so when it boots and
+    every `hold_ms`, also for what the broker itself holds since no worker knew its actor.
+
     An actor takes part when it has exactly one parameter and that parameter is annotated with a pydantic
     model. Callers send the model or a plain mapping; the message always holds plain JSON; the function always
     gets the model. A model's `contract_version` (a class attribute, 1 without) travels with the message, and its
@@ -59,8 +67,10 @@ class Contracts(Guard):
 
     Parameters:
       max_payload_bytes: The largest payload accepted at send, as bytes of JSON. Default 1,000,000.
-      hold_ms: Milliseconds between two offers of a newer message. Default 30,000.
+      hold_ms: Milliseconds between two offers of a newer message, or between two times that a worker lets go what
+        it knows. Default 30,000.
       hold_max_ms: Milliseconds after which it is given up. Default 24 hours.
+      flags: The poll that lets messages go. Default the process's own, shared with other guards.
       now_ms: Milliseconds since 1970; for tests. Default: this machine's clock.
 
     Actor option `upcasters`: `{1: from_1_to_2, 2: from_2_to_3}`, each from a plain mapping to a plain mapping.
@@ -72,6 +82,7 @@ class Contracts(Guard):
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
         hold_ms: int = DEFAULT_HOLD_MS,
         hold_max_ms: int = DEFAULT_HOLD_MAX_MS,
+        flags: Flags | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         super().__init__()
@@ -84,6 +95,8 @@ class Contracts(Guard):
         self.hold_ms = hold_ms
         self.hold_max_ms = hold_max_ms
         self._now_ms = now_ms
+        self._flags = flags or process_flags()
+        self._release: Release | None = None
 
     @property
     def actor_options(self) -> set[str]:
@@ -97,6 +110,16 @@ class Contracts(Guard):
     def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         # Only needed for actors that were declared before this guard was added.
         self.before_declare_actor(broker, actor)
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        super().before_worker_boot(broker, worker)
+        if _can_hold(broker):
+            self._release = Release(broker, every_s=self.hold_ms / 1_000)
+            self._flags.add("held messages", self._release)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        if self._release is not None:
+            self._flags.remove(self._release)
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         model = _model(broker, message.actor_name)
@@ -114,21 +137,27 @@ class Contracts(Guard):
             return
         known, sent = version_of(model), int(message.options.get("contract_version", version_of(model)))
         if sent > known:
-            self._hold(message, sent, known)
+            self._hold(broker, message, sent, known)
         if sent < known:
             upcasters = broker.get_actor(message.actor_name).options.get("upcasters") or {}
             _replace_payload(message._message, _upcast(message, upcasters, sent, known))
             message.options["contract_version"] = known
 
-    def _hold(self, message: MessageProxy, sent: int, known: int) -> None:
+    def _left_ms(self, message: MessageProxy) -> int:
         now_ms = self._now_ms()
-        held_since_ms = message.options.setdefault("held_since", now_ms)
-        if now_ms - held_since_ms >= self.hold_max_ms:
+        return int(message.options.setdefault("held_since", now_ms)) + self.hold_max_ms - now_ms
+
+    def _hold(self, broker: Broker, message: MessageProxy, sent: int, known: int) -> None:
+        left_ms = self._left_ms(message)
+        if left_ms <= 0:
             raise UnknownVersion(
                 f"contract version {sent} of {message.actor_name} found no worker that knows it (this one knows "
                 f"{known}); deploy the newer release and replay the message"
             )
-        raise Parked("held for a newer version", delay_ms=self.hold_ms, key=f"version:{message.actor_name}")
+        cause, name = "held for a newer version", message.actor_name
+        if _can_hold(broker):
+            raise Parked(cause, delay_ms=left_ms, key=version_key(name, sent))
+        raise Parked(cause, delay_ms=self.hold_ms, key=f"version:{name}")
 
     def _check_pipeline(self, broker: Broker, target: Any) -> None:
         """Models in the later steps of a pipeline would break the encoder: they become JSON now."""
@@ -139,6 +168,11 @@ class Contracts(Guard):
                 step: Message[Any] = Message(**target)
                 target["args"] = (normalise(step, model, self.max_payload_bytes),)
             target = target.get("options", {}).get("pipe_target")
+
+
+def _can_hold(broker: Broker) -> bool:
+    # Dramatiq's own retries would park it without a word of what it waits for.
+    return isinstance(broker, Parks) and any(isinstance(each, Retries) for each in broker.middleware)
 
 
 def _model(broker: Broker, actor_name: str) -> type[BaseModel] | None:

@@ -190,9 +190,9 @@ def _trace(exception: BaseException | None) -> str | None:
 
 def _fingerprint(message: MessageProxy) -> str:
     exception = message._exception
-    if exception is not None and not isinstance(exception, ActorNotFound):
+    if exception is not None and exception.__traceback__ and not isinstance(exception, ActorNotFound):
         return fingerprint(exception)
-    # Raised at one place for every actor there is not.
+    # Raised at one place for every actor there is not, or nowhere, by a broker that gave the message up.
     return hashlib.sha256(f"{_cause(message)}|{message.actor_name}".encode()).hexdigest()[:12]
 
 

@@ -127,7 +127,8 @@ class DeadLetters(Guard):
     - a message that failed for good, whichever guard or error ended it;
     - a message for an actor that this build does not have;
     - a message that was too old when a worker took it;
-    - bytes that are no message, as they came (on Redis and the stub broker).
+    - bytes that are no message, as they came (on Redis, the stub broker, and brokers that hand them over);
+    - a message that its broker gave up before it began, since it killed the workers that tried.
 
     A letter never holds what a contract marks as secret, nor the text of an error that may quote it. It is
     written before the message is rejected: while that is impossible the rejection is repeated, and a worker that
@@ -211,6 +212,20 @@ class DeadLetters(Guard):
         mover = self._movers.pop(worker, None)
         if mover is not None:
             self.flushed = mover.stop(self.shutdown_timeout_s)
+
+    def keep_undecodable(self, broker: Broker, queue_name: str, body: bytes, mark: str = "") -> None:
+        """Keep bytes that are no message; for brokers that find them, before they reject them.
+
+        Parameters:
+            broker: Who asks.
+            queue_name: Where they were.
+            body: All of them.
+            mark: Tells equal bytes in one queue apart. Default none: they are one letter.
+
+        Raises:
+            DeadLettersUnavailable: they could not be kept; do not reject them yet, and ask again.
+        """
+        self._keep_undecodable(queue_name, body, mark)
 
     def _keep_undecodable(self, queue: str, raw: bytes, mark: str) -> None:
         letter = unreadable(queue, raw, mark, now_ms=self._now_ms(), max_bytes=self.max_entry_bytes)

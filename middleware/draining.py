@@ -1,6 +1,7 @@
 """Draining: a worker that stops begins nothing new, lets what it has end, and hands the rest back uncharged."""
 
 import logging
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -14,6 +15,7 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware.shutdown import Shutdown
 
 from .emit import emit_counter
+from .enforcement import EndsAlong
 from .errors import Parked
 from .faults import class_name
 from .guard import Guard, Outcome
@@ -29,9 +31,6 @@ DEFAULT_UNWIND_S = 1.0
 _LOOK_S = 0.05
 #: How long handing back may take at the very end, in seconds; the message broker may be away.
 _HAND_BACK_S = 2.0
-
-#: The broker whose acks need no consumer's thread: where nothing is in hand, its consumers may stop with the workers.
-_ACKS_BY_ITSELF = "dramatiq.brokers.redis"
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +136,7 @@ class Draining(Guard):
     def _drain(self, stop: "_Stop") -> None:
         stop.begun.wait()
         if not self._attempts():
-            _stop_consumers(stop.worker, only_on=_ACKS_BY_ITSELF)
+            self._stop_early(stop.worker)
         try:
             if not self._join(stop, self.drain_s):
                 self._interrupt()
@@ -148,6 +147,11 @@ class Draining(Guard):
         finally:
             _stop_consumers(stop.worker)
             stop.over.set()
+
+    def _stop_early(self, worker: Worker) -> None:
+        # Where nothing is in hand, consumers may stop with the workers, unless acks need their threads.
+        if _acks_by_itself(worker.broker):
+            _stop_consumers(worker)
 
     def _join(self, stop: "_Stop", timeout_s: float) -> bool:
         """Whether all of the worker's threads have ended in time."""
@@ -198,10 +202,17 @@ class _Stop:
         self.over = threading.Event()
 
 
-def _stop_consumers(worker: Worker, *, only_on: str | None = None) -> None:
+def _acks_by_itself(broker: Broker) -> bool:
+    """Whether acks need no consumer's thread: on Dramatiq's Redis broker, and where they carry operations along."""
+    redis_broker = sys.modules.get("dramatiq.brokers.redis")
+    return isinstance(broker, EndsAlong) or (
+        redis_broker is not None and isinstance(broker, redis_broker.RedisBroker)
+    )
+
+
+def _stop_consumers(worker: Worker) -> None:
     for consumer in worker.consumers.values():
-        if only_on is None or type(consumer.consumer).__module__ == only_on:
-            consumer.stop()
+        consumer.stop()
 
 
 def _hand_back_waiting(worker: Worker) -> None:

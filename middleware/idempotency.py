@@ -7,13 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
 from uuid import uuid4
 
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
 
 from .emit import emit_counter
+from .enforcement import Operation, end_along
 from .errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
 from .guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from .messages import copy_of, leave_result_alone, org_of, payload_of
@@ -63,6 +64,15 @@ class IdempotencyStore(Protocol):
         """Free the key. Returns whether it was this token's to give, and not done."""
 
 
+@runtime_checkable
+class EndingStore(Protocol):
+    """An `IdempotencyStore` whose claims a broker can end, in the very step that ends their message."""
+
+    def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> Operation:
+        """What `finish` (done) or `give_back` would do."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Held:
     key: str
@@ -84,7 +94,9 @@ class Idempotency(Guard):
       finish is refused and counted (`idempotency_stale_finish_total`).
 
     A key is one actor's and one org's: no org can take another's. Two round trips to the store for a message
-    with a key, two more at send with `"reject"`, none for a message without a key.
+    with a key, two more at send with `"reject"`, none for a message without a key. A broker that ends
+    claims together with their messages saves the second (see `RedisIdempotencyStore`); a refused finish is its to
+    count then.
 
     Parameters:
       store: `MemoryIdempotencyStore()` or `RedisIdempotencyStore(client)`.
@@ -126,6 +138,7 @@ class Idempotency(Guard):
         if not callable(key) and not key:
             raise ValueError("key must be the name of a field or a callable, not empty")
         self.store = store
+        self._ending_store = store if isinstance(store, EndingStore) else None
         self.key = key
         self.window_ms = window_ms
         self.on_duplicate: OnDuplicate = on_duplicate
@@ -177,6 +190,8 @@ class Idempotency(Guard):
         self._here.held = None
         if held is None:
             return
+        if end_along(broker, message, self._ending(held, done=outcome.succeeded)):
+            return
         try:
             self._end(held, done=outcome.succeeded)
         except StoreUnavailable:
@@ -198,6 +213,11 @@ class Idempotency(Guard):
             )
         _count_duplicate(message, "skipped")
         raise Skipped("another message has its idempotency key")
+
+    def _ending(self, held: _Held, *, done: bool) -> Operation | None:
+        if self._ending_store is None:
+            return None
+        return self._ending_store.ending(held.key, token=held.token, done=done, ttl_ms=self.window_ms)
 
     def _end(self, held: _Held, *, done: bool) -> None:
         if not done:

@@ -53,7 +53,8 @@ class Observer(Guard):
         exception: BaseException | None = None,
     ) -> None:
         attempt = begin(message)
-        attempt.finish(exception)
+        # What came as given up has no function that could raise it.
+        attempt.finish(message._exception if exception is None and message.failed else exception)
         self._watch("process", self.processed, broker, message, attempt)
         super().after_process_message(broker, message, result=result, exception=exception)
 

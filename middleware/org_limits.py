@@ -2,14 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
-from dramatiq import Actor, Broker, Message
+from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
 from .emit import emit_counter
+from .enforcement import ConcurrencyKeys, MaxActive, Rule, StartRate, Uncharges, hand_over, says_its_org
 from .errors import Fault, GuardError, InvalidPayload, Parked, RateLimited, Skipped, StoreUnavailable
 from .guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from .messages import WAKE, copy_of, leave_result_alone, org_of
@@ -49,6 +50,9 @@ class OrgLimits(Guard):
     What an attempt was charged is given back when it is parked or skipped further in. Each attempt that runs is
     one start. A message that belongs to no org is not limited; it belongs to the one its option `org` names, or
     else its payload's `org_id`. Two round trips to the store for a job with an org; one more for each wait.
+
+    On a broker that enforces limits where messages are fetched (see `enforcement`), all of this is the broker's, and
+    the store is not asked: what may not run is not fetched. Not so with `"reject"` or `max_active_of`.
 
     Parameters:
       store: `MemoryOrgLimitsStore()` or `RedisOrgLimitsStore(client)`.
@@ -100,6 +104,8 @@ class OrgLimits(Guard):
         self.wait_ms = wait_ms
         self._here = threading.local()
         self._keeper = SlotKeeper(store, lease_ms=lease_ms, wake=_wake)
+        #: The broker that does this guard's work.
+        self._enforcing: Broker | None = None
 
     @property
     def actor_options(self) -> set[str]:
@@ -113,8 +119,23 @@ class OrgLimits(Guard):
             )
         _concurrency(actor.actor_name, actor.options)
 
+    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
+        if self._enforcing is broker and not hand_over(broker, _start_rates([actor])):
+            self._enforcing = None
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        super().before_worker_boot(broker, worker)
+        may = self.on_limit == "park" and self.max_active_of is None
+        rules: list[Rule] = [
+            MaxActive(default=self.max_active),
+            ConcurrencyKeys(),
+            *_start_rates(broker.actors.values()),
+        ]
+        self._enforcing = broker if may and hand_over(broker, rules) else None
+
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         _concurrency(message.actor_name, message.options)
+        says_its_org(broker, message)
         org, rate = org_of(message), _option(broker, message, "rate")
         if self.on_limit != "reject" or org is None or rate is None:
             return
@@ -126,6 +147,9 @@ class OrgLimits(Guard):
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
         self._here.slot = None
+        # What somebody sent without saying its org there is limited here.
+        if self._enforcing is broker and message.options.get("org"):
+            return
         attempt = self._attempt(broker, message)
         if attempt is None:
             return
@@ -150,6 +174,27 @@ class OrgLimits(Guard):
             self._keeper.release_later(broker, slot, refund=refund, patience_ms=3 * self.wait_ms)
             raise
         _wake(broker, wakes)
+
+    def after_process_message(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        super().after_process_message(broker, message, result=result, exception=exception)
+        if isinstance(exception, Parked):
+            self._uncharge(broker, message)
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        super().after_skip_message(broker, message)
+        self._uncharge(broker, message)
+
+    def _uncharge(self, broker: Broker, message: MessageProxy) -> None:
+        # Charged when it was fetched, before any guard was asked: one further out may have turned it away.
+        if self._enforcing is broker and isinstance(broker, Uncharges):
+            broker.uncharge(message)
 
     def _attempt(self, broker: Broker, message: MessageProxy) -> Attempt | None:
         org = org_of(message)
@@ -206,6 +251,16 @@ def _wake(broker: Broker, wakes: "list[Wake]") -> None:
             logger.warning("Waiting message %s was not woken: %s", message.message_id, type(error).__name__)
         else:
             emit_counter("org_limits_woken_total", {"actor": message.actor_name})
+
+
+def _start_rates(actors: "Iterable[Actor[..., Any]]") -> list[StartRate]:
+    """Those of actors that have none too: the release before may have had one."""
+    rates = []
+    for actor in actors:
+        rate = actor.options.get("rate")
+        interval_ms, tolerance_ms = (rate.interval_ms, rate.tolerance_ms) if rate else (0.0, 0.0)
+        rates.append(StartRate(actor=actor.actor_name, interval_ms=interval_ms, tolerance_ms=tolerance_ms))
+    return rates
 
 
 def _option(broker: Broker, message: "Message[Any] | MessageProxy", name: str) -> Any:

@@ -211,6 +211,15 @@ class KnownPauses:
         for what in before.keys() - known.keys():
             logger.info("No longer paused: %s", what)
 
+    def in_force(self) -> list[tuple[Pause, int]]:
+        """What is known and not over, with the milliseconds each has left; 0 for those without an end."""
+        now_s = self._monotonic()
+        return [
+            (pause, 0 if pause.until_ms is None else int((end_s - now_s) * 1_000))
+            for pause, end_s in self._known.values()
+            if now_s < end_s
+        ]
+
     def match(self, message: MessageProxy) -> Pause | None:
         """A pause that is known, in force and means this message."""
         known = self._known

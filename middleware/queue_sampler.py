@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,6 +35,15 @@ class KnowsItsQueues(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsWhyTheyWait(Protocol):
+    """What a broker may offer, to be asked why messages are parked."""
+
+    def parked_by_cause(self, queue_name: str) -> Mapping[str, int]:
+        """How many of a queue's messages are parked, by what for in one word."""
+        ...
+
+
 #: Asks a broker about one of its queues; None when it cannot tell.
 QueueProbe = Callable[[Broker, str], QueueState | None]
 
@@ -61,16 +71,18 @@ def queue_state(broker: Broker, queue_name: str) -> QueueState | None:
 
 
 class QueueSampler:
-    """A thread that emits `queue_depth` and `queue_oldest_age_seconds` for every declared queue.
+    """A thread that emits `queue_depth` and `queue_oldest_age_seconds` for every declared queue, and `queue_parked`
+    by cause where the broker knows causes.
 
     Parameters:
-      probe: Asks the broker; one round trip a queue with `queue_state`.
+      probe: Asks the broker; one round trip a queue with `queue_state`, and one for the causes.
       every_s: Seconds between two looks.
     """
 
     def __init__(self, probe: QueueProbe, every_s: float) -> None:
         self._probe = probe
         self._every_s = every_s
+        self._parked: defaultdict[str, set[str]] = defaultdict(set)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -95,6 +107,8 @@ class QueueSampler:
             try:
                 for name in sorted(broker.get_declared_queues() - broker.get_declared_delay_queues()):
                     self._emit(name, self._probe(broker, name))
+                    if isinstance(broker, KnowsWhyTheyWait):
+                        self._emit_parked(name, broker.parked_by_cause(name))
                 complained = False
             except Exception as error:  # noqa: BLE001  # the next look may work
                 emit_counter("queue_samples_failed_total")
@@ -103,6 +117,12 @@ class QueueSampler:
                 complained = True
             if self._stopping.wait(self._every_s):
                 return
+
+    def _emit_parked(self, name: str, counts: Mapping[str, int]) -> None:
+        # A gauge stays where it was left: what nobody waits for any more is 0.
+        self._parked[name] |= counts.keys()
+        for cause in self._parked[name]:
+            emit_gauge("queue_parked", counts.get(cause, 0), {"queue": name, "cause": cause})
 
     def _emit(self, name: str, state: QueueState | None) -> None:
         if state is None:

@@ -12,6 +12,7 @@ from dramatiq import Broker, Retry
 from dramatiq.broker import MessageProxy
 
 from .emit import emit_counter
+from .enforcement import Parks
 from .errors import Parked
 from .faults import category_of, class_name, fingerprint, is_retryable, is_shutdown, retry_after_s
 
@@ -44,6 +45,8 @@ class Retries(dramatiq.middleware.Retries):
       `min_backoff`, `max_backoff` and `on_retry_exhausted` mean what they mean in Dramatiq.
     - The message keeps the class and fingerprint of its last error. Dramatiq keeps a traceback of 30 frames
       there, whose text quotes whatever the error was given.
+
+    A broker that knows why messages wait (see `enforcement`) is told what a parked one waits for.
 
     Back-off is `random(0, min(max_backoff, min_backoff * 2**attempt))`: full jitter, which spreads a crowd of
     failures best (M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
@@ -111,8 +114,9 @@ class Retries(dramatiq.middleware.Retries):
     def _decide(self, broker: Broker, message: MessageProxy, exception: BaseException) -> None:
         uncharged_ms = _uncharged_delay_ms(exception)
         if uncharged_ms is not None:
-            _count_park(message, exception)
-            self._enqueue(broker, message, uncharged_ms)
+            cause = _count_park(message, exception)
+            key = exception.key if isinstance(exception, Parked) else None
+            self._enqueue(broker, message, uncharged_ms, (cause, key))
             return
         _remember(message, exception)
         if self._is_final(broker, message, exception):
@@ -155,11 +159,21 @@ class Retries(dramatiq.middleware.Retries):
             counts = {"retries": _retries(message), "max_retries": most}
             broker.get_actor(target).send(message.asdict(), counts)
 
-    def _enqueue(self, broker: Broker, message: MessageProxy, delay_ms: int) -> None:
+    def _enqueue(
+        self,
+        broker: Broker,
+        message: MessageProxy,
+        delay_ms: int,
+        parked: tuple[str, str | None] | None = None,
+    ) -> None:
         for wait_s in (*ENQUEUE_WAITS_S, None):
             try:
                 # A proxy is not a message, and the broker copies what it is given.
-                broker.enqueue(message._message, delay=min(delay_ms, LONGEST_DELAY_MS))
+                if parked is not None and isinstance(broker, Parks):
+                    cause, key = parked
+                    broker.park(message._message, delay_ms=delay_ms, cause=cause, key=key)
+                else:
+                    broker.enqueue(message._message, delay=min(delay_ms, LONGEST_DELAY_MS))
             except Exception as error:
                 if wait_s is None:
                     logger.exception(
@@ -227,13 +241,17 @@ def _remember(message: MessageProxy, exception: BaseException) -> None:
     }
 
 
-def _count_park(message: MessageProxy, exception: BaseException) -> None:
-    cause = exception.cause if isinstance(exception, Parked) else category_of(exception)
+def _count_park(message: MessageProxy, exception: BaseException) -> str:
+    if isinstance(exception, Parked):
+        cause = exception.cause
+    else:
+        cause = "shutdown" if is_shutdown(exception) else category_of(exception)
     message.options["parked"] = {
         "cause": cause,
         "count": message.options.get("parked", {}).get("count", 0) + 1,
     }
     emit_counter("messages_parked_total", {"actor": message.actor_name, "cause": _bounded(exception)})
+    return cause
 
 
 def _bounded(exception: BaseException) -> str:

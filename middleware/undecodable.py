@@ -15,6 +15,8 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError, DecodeError
 
+from .enforcement import EndsAlong
+
 #: How long to wait before bytes are kept that could not be, in seconds.
 RETRY_S = 1.0
 
@@ -28,11 +30,12 @@ def keep_undecodable(broker: Broker, keep: Keep, *, wait: Callable[[float], None
     """Hand what the broker's consumers cannot decode to `keep`, and reject it once that returned.
 
     Parameters:
-      broker: A Redis or stub broker; what others raise is kept, and passes on.
+      broker: A Redis or stub broker; what others raise is kept, and passes on. One that keeps leases calls
+        `DeadLetters.keep_undecodable` itself, and is left alone.
       keep: See `Keep`.
       wait: Waits some seconds between two tries; for tests. Default `time.sleep`.
     """
-    if not isinstance(broker.consume, _Keeping):
+    if not isinstance(broker.consume, _Keeping) and not isinstance(broker, EndsAlong):
         # There is no hook, and an instance's attribute leaves the class and other brokers alone.
         setattr(broker, "consume", _Keeping(broker, broker.consume, keep, wait))  # noqa: B010  # mypy
 

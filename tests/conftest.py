@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from app.embedded import Servers, postgres, running
-from app.settings import is_setting
+from app.settings import is_setting, variable
 from tests.databases import Database
+from tests.other_server import other_server
 from tests.tenants import engine, new_tenant, tenant
 
 __all__ = ["engine", "new_tenant", "tenant"]
@@ -29,6 +30,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if is_setting(name):
             del os.environ[name]
+    program = other_server()
+    if program is not None:  # for the platforms that tests start
+        os.environ[variable("redis_server")] = str(program)
     # Nor how much else the machine has to do: no example is failed by the clock.
     settings.register_profile("pressroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("pressroom")
@@ -47,8 +51,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """PostgreSQL and Valkey, shared by all test processes, without crash safety."""
-    with running(ROOT / ".pressroom" / "test", durable=False) as up:
+    """PostgreSQL and Valkey, or the server that is named in its place, shared by all test processes, not crash-safe."""
+    program = other_server()
+    # Its own folder: who finds a server there uses it, whatever it is.
+    folder = "test" if program is None else "test-other"
+    with running(ROOT / ".pressroom" / folder, durable=False, redis_server=program) as up:
         yield up
 
 

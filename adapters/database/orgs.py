@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, func, select, true
+from sqlalchemy import Connection, Engine, func, literal, select, true, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import DatabaseUnavailable
 
 from .errors import translated
+from .org_shares import MAX_ACTIVE
 from .tables.jobs import outbox
 from .tables.tenancy import domain_registry, orgs
 from .unit_of_work import SystemUnitOfWork, UnitOfWork
@@ -37,7 +39,7 @@ class OrgRow:
 
 
 class SqlOrgs:
-    """Finds orgs, and what is in the outbox for them.
+    """Finds orgs, changes what holds for one, and knows what is in the outbox for them.
 
     Parameters:
         engine: connects as the worker role, which may take the system role.
@@ -64,6 +66,36 @@ class SqlOrgs:
         """One org, None when there is none."""
         with self._connection(org_id) as connection:
             row = connection.execute(select(orgs).where(orgs.c.id == org_id)).mappings().one_or_none()
+            return None if row is None else _org(row)
+
+    def set(
+        self,
+        org_id: UUID,
+        *,
+        weight: int | Literal["default"] | None = None,
+        max_active: int | Literal["default"] | None = None,
+        region: str | None = None,
+    ) -> OrgRow | None:
+        """Change what is given; the org as it is then, None when there is none.
+
+        Parameters:
+            org_id: which.
+            weight: its share of the workers; "default" is 1. Default None: as it is.
+            max_active: how many of its jobs run at once; "default" is the platform's. Default None: as it is.
+            region: where its jobs run; "default" is anywhere. Default None: as it is.
+        """
+        values: dict[str, object] = {}
+        if weight is not None:
+            values["weight"] = 1 if weight == "default" else weight
+        if max_active == "default":
+            values["limits"] = orgs.c.limits.op("-")(literal(MAX_ACTIVE))
+        elif max_active is not None:
+            values["limits"] = orgs.c.limits.op("||")(literal({MAX_ACTIVE: max_active}, JSONB))
+        if region is not None:
+            values["region"] = None if region == "default" else region
+        query = update(orgs).where(orgs.c.id == org_id).values(values).returning(orgs)
+        with self._connection(None) as connection:
+            row = connection.execute(query).mappings().one_or_none()
             return None if row is None else _org(row)
 
     def domains(self, org_id: UUID) -> int:

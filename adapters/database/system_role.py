@@ -11,6 +11,7 @@ USERS = {
     "adapters.database.maintenance": "removes what is past its retention, of every org",
     "adapters.database.media": "moves and deletes media of every org",
     "adapters.database.orgs": "lists orgs for operators; an org's own caller reads its own, as that org",
+    "adapters.database.org_shares": "finds every org that has a weight, limit or region of its own",
     "adapters.database.scheduling": "finds content of every org that is due",
     "adapters.database.schedules": "fires every org's schedules; lists them for operators",
     "adapters.database.targets": "encrypts every org's credentials again; lists and switches targets for operators",

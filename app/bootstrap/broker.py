@@ -1,20 +1,20 @@
 """The broker with the guard stack."""
 
-from dramatiq import Broker
-from dramatiq.brokers.redis import RedisBroker
-
 from app.settings import Settings
+from broker import FairRedisBroker
+from middleware import __version__
 
 from .breakers import circuit_breakers
 from .redis import NAMESPACE, redis_client
+from .regions import org_regions, send_in_regions
 from .stack import build_stack
 
-#: How long Dramatiq's own dead-letter queue keeps what it rejected, as it came, secrets included. Ours has it,
-#: redacted, before that.
+#: How long the broker keeps its own dead letters, as they came, secrets included. Those of `DeadLetters` are there
+#: before, redacted.
 DEAD_MESSAGE_TTL_MS = 60 * 60 * 1_000
 
 
-def build_broker(settings: Settings) -> Broker:
+def build_broker(settings: Settings) -> FairRedisBroker:
     """The broker with its middleware. Opens no connection.
 
     Parameters:
@@ -22,9 +22,13 @@ def build_broker(settings: Settings) -> Broker:
             with what to do.
     """
     client = redis_client(settings)
-    return RedisBroker(  # type: ignore[no-untyped-call]
+    broker = FairRedisBroker(
         client=client,
         namespace=NAMESPACE,
         middleware=build_stack(settings, client, circuit_breakers(client)),
         dead_message_ttl=DEAD_MESSAGE_TTL_MS,
     )
+    region = {} if settings.region is None else {"region": settings.region}
+    broker.worker_facts = {"version": __version__, **region}
+    send_in_regions(broker, org_regions(settings, client))
+    return broker

@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
+from broker.exit_codes import ExitCode
 from middleware import Draining, emit_counter
 from middleware.log_redaction import facts
 
@@ -20,7 +21,7 @@ FLUSH_S = 5.0
 #: What consumers may take to stop before that, in seconds.
 CONSUMERS_S = 2.0
 #: Two signals that come within so many seconds are one request: a supervisor that signals a whole group reaches each
-#: worker process twice, itself and through Dramatiq's main process.
+#: worker process twice, itself and through its parent.
 SAME_REQUEST_S = 2.0
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -33,7 +34,7 @@ class Lifecycle(Middleware):
 
     The exit code of the process is 0 only when the stop was clean. It is 1 when the drain had to give up a job that
     could not be interrupted, when telemetry was not written within `flush_s`, and when a second signal asked for an
-    end at once. Dramatiq's main process hands the code on.
+    end at once. Supervisors hand the code on.
 
     Errors that nobody caught, on any thread, are logged as one line without values, and counted as
     `uncaught_errors_total`; the worker goes on. A worker or consumer thread that died of one shows in the heartbeat.
@@ -62,14 +63,17 @@ class Lifecycle(Middleware):
         self._first_signal_s: float | None = None
 
     def after_process_boot(self, broker: Broker) -> None:
+        # Before the worker boots: the broker then looks at its server.
+        if self._missing:
+            # No exception of ours: those are logged, and the worker boots all the same.
+            sys.stderr.write(
+                f"Error: {', '.join(self._missing)} not set and no `up` is running; see `python -m app doctor`\n"
+            )
+            # By this code a supervisor sees that trying again is no use.
+            sys.exit(ExitCode.IMPORT)
         watch_uncaught_errors()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        if self._missing:
-            # No exception of ours: those are logged, and the worker boots all the same.
-            sys.exit(
-                f"Error: {', '.join(self._missing)} not set and no `up` is running; see `python -m app doctor`"
-            )
         for number in _SIGNALS:
             theirs = signal.getsignal(number) if _in_main_thread() else None
             # Whoever embeds a worker has handlers of their own, and they stay.
@@ -118,7 +122,7 @@ class Lifecycle(Middleware):
     def _end_unclean(self, cause: str, why: str) -> None:
         emit_counter("unclean_stops_total", {"cause": cause})
         logger.critical("This worker process did not stop cleanly: %s.", why)
-        self._exit_process(1)
+        self._exit_process(ExitCode.UNCLEAN)
 
 
 def watch_uncaught_errors() -> None:

@@ -12,7 +12,7 @@ from dramatiq.errors import BrokerConnectionError
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pydantic import BaseModel
 
-from domain.errors import InvalidInput, PermanentError
+from domain.errors import DatabaseUnavailable, InvalidInput, PermanentError
 from middleware import Contracts, DeadLetters, Deadlines, Guard, GuardError, emit_counter, emit_gauge
 from middleware.contract_payload import dumps
 from middleware.messages import as_copy, org_of
@@ -118,6 +118,9 @@ def broker_sender(broker: Broker) -> "SendBytes":
             raise BrokerUnavailable(
                 f"the broker did not take a message ({type(error).__name__}); check that it runs and has memory"
             ) from error
+        except DatabaseUnavailable as error:
+            # Whatever is wrong with it is not wrong with the message.
+            raise BrokerUnavailable(f"the regions of orgs are not known: {error}") from error
 
     return send
 

@@ -7,6 +7,7 @@ import redis
 from dramatiq.middleware import CurrentMessage, Middleware, Pipelines
 
 from app.settings import Settings, variable
+from broker.keys import base_key
 from middleware import (
     Callbacks,
     Cancellation,
@@ -39,6 +40,7 @@ from middleware.backends.redis.progress import RedisProgressStore
 from .duties import WorkerDuties
 from .heartbeat import Heartbeat
 from .lifecycle import Lifecycle
+from .org_shares import tell_shares
 from .outbox import relay_outbox
 from .redis import NAMESPACE
 from .schedules import fire_schedules
@@ -89,7 +91,10 @@ def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreake
         Cancellation(RedisCancellationStore(client, prefix=NAMESPACE)),  # costs no claim, slot or trial
         Pauses(RedisPauseStore(client, prefix=NAMESPACE)),  # what is paused asks no far side either
         breakers,  # what cannot run now should not take a claim
-        Idempotency(RedisIdempotencyStore(client, prefix=NAMESPACE)),  # a duplicate should not take a slot
+        Idempotency(  # a duplicate should not take a slot
+            # In the broker's own hash slot, so that a claim ends in the very call that ends its message.
+            RedisIdempotencyStore(client, prefix=base_key(NAMESPACE))
+        ),
         OrgLimits(  # slots are the scarcest, so they are taken last
             RedisOrgLimitsStore(client, prefix=NAMESPACE),
             max_active=settings.max_active_jobs_per_org,
@@ -110,7 +115,16 @@ def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreake
     ]
     if settings.database_url is not None:
         # Beside the jobs, in a thread of every worker: nothing here sees a message.
-        stack.append(WorkerDuties(settings, {"schedules": fire_schedules, "outbox": relay_outbox}))
+        stack.append(
+            WorkerDuties(
+                settings,
+                {
+                    "schedules": fire_schedules,
+                    "outbox": relay_outbox,
+                    "org_shares": partial(tell_shares, client),
+                },
+            )
+        )
     return stack
 
 

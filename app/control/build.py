@@ -11,12 +11,18 @@ from adapters.database.audit import SqlAuditLog
 from adapters.database.dead_letters import SqlDeadLetters
 from adapters.database.engine import create_engine
 from adapters.database.history import SqlHistoryStore
+from adapters.database.org_shares import SqlOrgShares
 from adapters.database.orgs import SqlOrgs
 from adapters.database.schedules import SqlScheduleLists
 from app.bootstrap.breakers import circuit_breakers
+from app.bootstrap.org_shares import OrgShares
 from app.bootstrap.redis import NAMESPACE, redis_client
 from app.bootstrap.schedules import keep_schedules
 from app.settings import Settings, SettingsError
+from broker.inspect import Inspector
+from broker.keys import base_key
+from broker.operations import Operations
+from broker.rules import Rules
 from middleware import Cancellations
 from middleware.backends.redis.cancellation import RedisCancellationStore
 from middleware.backends.redis.pauses import RedisPauseStore
@@ -26,12 +32,15 @@ from middleware.history import AttemptRecord
 from middleware.progress import ProgressReader
 
 from .breakers import Breakers
+from .fair import FairInspector
 from .jobs import Jobs
 from .orgs import Orgs
+from .outages import redis_answers
 from .pauses import Pauses
 from .queues import Queues
+from .recorded import RecordedJobs
 from .schedules import Schedules
-from .stock import StockInspector
+from .workers import Workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +56,7 @@ class Control:
     breakers: Breakers
     pauses: Pauses
     schedules: Schedules
+    workers: Workers
     close: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -56,12 +66,15 @@ class Control:
         self.close()
 
 
-def build(settings: Settings, *, broker: Callable[[], Broker] | None = None) -> Control:
+def build(
+    settings: Settings, *, broker: Callable[[], Broker] | None = None, namespace: str = NAMESPACE
+) -> Control:
     """See `app.control.build_control`.
 
     Parameters:
         settings: where the servers are.
         broker: gives the broker with its actors; for tests. Default: the platform's, loaded when first needed.
+        namespace: that broker's; for tests. Default: the platform's.
     """
     if settings.database_url is None:
         raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
@@ -71,18 +84,23 @@ def build(settings: Settings, *, broker: Callable[[], Broker] | None = None) -> 
     client = closing.enter_context(redis_client(settings))
     audit = SqlAuditLog(engine)
     orgs = SqlOrgs(engine)
-    inspector = StockInspector(
-        broker or _platform,
+    recorded = RecordedJobs(
         SqlHistoryStore(engine, AttemptRecord),
         ProgressReader(RedisProgressStore(client, prefix=NAMESPACE)),
         SqlDeadLetters(engine, DeadLetter.from_record),
         orgs.unsent,
     )
+    base = base_key(namespace)
+    inspector = FairInspector(
+        broker or _platform, recorded, Inspector(client, base), Operations(client, base)
+    )
+    configure = Rules(client, base).configure_orgs
+    shares = OrgShares(SqlOrgShares(engine), client, configure, prefix=namespace)
     cancellations = Cancellations(RedisCancellationStore(client, prefix=NAMESPACE))
     return Control(
         jobs=Jobs(audit, inspector, cancellations),
         queues=Queues(audit, inspector),
-        orgs=Orgs(audit, orgs),
+        orgs=Orgs(audit, orgs, _telling(shares)),
         breakers=Breakers(audit, circuit_breakers(client)),
         pauses=Pauses(audit, RedisPauseStore(client, prefix=NAMESPACE), broker or _platform, orgs),
         schedules=Schedules(
@@ -92,8 +110,17 @@ def build(settings: Settings, *, broker: Callable[[], Broker] | None = None) -> 
             orgs,
             broker or _platform,
         ),
+        workers=Workers(audit, inspector),
         close=closing.close,
     )
+
+
+def _telling(shares: OrgShares) -> Callable[[], None]:
+    def tell() -> None:
+        with redis_answers():
+            shares.tell()
+
+    return tell
 
 
 def _platform() -> Broker:

@@ -1,7 +1,4 @@
-"""What control asks of whatever knows the jobs.
-
-Today that is their history, on any broker; one that can tell more, of what waits for example, implements the same.
-"""
+"""What control asks of whatever knows the jobs, the queues and the workers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +8,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
+from broker.operations import Moved
+from broker.views import Lane, QueueDepth, WaitingMessage, WaitingState, WorkerView
+from broker.why import Cause, Reason
 from middleware.attempts import AttemptOutcome
 from middleware.history import AttemptRecord
 from middleware.progress import ProgressLine
@@ -19,6 +19,12 @@ from middleware.progress import ProgressLine
 JobState = Literal[
     "running", "succeeded", "failed", "retrying", "parked", "skipped", "cancelled", "expired", "died"
 ]
+
+#: The same of one job, which may also wait for its first attempt.
+ShownState = JobState | Literal["waiting"]
+
+#: Why a job does not run: what the broker knows, or that it is still to be sent, runs, or has ended.
+JobCause = Cause | Literal["unsent", "running", "ended"]
 
 #: States after which nothing more comes.
 ENDED: frozenset[JobState] = frozenset({"succeeded", "failed", "skipped", "cancelled", "expired"})
@@ -64,6 +70,23 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobWhy:
+    """Why a job does not run."""
+
+    id: str
+    cause: JobCause
+    #: For people.
+    text: str
+    #: What the broker knows, the main thing first; empty where it does not have the job.
+    reasons: tuple[Reason, ...] = ()
+    actor: str | None = None
+    queue: str | None = None
+    org: str | None = None
+    priority: int | None = None
+    concurrency_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobDetails:
     """Everything that is known of a job."""
 
@@ -72,25 +95,32 @@ class JobDetails:
     queue: str | None
     org: str | None
     #: None where only a dead letter is left of it.
-    state: JobState | None
-    #: Oldest first. None yet, where it has only just started.
+    state: ShownState | None
+    #: Oldest first. None yet, where it waits for its first one or has only just started.
     attempts: tuple[AttemptRecord, ...]
     #: What the job recorded when it succeeded.
     result: JsonValue
     progress: ProgressLine | None
     dead_letter_id: str | None
+    #: Why it does not run, where it is to.
+    why: JobWhy | None = None
     #: What could not be found out, and why.
     unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueInfo:
-    """A queue that actors of this build work on."""
+    """A queue that actors of this build work on, or that has messages."""
 
     name: str
+    #: Who works on it, whatever the region.
     actors: tuple[str, ...]
     #: Attempts that run; those that died with their worker among them.
     running: int
+    #: What waits, and what is in hand.
+    depth: QueueDepth
+    #: How many are held back, by what in one word. Not told to orgs.
+    parked_by_cause: Mapping[str, int]
 
 
 class Inspector(Protocol):
@@ -132,15 +162,67 @@ class Inspector(Protocol):
         """Everything that is known of a job; None when nothing is, or, with `org_id`, when it is another org's."""
         ...
 
-    def is_waiting(self, job_id: str, *, org_id: UUID | None) -> bool:
-        """Whether a job is known to wait for its first attempt, with `org_id` as that org's.
+    def why(self, job_id: str, *, org_id: UUID | None) -> JobWhy | None:
+        """Why a job does not run; None when nothing is known of it, or, with `org_id`, when it is another org's."""
+        ...
 
-        False may also mean that nobody knows: stock brokers do not tell what is in their queues.
+    def is_pending(self, job_id: str, *, org_id: UUID | None) -> bool:
+        """Whether a job waits or is in hand, with `org_id` as that org's: it is in the outbox or in the broker."""
+        ...
+
+    def waiting(
+        self, queue: str | None, *, org_id: UUID | None, actor: str | None, limit: int
+    ) -> Sequence[WaitingMessage]:
+        """Jobs that wait, of one queue or of all: those that are due first.
+
+        Parameters:
+            limit: 1 to 1,000.
         """
         ...
 
+    def set_priority(self, job_id: str, priority: int, *, org_id: UUID | None) -> Moved:
+        """Give a job that waits another priority; what became of that."""
+        ...
+
+
+class QueueInspector(Protocol):
+    """Knows queues, and drops what waits in them. Every method may raise a `JobError`, as `Inspector`'s."""
+
     def queues(self, *, org_id: UUID | None) -> Sequence[QueueInfo]:
-        """Every queue, with how much of an org's runs on it, or of all orgs'."""
+        """Every queue by name, with how much of an org's is in it, or of all orgs'."""
+        ...
+
+    def lanes(self, queue: str, *, org_id: UUID | None, limit: int) -> Sequence[Lane]:
+        """A queue's lanes that are not empty, in the order in which they would run."""
+        ...
+
+    def clean(
+        self,
+        queue: str,
+        *,
+        org_id: UUID | None,
+        actor: str | None,
+        older_than_ms: int | None,
+        states: frozenset[WaitingState],
+        dry_run: bool,
+    ) -> int:
+        """Drop what waits and fits, or only count it; how many."""
+        ...
+
+
+class Fleet(Protocol):
+    """Knows the worker processes. Every method may raise a `JobError`, as `Inspector`'s."""
+
+    def workers(self) -> Sequence[WorkerView]:
+        """All of them, with what they have in hand."""
+        ...
+
+    def quiet(self, worker_id: str) -> bool:
+        """Have one fetch nothing more; whether there is such a worker."""
+        ...
+
+    def unquiet(self, worker_id: str) -> bool:
+        """Let it fetch again; whether it was quiet."""
         ...
 
 

@@ -1,17 +1,21 @@
-"""Jobs: send, list, show and cancel them."""
+"""Jobs: send, list, show and cancel them, and say why one does not run."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from pydantic import JsonValue
 
+from broker.views import WaitingMessage
 from domain.errors import InvalidInput, NotFound
 from middleware.cancel_requests import Cancellations, CancelRequest, request_id_of
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, OperatorsOnly, OrgCaller
-from .inspector import ENDED, MAX_PAGE, Inspector, Job, JobDetails, JobFilter, JobState
+from .inspector import ENDED, MAX_PAGE, Inspector, Job, JobDetails, JobFilter, JobState, JobWhy
 from .outages import redis_answers
+
+#: How far from 0 a priority may be. Each step counts as much as a second of waiting.
+MAX_PRIORITY = 1_000
 
 
 class Jobs(Section):
@@ -74,7 +78,7 @@ class Jobs(Section):
         after: str | None = None,
         limit: int = 50,
     ) -> Sequence[Job]:
-        """A page of jobs by their last attempt, the last started first. What has not started yet is not in it.
+        """A page of jobs by their last attempt, the last started first. Those that wait for their first: `waiting`.
 
         Parameters:
             org_id: only this org's. Default: the caller's; an operator's, every one.
@@ -92,20 +96,71 @@ class Jobs(Section):
 
     @reads("jobs.show", "job_id")
     def show(self, caller: Caller, job_id: str) -> JobDetails:
-        """Everything that is known of a job that has started: attempts, result, progress, dead letter."""
+        """Everything that is known of a job: attempts, result, progress, dead letter, and what it waits for."""
         return self._found(caller, job_id)
 
-    @changes("jobs.cancel", "job_id")
-    def cancel(self, caller: Caller, job_id: str, *, waiting: bool = False) -> str:
-        """Stop a job: one that runs at its next checkpoint, one that waits when its turn comes.
+    @reads("jobs.why", "job_id")
+    def why(self, caller: Caller, job_id: str) -> JobWhy:
+        """Why a job does not run: the exact cause, and whatever else holds it back at the same time."""
+        why = self._inspector.why(job_id, org_id=caller.org_id)
+        if why is None:
+            raise NotFound("job", job_id)
+        return why
 
-        Nobody knows of a job that waits for its first attempt on a stock broker, so it is not found, like another
-        org's. With `waiting` it is cancelled all the same, unseen; an org's request then stops that org's message
-        and no other, so that naming another org's does nothing.
+    @reads("jobs.waiting", "org_id", "queue", "actor")
+    def waiting(
+        self,
+        caller: Caller,
+        *,
+        org_id: UUID | None = None,
+        queue: str | None = None,
+        actor: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[WaitingMessage]:
+        """Jobs that wait in the broker: queue by queue those that are due, then the others by when they are.
+
+        Parameters:
+            org_id: only this org's. Default: the caller's; an operator's, every one.
+            queue: only those on this queue. Default all.
+            actor: only those of this actor. Default any.
+            limit: 1 to 1,000. Default 50.
+
+        Raises:
+            InvalidInput: `limit` is out of bounds.
+        """
+        check_limit(limit)
+        return self._inspector.waiting(queue, org_id=caller.org_id or org_id, actor=actor, limit=limit)
+
+    @changes("jobs.set_priority", "job_id", "priority")
+    def set_priority(self, caller: Caller, job_id: str, priority: int) -> None:
+        """Let a job that waits go before or after others of its org, in this and all later attempts.
 
         Parameters:
             job_id: the job's.
-            waiting: also when nothing is known of it. Default False.
+            priority: -1,000 to 1,000; 0 for most. The lower, the sooner: each step counts as a second of waiting.
+
+        Raises:
+            NotFound: it does not wait in the broker, or is another org's.
+            InvalidInput: a worker has it already, or `priority` is out of bounds.
+        """
+        if abs(priority) > MAX_PRIORITY:
+            raise InvalidInput(f"a priority is -{MAX_PRIORITY} to {MAX_PRIORITY}, not {priority}")
+        match self._inspector.set_priority(job_id, priority, org_id=caller.org_id):
+            case "unknown":
+                raise NotFound("waiting job", job_id)
+            case "in_hand":
+                raise InvalidInput(f"a worker has job {job_id} already; a priority is for those that wait")
+            case "undecodable":
+                raise InvalidInput(
+                    f"job {job_id} cannot be read; a worker will put it among the dead letters"
+                )
+
+    @changes("jobs.cancel", "job_id")
+    def cancel(self, caller: Caller, job_id: str) -> str:
+        """Stop a job: one that runs at its next checkpoint, one that waits when its turn comes.
+
+        Parameters:
+            job_id: the job's.
 
         Returns:
             The request's id, to withdraw it by.
@@ -113,7 +168,7 @@ class Jobs(Section):
         Raises:
             InvalidInput: it has ended, so that there is nothing to stop.
         """
-        if not waiting and not self._inspector.is_waiting(job_id, org_id=caller.org_id):
+        if not self._inspector.is_pending(job_id, org_id=caller.org_id):
             state = self._found(caller, job_id).state
             if state in ENDED:
                 raise InvalidInput(f"job {job_id} has ended, as {state}; there is nothing to stop")

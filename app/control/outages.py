@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import redis
 from dramatiq.errors import BrokerConnectionError
 
+from broker.errors import BrokerScriptError
 from domain.errors import ProviderUnavailable
 from middleware import StoreUnavailable
 
@@ -15,7 +16,7 @@ def redis_answers() -> Iterator[None]:
     """A block that asks Redis.
 
     Raises:
-        ProviderUnavailable: it does not answer.
+        ProviderUnavailable: it does not answer, or refuses.
 
     Example:
         >>> with redis_answers():
@@ -28,3 +29,5 @@ def redis_answers() -> Iterator[None]:
             f"Redis does not answer ({type(error).__name__}), so nothing was done; is `python -m app up` running, "
             "or REDIS_URL right?"
         ) from error
+    except BrokerScriptError as error:
+        raise ProviderUnavailable(f"Redis refuses, so nothing was done; {error}") from error

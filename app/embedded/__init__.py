@@ -46,12 +46,13 @@ class Servers:
 
 
 @contextmanager
-def running(root: Path, *, durable: bool = True) -> Iterator[Servers]:
+def running(root: Path, *, durable: bool = True, redis_server: Path | None = None) -> Iterator[Servers]:
     """Servers whose data lives below `root`, up for as long as the context is.
 
     Parameters:
         root: folder for data, logs and sockets; made when missing.
         durable: False gives up crash safety for speed, for tests. Default True.
+        redis_server: a `redis-server` to start in Valkey's place. Default: Valkey.
 
     Raises:
         EmbeddedServerError: a server did not start; the message ends with its log.
@@ -68,7 +69,7 @@ def running(root: Path, *, durable: bool = True) -> Iterator[Servers]:
     try:
         with _held(starting):
             postgres.ensure_running(places, durable=durable)
-            valkey.ensure_running(places, durable=durable)
+            valkey.ensure_running(places, durable=durable, program=redis_server)
             postgres.create_database(places, DATABASE_NAME)
             # Shared, and gone with the process however it ends: the kernel counts the users for us.
             fcntl.flock(users, fcntl.LOCK_SH)

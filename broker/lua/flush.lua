@@ -43,6 +43,30 @@ local function from_lanes(org)
   return found
 end
 
+-- Orgs and lanes that wait for a slot, which leases of another queue may hold. Returns whether there were any.
+local function readmit_waiting()
+  local found = false
+  for _, org in ipairs(redis.call('HKEYS', B .. ':a')) do
+    if redis.call('SREM', B .. ':b:' .. org, queue .. '\n') == 1 then
+      readmit(queue, org, '')
+      found = true
+    end
+  end
+  for _, field in ipairs(redis.call('HKEYS', B .. ':ak')) do
+    local org, key = string.match(field, '^([^\n]*)\n(.*)$')
+    local waiting = B .. ':bk:' .. org .. ':' .. key
+    for _, each in ipairs(redis.call('SMEMBERS', waiting)) do
+      local where, lane = string.match(each, '^([^\n]*)\n(.*)$')
+      if where == queue then
+        redis.call('SREM', waiting, each)
+        readmit(queue, org, lane)
+        found = true
+      end
+    end
+  end
+  return found
+end
+
 local org = redis.call('ZRANGE', ready, 0, 0)[1]
 if org then
   mids = from_lanes(org)
@@ -52,7 +76,7 @@ else
     mids = from(B .. ':qx:' .. queue)
   end
 end
-if org or #mids > 0 then
+if org or #mids > 0 or readmit_waiting() then
   -- A portion that found nothing to forget is not the end.
   return math.max(drop(queue, mids), 1)
 end

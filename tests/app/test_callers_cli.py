@@ -15,6 +15,7 @@ from app.jobs_cli import jobs
 from app.orgs_cli import orgs
 from app.queues_cli import queues
 from app.settings import SettingsError
+from app.workers_cli import workers
 from tests.app.commands import MISTAKEN_CALLERS
 
 APPS: dict[str, tuple[typer.Typer, dict[str, tuple[str, ...]]]] = {
@@ -23,6 +24,9 @@ APPS: dict[str, tuple[typer.Typer, dict[str, tuple[str, ...]]]] = {
         {
             "list": (),
             "show": ("x",),
+            "why": ("x",),
+            "waiting": (),
+            "priority": ("x", "5"),
             "enqueue": ("domain_export", "{}"),
             "cancel": ("x",),
             "requests": (),
@@ -33,8 +37,9 @@ APPS: dict[str, tuple[typer.Typer, dict[str, tuple[str, ...]]]] = {
         breakers,
         {"list": (), "show": ("ai",), "open": ("ai",), "close": ("ai",), "reset": ("ai",)},
     ),
-    "queues": (queues, {"list": ()}),
+    "queues": (queues, {"list": (), "show": ("x",), "lanes": ("x",), "clean": ("x",)}),
     "orgs": (orgs, {"list": (), "show": ()}),
+    "workers": (workers, {"list": (), "quiet": ("x",), "resume": ("x",)}),
 }
 COMMANDS = {
     f"{name} {command}": (app, (command, *arguments))
@@ -76,7 +81,11 @@ def test_a_command_has_to_be_told_who_calls(command: str, mistake: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["jobs enqueue", "jobs cancel", "jobs withdraw", "breakers open", "breakers close", "breakers reset"],
+    [
+        *("jobs enqueue", "jobs priority", "jobs cancel", "jobs withdraw"),
+        *("breakers open", "breakers close", "breakers reset"),
+        *("queues clean", "workers quiet", "workers resume"),
+    ],
 )
 def test_an_org_says_why_it_changes_anything(command: str) -> None:
     """The audit log keeps it; without, exit code 2."""

@@ -19,10 +19,12 @@ from typer.testing import CliRunner, Result
 from adapters.database.dead_letters import SqlDeadLetters
 from adapters.database.tables import audit_log
 from adapters.database.unit_of_work import SystemUnitOfWork
+from app.bootstrap.redis import NAMESPACE
 from app.dlq_cli import dlq
 from app.presentation import CommandError
 from app.settings import SettingsError
 from middleware.dead_letter_entry import DeadLetter
+from tests.broker.stage import stored
 from tests.databases import Database
 from tests.middleware.letters import a_letter
 from tests.middleware.own_valkey import OwnValkey, own_valkey
@@ -286,7 +288,7 @@ class Platform:
     def queued(self) -> list[dict[str, Any]]:
         """The messages on the queue of the exports."""
         with redis.Redis.from_url(self.server.url) as client:
-            return [json.loads(data) for data in client.hgetall("pressroom:exports.msgs").values()]
+            return stored(client, NAMESPACE, "exports")
 
     def export(self, **over: object) -> DeadLetter:
         """The letter of an export that failed."""

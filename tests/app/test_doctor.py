@@ -36,6 +36,7 @@ def test_a_healthy_platform_has_nothing_broken() -> None:
 
     assert {finding.check for finding in found.values() if finding.verdict == "broken"} == set()
     assert found["redis durability"].verdict == "warning"
+    assert found["redis durability"].seen == "no append-only file; no snapshots"
     assert "appendonly" in found["redis durability"].fix
 
 
@@ -105,6 +106,23 @@ def test_a_server_that_may_evict_jobs_is_told(own_redis: str, monkeypatch: pytes
 
     assert (found.verdict, found.seen) == ("broken", "allkeys-lru")
     assert "maxmemory-policy noeviction" in found.fix
+
+
+@pytest.mark.usefixtures("healthy")
+def test_how_a_server_keeps_what_it_has_is_told(own_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file, how often that is synced, and its snapshots; of what it does not tell, that it does not."""
+    monkeypatch.setenv("REDIS_URL", own_redis)
+    with redis.Redis.from_url(own_redis) as client:
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "always")
+        client.config_set("save", "3600 1")
+        client.acl_setuser("modest", enabled=True, nopass=True, commands=["+@all", "-config"], keys=["*"])
+    told = findings()["redis durability"]
+    monkeypatch.setenv("REDIS_URL", own_redis.replace("unix://", "unix://modest:any@"))
+    untold = findings()["redis durability"]
+
+    assert (told.verdict, told.seen) == ("ok", "append-only file, synced always; snapshots 3600 1")
+    assert (untold.verdict, untold.seen) == ("ok", "append-only file, synced unknown; snapshots unknown")
 
 
 @pytest.mark.usefixtures("healthy")

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import redis
 
+from app.bootstrap.redis import NAMESPACE
 from app.control import OperatorsOnly
 from app.jobs_cli import jobs
 from app.presentation import CommandError
@@ -18,6 +19,7 @@ from middleware.backends.redis.progress import RedisProgressStore
 from middleware.progress import ProgressLine
 from tests.app.commands import Commands, as_operator
 from tests.app.control.attempts import put_attempt
+from tests.broker.stage import stored
 from tests.databases import Database
 from tests.middleware.own_valkey import own_valkey
 
@@ -108,19 +110,6 @@ def test_many_are_cancelled_by_filter(commands: Commands) -> None:
     assert [(each["actor"], each["queue"]) for each in rows] == [(None, None), ("resize", "images")]
     assert f"jobs withdraw {rows[1]['request_id']}" in some.output
     assert "images" in commands.run(jobs, "requests").output
-
-
-def test_a_job_that_nothing_is_known_of_is_cancelled_when_that_is_meant(commands: Commands) -> None:
-    """Without --waiting it is not found, and told how to."""
-    job_id = str(uuid4())
-
-    refused = commands.run(jobs, "cancel", job_id, "--reason", "why")
-    done = commands.json(jobs, "cancel", job_id, "--waiting", "--reason", "why")
-
-    assert isinstance(refused.exception, CommandError)
-    assert "not found" in str(refused.exception)
-    assert "--waiting" in str(refused.exception)
-    assert done["request_id"] == f"{commands.org_id}:{job_id}"
 
 
 def test_another_orgs_job_is_not_found(commands: Commands) -> None:
@@ -219,7 +208,7 @@ def test_a_job_is_sent(commands: Commands, database: Database, tmp_path: Path) -
         wrong = enqueue("domain_export", {"domain_id": domain_id, "format": "docx"})
         platforms = enqueue("database_maintenance", {})
         with redis.Redis.from_url(server.url) as client:
-            queued = [json.loads(data) for data in client.hgetall("pressroom:exports.msgs").values()]
+            queued = stored(client, NAMESPACE, "exports")
 
     assert [each["message_id"] for each in queued] == [json.loads(output)["job_id"]]
     assert queued[0]["args"][0]["org_id"] == str(commands.org_id)

@@ -23,7 +23,16 @@ def test_orgs_are_listed_page_by_page(commands: Commands) -> None:
     page = commands.json(orgs, "list", "--after", after, "--limit", "1", as_=as_operator())
     people = commands.run(orgs, "list", "--after", after, "--limit", "1", as_=as_operator()).output
 
-    assert page == [{"id": str(first), "name": "An org", "region": None, "weight": 1, "cursor": str(first)}]
+    assert page == [
+        {
+            "id": str(first),
+            "name": "An org",
+            "region": None,
+            "weight": 1,
+            "max_active": None,
+            "cursor": str(first),
+        }
+    ]
     assert f"More: --after {first}" in people
     assert isinstance(commands.run(orgs, "list").exception, OperatorsOnly)
 
@@ -42,11 +51,43 @@ def test_an_org_is_shown(commands: Commands) -> None:
         assert str(refused.exception) == str(NotFound("org", foreign))
 
 
+def test_an_org_is_set(commands: Commands) -> None:
+    """By operators, who say why; the words for people and for scripts say what holds then."""
+    org = str(commands.org_id)
+
+    people = commands.run(
+        orgs,
+        *("set", org, "--weight", "3", "--max-active", "20", "--region", "eu"),
+        as_=as_operator("gold plan"),
+    ).output
+    shown = commands.json(orgs, "show")
+    scripts = commands.json(
+        orgs,
+        *("set", org, "--weight", "default", "--max-active", "default", "--region", "default"),
+        as_=as_operator(),
+    )
+
+    assert people == f"{org}: weight 3, max active 20, region eu. It holds.\n"
+    assert (shown["weight"], shown["limits"], shown["region"]) == (3, {"max_active": 20}, "eu")
+    assert (scripts["weight"], scripts["limits"], scripts["region"], scripts["live"]) == (1, {}, None, True)
+    target = f"org_id={org} weight=3 max_active=20 region=eu"
+    assert commands.audited("orgs.set", target) == [("gold plan", commands.org_id)]
+
+
+def test_what_an_org_cannot_be_set_to_is_said(commands: Commands) -> None:
+    """A word that is no number is a mistake in the command; an org may not set itself."""
+    mistaken = commands.run(orgs, "set", str(commands.org_id), "--weight", "gold", as_=as_operator())
+    refused = commands.run(orgs, "set", str(commands.org_id), "--weight", "9", "--reason", "we grow")
+
+    assert mistaken.exit_code == 2
+    assert isinstance(refused.exception, OperatorsOnly)
+
+
 def test_queues_are_listed_with_what_runs(commands: Commands) -> None:
     """All that actors of the platform work on."""
     put_attempt(commands.engine, commands.org_id, queue="exports", outcome="running")
 
     listed = {each["name"]: each for each in commands.json(queues, "list")}
 
-    assert listed["exports"] == {"name": "exports", "actors": ["domain_export"], "running": 1}
+    assert (listed["exports"]["actors"], listed["exports"]["running"]) == (["domain_export"], 1)
     assert "domain_export" in commands.run(queues, "list", as_=as_operator()).output

@@ -135,19 +135,15 @@ def test_children_of_a_living_owner_are_left_alone(tmp_path: Path) -> None:
         assert first.ended() == {}
 
 
-def test_a_child_that_ended_is_started_again_as_it_was(tmp_path: Path) -> None:
-    """With the same command, under the same name; one that runs is left alone."""
-    with Children(tmp_path / "c", os.environ) as children:
-        children.start("dies", ["sh", "-c", f"echo run >> {tmp_path}/runs; exit 7"])
-        children.start("lives", ["sh", "-c", f"touch {tmp_path}/up; exec sleep 600"])
+def test_what_a_child_says_is_heard_line_by_line_to_its_last(tmp_path: Path) -> None:
+    """Its errors go where they always go."""
+    heard: list[str] = []
+    with Children(tmp_path / "c", os.environ, log_folder=tmp_path / "logs") as children:
+        begin = f"trap 'echo last; exit 0' TERM; echo first; echo oops >&2; touch {tmp_path}/up"
+        children.start("speaks", ["sh", "-c", f"{begin}; while :; do sleep 0.01; done"], hear=heard.append)
         wait_for(tmp_path / "up")
-        while "dies" not in children.ended():
-            pass
 
-        children.restart("dies")
+        assert children.stop() == {"speaks": 0}
 
-        while "dies" not in children.ended():
-            pass
-        assert (tmp_path / "runs").read_text() == "run\nrun\n"
-        with pytest.raises(KeyError, match="runs; only what has ended"):
-            children.restart("lives")
+        assert heard == ["first", "last"]
+    assert (tmp_path / "logs" / "speaks.log").read_text() == "oops\n"

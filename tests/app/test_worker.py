@@ -1,6 +1,8 @@
 """`python -m app worker`: what it looks at before it becomes one, and what it says."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from app.probe import ready_folder
 from app.settings import SettingsError, load_settings
 from app.worker import UnknownQueue, worker
 from tests.databases import Database
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -43,14 +47,27 @@ def healthy(servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("healthy")
-def test_with_everything_there_it_becomes_dramatiqs_own_command(became: list[Any]) -> None:
-    """So that signals and exit codes are Dramatiq's, and its settings say what the command line said."""
+def test_with_everything_there_it_becomes_the_supervisor(
+    monkeypatch: pytest.MonkeyPatch, became: list[Any]
+) -> None:
+    """So that signals and exit codes are its, and settings and command line say the same."""
+    monkeypatch.setenv("PRESSROOM_WORKER_MAX_RSS_MB", "300")
+    monkeypatch.setenv("PRESSROOM_WORKER_MAX_JOBS", "10000")
+
     with pytest.raises(Became):
         worker(processes=2, threads=3, queues=["exports"])
 
     ((command, environment),) = became
-    assert command[1:4] == ["-m", "dramatiq", "--skip-logging"]
-    assert command[-5:] == ["3", "--queues", "exports", "--", "actors"]
+    assert command[1:4] == ["-m", "broker", "worker"]
+    options = dict(zip(command[4:-4:2], command[5:-4:2], strict=True))
+    assert options == {
+        "--processes": "2",
+        "--threads": "3",
+        "--drain-s": "25.0",
+        "--max-rss-mb": "300.0",
+        "--max-jobs": "10000",
+    }
+    assert command[-4:] == ["--queues", "exports", "--", "actors"]
     assert (environment["PRESSROOM_WORKER_PROCESSES"], environment["PRESSROOM_WORKER_THREADS"]) == ("2", "3")
 
 
@@ -131,3 +148,31 @@ def test_the_probe_looks_where_workers_write(
         monkeypatch.setenv(name, value)
 
     assert ready_folder(os.environ) == load_settings().ready_folder
+
+
+@pytest.mark.parametrize(
+    ("set_", "said"),
+    [
+        ({"PRESSROOM_WORKER_THREADS": "0"}, "Error: PRESSROOM_WORKER_THREADS: "),
+        ({}, "Error: DATABASE_URL, REDIS_URL not set and no `up` is running"),
+    ],
+    ids=["bad", "missing"],
+)
+def test_the_supervisor_gives_up_where_its_workers_can_never_start(
+    tmp_path: Path, set_: dict[str, str], said: str
+) -> None:
+    """Started without our own look first: the worker says why in one line, and nobody tries again and again."""
+    done = subprocess.run(
+        [sys.executable, "-m", "broker", "worker", "actors"],
+        cwd=ROOT,
+        env={**os.environ, "PRESSROOM_HOME": str(tmp_path), **set_},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if line.startswith(said)], done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count('"worker_started"') == 1

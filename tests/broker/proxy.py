@@ -16,6 +16,9 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._is_cut = False
         self._losing: bytes | None = None
+        self._left_bytes: int | None = None
+        #: How many scripts were called.
+        self.calls = 0
         self.lost = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -32,6 +35,10 @@ class Proxy:
         """Cut the connection after the server has answered the next request that contains these bytes."""
         self.lost.clear()
         self._losing = containing
+
+    def cut_after(self, count_bytes: int) -> None:
+        """Cut when so many more bytes of requests have passed."""
+        self._left_bytes = count_bytes
 
     def close(self) -> None:
         """End everything."""
@@ -68,7 +75,13 @@ class Proxy:
                 if self._losing is not None and self._losing in data:
                     self._losing = None
                     losing.set()
+                self.calls += data.count(b"EVALSHA")
+                if self._left_bytes is not None:
+                    data, self._left_bytes = data[: self._left_bytes], self._left_bytes - len(data)
                 far.sendall(data)
+                if self._left_bytes is not None and self._left_bytes <= 0:
+                    self._left_bytes = None
+                    self.cut()
         with suppress(OSError):
             far.shutdown(socket.SHUT_RDWR)
         answers.join()

@@ -77,7 +77,8 @@ def places(client: "redis.Redis", broker: FairRedisBroker, queue: str = "default
 
 def stored(client: "redis.Redis", namespace: str, queue: str = "default") -> list[dict[str, Any]]:
     """The queue's messages that are not dead, as they were encoded, in no order."""
-    records = [split_record(record) for record in client.hgetall(f"{base_key(namespace)}:m").values()]
+    kept = client.hgetall(f"{base_key(namespace)}:m").values()
+    records = [split_record(record) for record in kept if isinstance(record, bytes)]
     return [json.loads(body) for where, _, _, body in records if where == queue]
 
 

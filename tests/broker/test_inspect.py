@@ -170,8 +170,9 @@ def test_what_a_gate_shuts_is_counted_too(fair: FairRedisBroker, source: str, ga
     """It is not parked, and waits all the same; other orgs' are not held back by an org's."""
     for _ in range(3):
         send(fair)
-    fair.shut(source, {gate: (0, "paused: it all by ada"), "a:other": (1, "over")})
+    fair.shut(source, {gate: (0, "paused: it all by ada")})
     assert next(fair.consume("images", timeout=50)) is None
+    fair.shut("pauses:us", {"q:images": (1, "over"), "o:acme": (1, "over")})
     look = inspector(fair)
 
     assert look.parked_by_cause("images") == {word: 3}
@@ -198,6 +199,8 @@ def test_what_a_limit_holds_back_is_counted_too(fair: FairRedisBroker) -> None:
     fetch(fair, 1)
 
     assert look.parked_by_cause("images") == {"key": 2, "limit": 3, "rate": 3}
+    fair.shut("pauses", {"q:images": (0, "paused: queue images by ada")})
+    assert look.parked_by_cause("images") == {"pause": 8}
 
 
 def test_lanes_are_told_apart(fair: FairRedisBroker, raw: "Redis") -> None:

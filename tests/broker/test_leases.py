@@ -9,7 +9,7 @@ from dramatiq.common import current_millis
 from redis import Redis
 
 from broker import FairRedisBroker
-from broker.leases import DONE, LeasedMessage
+from broker.leases import DONE, LeasedMessage, Sent
 from broker.process import Process
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.stage import dead, places, take
@@ -28,7 +28,7 @@ def test_the_ack_of_a_worker_that_was_given_up_is_refused(new_broker: MakeBroker
     again = take(other.consume("default", timeout=5_000))
     assert again.message_id == sent
 
-    stale.lease.carried = [("never", 0, b"default\n\n_nothing:0\nnever")]
+    stale.lease.carried = [Sent("never", "u", 0, "", b"default\n\n_nothing:0\nu\nnever")]
     _process(frozen).end(stale.lease, DONE)
 
     assert eventually(lambda: _process(frozen).refused == 1)

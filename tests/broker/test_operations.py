@@ -216,7 +216,7 @@ def test_the_priority_of_a_delayed_message_holds_when_it_is_due(fair: FairRedisB
     assert [each.priority for each in inspector(fair).waiting("images")] == [-7]
 
 
-def test_a_lane_that_was_put_aside_stays_so(fair: FairRedisBroker) -> None:
+def test_a_lane_that_was_put_aside_stays_so(fair: FairRedisBroker, raw: "Redis") -> None:
     """A message that comes to it does not let it run; it runs when the gate is opened."""
     send(fair, actor="crop", priority=1)
     fair.shut("pauses", {"a:crop": (0, "paused: actor crop by ada")})
@@ -225,10 +225,23 @@ def test_a_lane_that_was_put_aside_stays_so(fair: FairRedisBroker) -> None:
     assert next(fair.consume("images", timeout=50)) is None
 
     assert operations(fair).set_priority(moved.message_id, 1) == "done"
+    assert raw.zscore(f"{fair.base}:ql:images:acme", "crop:1") is None
     assert next(fair.consume("images", timeout=50)) is None
     fair.shut("pauses", {})
 
     assert moved.message_id in {each.message_id for each in fetch(fair, 2)}
+
+
+def test_the_only_message_of_a_lane_that_was_put_aside_is_not_stranded(fair: FairRedisBroker) -> None:
+    """Its org has its turn again, which it had not while nothing of it could run."""
+    sent = send(fair, actor="crop")
+    fair.shut("pauses", {"a:crop": (0, "paused: actor crop by ada")})
+    assert next(fair.consume("images", timeout=50)) is None
+
+    assert operations(fair).set_priority(sent.message_id, 1) == "done"
+    fair.shut("pauses", {})
+
+    assert fetched(fair).message_id == sent.message_id
 
 
 def test_what_cannot_get_another_priority(fair: FairRedisBroker) -> None:

@@ -16,14 +16,13 @@ import signal
 import sys
 import threading
 from typing import Any
-from uuid import uuid4
 
 from dramatiq import Worker
-from dramatiq.brokers.redis import RedisBroker
 
 import actors
 from adapters.database import unit_of_work
 from app.broker import broker
+from broker import FairRedisBroker
 from tests.crash.steps import Steps
 
 #: A worker that was silent for so long counts as dead, and its messages are given to others.
@@ -90,10 +89,7 @@ def _await(pid: int, heard: int) -> dict[str, Any]:
 
 
 def _work(command: dict[str, Any]) -> dict[str, Any]:
-    assert isinstance(broker, RedisBroker)
-    broker.broker_id = str(uuid4())  # else it would be taken for the one that died
-    broker.heartbeat_timeout = REDELIVERY_MS
-    broker.maintenance_chance = 1_000_000
+    broker.heartbeat_timeout = broker.stall_timeout = REDELIVERY_MS
     broker.middleware[:] = [each for each in broker.middleware if type(each).__name__ not in BACKGROUND]
     _shorten_transactions()
     ending = signal.SIGSTOP if command.get("how") == "freeze" else signal.SIGKILL
@@ -113,18 +109,12 @@ def _work(command: dict[str, Any]) -> dict[str, Any]:
     return {"ended": "done", "steps": steps.taken}
 
 
-def _drained(broker: RedisBroker, queue: str) -> bool:
+def _drained(broker: FairRedisBroker, queue: str) -> bool:
     """Wait until nothing is queued, delayed or in anybody's hands."""
     never = threading.Event()
-    held = [f"{broker.namespace}:{name}.msgs" for name in (queue, f"{queue}.DQ")]
     for _ in range(int(PATIENCE_S / 0.05)):
-        with broker.client.pipeline(
-            transaction=True
-        ) as look:  # at once: a message may move from one to the other
-            for each in held:
-                look.hlen(each)
-            if not any(look.execute()):
-                return True
+        if not broker.do_qsize(queue):
+            return True
         never.wait(0.05)
     return False
 

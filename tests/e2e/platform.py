@@ -92,3 +92,14 @@ def run_file(home: Path) -> dict[str, object]:
     """What a running platform tells others."""
     known: dict[str, object] = json.loads((home / "run.json").read_text())
     return known
+
+
+def hear(process: "subprocess.Popen[str]", word: str) -> str:
+    """What a command says until a line has the word in it, that line included."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if word in line:
+            return said
+    raise AssertionError(f"no {word!r} before it ended: {said}")

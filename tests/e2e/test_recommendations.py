@@ -17,7 +17,6 @@ from uuid import UUID, uuid4
 import dramatiq
 import pytest
 import stamina
-from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine, event, func, insert, select
 
 from adapters.database.engine import create_engine
@@ -28,6 +27,7 @@ from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from app.bootstrap.broker import build_broker
 from app.bootstrap.services import Services, build_services
 from app.settings import AiProvider, Settings, as_environment
+from broker import FairRedisBroker
 from domain.content_idea_generation import ContentIdeaGeneration
 from domain.domain_export import DomainExport
 from domain.errors import ProviderUnavailable
@@ -36,6 +36,7 @@ from domain.limits import Limits
 from middleware import Rate
 from middleware.contracts import parse
 from tests.adapters.ai.scripted_server import ScriptedServer, answer, scripted_server
+from tests.broker.stage import places
 from tests.databases import Database
 from tests.middleware.brokers import work
 from tests.middleware.own_valkey import own_valkey
@@ -50,7 +51,7 @@ class Platform:
 
     settings: Settings
     services: Services
-    broker: dramatiq.Broker
+    broker: FairRedisBroker
     client: Any
     engine: Engine
     #: Settings by field name, for a process that shares this world.
@@ -104,7 +105,6 @@ def platform(
             }
         )
         broker = build_broker(settings)
-        assert isinstance(broker, RedisBroker)
         broker.emit_after("process_boot")
         engine = create_engine(database_url)
         with build_services(settings) as services:
@@ -169,7 +169,7 @@ def test_3_a_worker_that_is_told_to_stop_finishes_the_job_in_hand(platform: Plat
             "ai_providers": [{"name": "slow", "base_url": slow.url, "model": "any"}],
         }
         worker = subprocess.Popen(
-            [sys.executable, "-m", "dramatiq", "--skip-logging", "actors", "-p", "1", "-t", "1"],
+            [sys.executable, "-m", "broker", "worker", "actors", "--threads", "1"],
             cwd=ROOT,
             env={**os.environ, **as_environment(values)},
             start_new_session=True,
@@ -186,7 +186,7 @@ def test_3_a_worker_that_is_told_to_stop_finishes_the_job_in_hand(platform: Plat
 
         assert code == 0
         assert _ideas(platform.engine, org_id) == 3
-        assert platform.client.hlen("pressroom:content.msgs") == 0
+        assert places(platform.client, platform.broker, "content") == {}
 
 
 def test_4_an_idempotency_key_prevents_duplicates(platform: Platform) -> None:
@@ -252,17 +252,18 @@ def test_6_rate_limits_keep_orgs_apart(platform: Platform) -> None:
     worker.start()
     client = platform.client
     for _ in range(PATIENCE_S * 20):
-        # Parked messages wait in the delayed queue for the rate that was reserved for them.
-        if client.hlen("pressroom:limited.msgs") == 0:
+        # Whoever has used up its rate is not among those that may run any more.
+        if not client.zcard(f"{platform.broker.base}:qr:limited"):
             break
         client.blpop(["never"], timeout=0.05)
     worker.stop()
 
     assert ran.count(str(loud)) == 3
     assert ran.count(str(quiet)) == 1
-    assert client.hlen("pressroom:limited.DQ.msgs") == 17
-    keys = {key.decode().partition("ratelimit:")[2] for key in client.scan_iter(match="*ratelimit:*")}
-    assert {f"{{{loud}}}:limited", f"{{{quiet}}}:limited"} <= keys
+    assert platform.broker.do_qsize("limited") == 17
+    rates = f"{platform.broker.base}:t:"
+    keys = {key.decode().removeprefix(rates) for key in client.scan_iter(match=f"{rates}*")}
+    assert keys == {f"{loud}:limited", f"{quiet}:limited"}
 
 
 def _send(values: Mapping[str, object], job: dict[str, object]) -> None:

@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from pydantic import SecretStr
 from sqlalchemy import func, insert, select
 
@@ -21,8 +20,10 @@ from adapters.database.engine import create_engine
 from adapters.database.migrate import upgrade
 from adapters.database.tables import content_items, domain_registry, orgs, publish_targets
 from adapters.database.unit_of_work import SystemUnitOfWork
+from app.bootstrap.redis import NAMESPACE
 from app.settings import as_environment
 from app.wordpress_site import WordPressSite, wordpress_site
+from broker import FairRedisBroker
 from tests.databases import Database
 from tests.middleware.own_valkey import own_valkey
 
@@ -53,7 +54,7 @@ def test_a_run_never_has_more_than_five_publishes_in_flight(
         }
         with (tmp_path / "worker.log").open("w") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "dramatiq", "--skip-logging", "actors", "-p", "1", "-t", str(THREADS)],
+                [sys.executable, "-m", "broker", "worker", "actors", "--threads", str(THREADS)],
                 cwd=ROOT,
                 env={**os.environ, **as_environment(values)},
                 stdout=log,
@@ -109,7 +110,7 @@ def _fill(database: Database, site: WordPressSite) -> UUID:
 
 def _send_scheduler(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
-        broker = RedisBroker(client=client, namespace="pressroom", middleware=[])  # type: ignore[no-untyped-call]
+        broker = FairRedisBroker(client=client, namespace=NAMESPACE, middleware=[])
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name="publishing", actor_name="content_scheduler", args=(), kwargs={}, options={}
         )

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from app.embedded import process
-from tests.e2e.platform import ROOT, app, environment, finish, run_file, running_up, shell, start
+from tests.e2e.platform import ROOT, app, environment, finish, hear, run_file, running_up, shell, start
 from tests.folders import open_folder
 
 pytestmark = pytest.mark.slow
@@ -93,7 +93,7 @@ def test_a_worker_of_its_own_is_probed_and_stops_cleanly(home: Path) -> None:
     assert worker.stdout is not None
     ready = 0
     for line in worker.stdout:
-        ready += "Worker process is ready for action" in line
+        ready += '"event": "worker_ready"' in line
         if ready == 2:
             break
 
@@ -155,17 +155,35 @@ def test_ctrl_c_and_sigterm_stop_it_cleanly(folder: Path, request_: signal.Signa
     assert [folder for folder in folder.rglob("pid") if process.find(folder)] == []
 
 
-def test_a_worker_that_dies_ends_the_platform_with_an_error(folder: Path) -> None:
-    """Its supervisor learns of it by the exit code."""
+def test_a_worker_that_dies_is_replaced_and_the_platform_goes_on(folder: Path) -> None:
+    """It is said, with the cause; what is sent then is done."""
+    with running_up(folder) as up:
+        assert up.stdout is not None
+        (first,) = (int(path.stem) for path in (folder / "ready").glob("*.json"))
+        os.kill(first, signal.SIGKILL)
+
+        said = hear(up, "takes jobs")
+        assert f"Worker {first} was ended by SIGKILL; another one starts" in said
+        assert app(folder, "send", "database_maintenance").code == 0
+        hear(up, '"actor": "database_maintenance"')
+        os.killpg(up.pid, signal.SIGTERM)
+        ended = finish(up)
+
+    assert ended.code == 0, ended.output
+
+
+def test_a_supervisor_that_dies_ends_the_platform_with_an_error(folder: Path) -> None:
+    """Whoever started it learns of it by the exit code."""
     with running_up(folder) as up:
         (record,) = (folder / "children").glob("*-worker.child")
-        worker = process.find(record)
-        assert worker is not None
-        worker.kill()
+        supervisor = process.find(record)
+        assert supervisor is not None
+        supervisor.kill()
         ended = finish(up)
 
     assert ended.code == 1
     assert "worker ended by itself with exit code -9" in ended.output
+    assert list((folder / "ready").glob("*.json")) == []
 
 
 def test_only_some_servers_named_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

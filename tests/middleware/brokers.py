@@ -1,5 +1,8 @@
 """What tests of guards do with brokers."""
 
+from typing import Any
+from uuid import uuid4
+
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
@@ -29,6 +32,25 @@ def stored(broker: dramatiq.Broker, queue: str) -> list[dramatiq.Message[object]
     assert isinstance(broker, RedisBroker)
     messages = broker.client.hgetall(f"{broker.namespace}:{queue}.msgs")
     return [dramatiq.Message.decode(bytes(data)) for data in messages.values() if isinstance(data, bytes)]
+
+
+def dead(broker: dramatiq.Broker, queue: str) -> list[bytes]:
+    """What the queue's messages were that were rejected, as they were stored."""
+    if isinstance(broker, StubBroker):
+        return [each._message.encode() for each in broker.dead_letters if each.queue_name == queue]
+    if isinstance(broker, FairRedisBroker):
+        records: Any = broker.client.hvals(f"{broker.base}:xm:{queue}")
+        return [split_record(each)[3] for each in records]
+    assert isinstance(broker, RedisBroker)
+    kept: Any = broker.client.hvals(f"{broker.namespace}:{queue}.XQ.msgs")
+    return list(kept)
+
+
+def redis_prefix(broker: dramatiq.Broker) -> str | None:
+    """What a store's keys may begin with that is on the broker's own server; None where it has none."""
+    if isinstance(broker, FairRedisBroker):
+        return broker.base
+    return f"t{uuid4().hex}" if isinstance(broker, RedisBroker) else None
 
 
 def work(broker: dramatiq.Broker, queue: str, *, threads: int = 1) -> None:

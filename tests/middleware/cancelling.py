@@ -5,8 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 import dramatiq
-from dramatiq.brokers.redis import RedisBroker
-from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import AsyncIO, Callbacks
 
 from middleware import Retries
@@ -16,7 +14,7 @@ from middleware.cancel_requests import Cancellations
 from middleware.cancellation import Cancellation
 from middleware.flags import Flags
 from middleware.observer import Observer
-from tests.middleware.brokers import replace_stack, work
+from tests.middleware.brokers import dead, replace_stack, work
 
 
 class Outcomes(Observer):
@@ -66,7 +64,4 @@ class Rig:
 
     def dead(self) -> int:
         """How many messages were rejected."""
-        if isinstance(self.broker, StubBroker):
-            return len(self.broker.dead_letters)
-        assert isinstance(self.broker, RedisBroker)
-        return int(self.broker.client.zcard(f"{self.broker.namespace}:{self.queue}.XQ"))
+        return len(dead(self.broker, self.queue))

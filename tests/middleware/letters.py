@@ -7,6 +7,7 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 
+from broker import FairRedisBroker
 from middleware.dead_letter_entry import DeadLetter
 
 
@@ -39,6 +40,14 @@ def put_raw(broker: dramatiq.Broker, queue: str, raw: bytes) -> None:
     """Write to the queue what no broker would."""
     if isinstance(broker, StubBroker):
         broker.queues[queue].put(raw)
+        return
+    if isinstance(broker, FairRedisBroker):
+
+        class Raw(dramatiq.Message[Any]):
+            def encode(self) -> bytes:
+                return raw
+
+        broker.enqueue(Raw(queue_name=queue, actor_name="raw", args=(), kwargs={}, options={}))
         return
     assert isinstance(broker, RedisBroker)
     redis_id = uuid4().hex

@@ -5,17 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import dramatiq
-from dramatiq.brokers.redis import RedisBroker
-from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import AsyncIO
 
-from broker import FairRedisBroker
-from broker.keys import split_record
 from middleware import Retries
 from middleware.attempts import Attempt
 from middleware.deadlines import Deadlines
 from middleware.observer import Observer
-from tests.middleware.brokers import replace_stack, work
+from tests.middleware.brokers import dead, replace_stack, work
 
 
 class Ends(Observer):
@@ -56,14 +52,7 @@ class Rig:
 
     def dead(self) -> list["dramatiq.Message[Any]"]:
         """What was rejected."""
-        if isinstance(self.broker, StubBroker):
-            return [each._message for each in self.broker.dead_letters]
-        if isinstance(self.broker, FairRedisBroker):
-            records: Any = self.broker.client.hvals(f"{self.broker.base}:xm:{self.queue}")
-            return [dramatiq.Message.decode(split_record(each)[3]) for each in records]
-        assert isinstance(self.broker, RedisBroker)
-        kept: Any = self.broker.client.hvals(f"{self.broker.namespace}:{self.queue}.XQ.msgs")
-        return [dramatiq.Message.decode(each) for each in kept]
+        return [dramatiq.Message.decode(each) for each in dead(self.broker, self.queue)]
 
 
 def busy() -> None:

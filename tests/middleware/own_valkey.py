@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from app.embedded import valkey
 from app.embedded.places import Places, find_places
 from tests.folders import open_folder
+from tests.other_server import other_server
 
 
 class OwnValkey:
@@ -18,7 +19,7 @@ class OwnValkey:
 
     def start(self) -> None:
         """Come up, at the same address as before."""
-        valkey.ensure_running(self._places, durable=False)
+        valkey.ensure_running(self._places, durable=False, program=other_server())
 
     def stop(self) -> None:
         """Go away; connections are refused from now on."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from middleware import Contracts, InvalidPayload, Parked, Retries
 from middleware.contracts import UnknownVersion, json_schemas
+from middleware.enforcement import Parks
 from tests.middleware.brokers import replace_stack, stored, work
 
 
@@ -116,7 +117,9 @@ def test_a_newer_payload_waits_for_a_newer_worker(bare_broker: dramatiq.Broker) 
         with pytest.raises(Parked, match="held for a newer version") as caught:
             world.guard.admit(bare_broker, proxy)
 
-    assert (caught.value.delay_ms, caught.value.key) == (10, "version:resize")
+    # Where nobody can let it go, it is looked at again soon.
+    held = (1_000, "version:resize:4") if isinstance(bare_broker, Parks) else (10, "version:resize")
+    assert (caught.value.delay_ms, caught.value.key) == held
     assert proxy.args == (newer,)
 
 

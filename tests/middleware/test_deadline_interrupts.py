@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import dramatiq
 import pytest
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import AgeLimit, ShutdownNotifications, TimeLimit
 from dramatiq.middleware.shutdown import Shutdown
@@ -80,7 +79,7 @@ def test_a_stopping_worker_interrupts_who_asked_for_it_and_charges_nothing(rig: 
 
     assert ran == ["left alone"]
     assert rig.ends.seen == [("parked", "unknown"), ("succeeded", None)]
-    if isinstance(rig.broker, RedisBroker):  # the stub broker forgets what a stopped worker had fetched
+    if not isinstance(rig.broker, StubBroker):  # the stub broker forgets what a stopped worker had fetched
         (back,) = stored(rig.broker, rig.queue) or stored(rig.broker, f"{rig.queue}.DQ")
         assert back.options.get("retries") is None
         rig.work()

@@ -9,7 +9,6 @@ import dramatiq
 import pytest
 import redis
 from dramatiq.broker import MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import StubBackend
@@ -18,18 +17,18 @@ from middleware import DuplicateMessage, Guard, Parked, Retries, Skipped
 from middleware.backends.memory.idempotency import MemoryIdempotencyStore
 from middleware.backends.redis.idempotency import RedisIdempotencyStore
 from middleware.emit import Kind, add_metric_handler, remove_metric_handler
+from middleware.enforcement import EndsAlong
 from middleware.errors import RateLimited
 from middleware.idempotency import Idempotency, IdempotencyStore
-from tests.middleware.brokers import replace_stack, stored, work
+from tests.middleware.brokers import redis_prefix, replace_stack, stored, work
 from tests.middleware.keyed_jobs import Job
 
 
 @pytest.fixture
 def store(bare_broker: dramatiq.Broker, redis_client: redis.Redis) -> IdempotencyStore:
     """Where the claims are: beside the broker."""
-    if isinstance(bare_broker, RedisBroker):
-        return RedisIdempotencyStore(redis_client, prefix=f"t{uuid4().hex}")
-    return MemoryIdempotencyStore()
+    prefix = redis_prefix(bare_broker)
+    return MemoryIdempotencyStore() if prefix is None else RedisIdempotencyStore(redis_client, prefix=prefix)
 
 
 @pytest.fixture
@@ -162,7 +161,9 @@ def test_a_finish_after_another_attempt_took_over_is_refused_and_counted(
     bare_broker.join(job.queue, timeout=10_000)
     worker.stop()
 
-    assert counted.count(("idempotency_stale_finish_total", "charge")) == 1
+    # A broker that ends the claim with the message has nobody to tell.
+    by_guard = not isinstance(bare_broker, EndsAlong)
+    assert counted.count(("idempotency_stale_finish_total", "charge")) == int(by_guard)
     assert store.finish(key, token="newer", ttl_ms=60_000)
 
 

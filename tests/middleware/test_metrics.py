@@ -104,9 +104,10 @@ def test_a_delay_is_no_wait(bare_broker: dramatiq.Broker, emitted: Emitted) -> N
     message = later.send_with_options(delay=30)
     work(bare_broker, queue)
 
-    (due, delay), (promoted_due, promoted_delay) = delays
-    assert (delay, promoted_delay) == (30, None)
-    assert due == promoted_due
+    (due, delay), *promoted = delays
+    assert delay == 30
+    # Not every broker enqueues again what comes due.
+    assert promoted in ([], [(due, None)])
     assert due >= message.message_timestamp + 30
     assert len(emitted.of("message_wait_seconds", queue=queue)) == 1
 
@@ -225,7 +226,9 @@ def test_every_broker_tells_its_depth(bare_broker: dramatiq.Broker) -> None:
     job.send()
     job.send_with_options(delay=60_000)
 
-    assert queue_state(bare_broker, queue) == QueueState(2)
+    state = queue_state(bare_broker, queue)
+    assert state is not None
+    assert state.depth == 2
 
 
 def test_a_broker_that_knows_more_is_asked_for_it() -> None:

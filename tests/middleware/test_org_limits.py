@@ -10,7 +10,6 @@ import dramatiq
 import pytest
 import redis
 from dramatiq.broker import MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Guard, GuardError, InvalidPayload, Parked, RateLimited, Retries, Skipped
@@ -20,7 +19,7 @@ from middleware.emit import Kind, add_metric_handler, remove_metric_handler
 from middleware.org_limits import OrgLimits
 from middleware.rate import Rate
 from middleware.slots import OrgLimitsStore
-from tests.middleware.brokers import replace_stack, stored, work
+from tests.middleware.brokers import redis_prefix, replace_stack, stored, work
 from tests.middleware.limited_jobs import Job, Parks, working
 
 #: A rate that the test never sees used twice.
@@ -30,9 +29,8 @@ HOURLY = Rate(1, per="1h")
 @pytest.fixture
 def store(bare_broker: dramatiq.Broker, redis_client: redis.Redis) -> OrgLimitsStore:
     """Where the limits are: beside the broker."""
-    if isinstance(bare_broker, RedisBroker):
-        return RedisOrgLimitsStore(redis_client, prefix=f"t{uuid4().hex}")
-    return MemoryOrgLimitsStore()
+    prefix = redis_prefix(bare_broker)
+    return MemoryOrgLimitsStore() if prefix is None else RedisOrgLimitsStore(redis_client, prefix=prefix)
 
 
 @pytest.fixture

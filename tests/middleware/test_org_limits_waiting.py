@@ -4,12 +4,10 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
-from uuid import uuid4
 
 import dramatiq
 import pytest
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware
 
 from middleware import GuardError, Retries
@@ -23,16 +21,15 @@ from middleware.messages import WAKE
 from middleware.org_limits import OrgLimits
 from middleware.rate import Rate
 from middleware.slots import OrgLimitsStore
-from tests.middleware.brokers import replace_stack, work
+from tests.middleware.brokers import redis_prefix, replace_stack, work
 from tests.middleware.limited_jobs import Job, Parks, working
 
 
 @pytest.fixture
 def store(bare_broker: dramatiq.Broker, redis_client: redis.Redis) -> OrgLimitsStore:
     """Where the limits are: beside the broker."""
-    if isinstance(bare_broker, RedisBroker):
-        return RedisOrgLimitsStore(redis_client, prefix=f"t{uuid4().hex}")
-    return MemoryOrgLimitsStore()
+    prefix = redis_prefix(bare_broker)
+    return MemoryOrgLimitsStore() if prefix is None else RedisOrgLimitsStore(redis_client, prefix=prefix)
 
 
 @pytest.fixture
@@ -166,11 +163,8 @@ def test_with_idempotency_before_it_waiting_messages_still_run_once(
     bare_broker: dramatiq.Broker, store: OrgLimitsStore, redis_client: redis.Redis, counted: Counter[str]
 ) -> None:
     """The copy that wakes a message never takes the claim of the copy that runs, so every key is used up."""
-    keys = (
-        RedisIdempotencyStore(redis_client, prefix=f"t{uuid4().hex}")
-        if isinstance(bare_broker, RedisBroker)
-        else MemoryIdempotencyStore()
-    )
+    prefix = redis_prefix(bare_broker)
+    keys = MemoryIdempotencyStore() if prefix is None else RedisIdempotencyStore(redis_client, prefix=prefix)
     idempotency = Idempotency(keys, park_ms=100, key=lambda message: str(message.args[0]["n"]))
     limits = OrgLimits(store, max_active=2, wait_ms=100)
     replace_stack(bare_broker, idempotency, limits, Retries(max_retries=0))

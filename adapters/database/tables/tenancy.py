@@ -19,6 +19,9 @@ MAX_METADATA_BYTES = 32 * 1024
 #: Bytes of one setting.
 MAX_SETTING_BYTES = 64 * 1024
 
+#: Orgs for which not all is as the platform has it for everyone.
+OWN_SHARE = "weight <> 1 OR region IS NOT NULL OR limits ? 'max_active'"
+
 orgs = Table(
     "orgs",
     metadata,
@@ -38,6 +41,7 @@ orgs = Table(
     json_data("limits", 4096, default="{}"),
     instant("created_at", now=True),
     PrimaryKeyConstraint("id"),
+    Index("ix_orgs_shares", "id", postgresql_where=text(OWN_SHARE)),
 )
 
 domain_registry = Table(

@@ -14,8 +14,13 @@ local function settle(queue, org, lane)
   if key then
     redis.call('SREM', B .. ':bk:' .. org .. ':' .. key, queue .. '\n' .. lane)
   end
+  if redis.call('EXISTS', lanes) == 1 then
+    return
+  end
+  -- A gate that opens looks at queues with messages only: the org must not wait for it when it comes again.
+  redis.call('ZREM', B .. ':qs:' .. queue, org .. '\n')
   local time = redis.call('ZSCORE', ready, org)
-  if time and redis.call('EXISTS', lanes) == 0 then
+  if time then
     redis.call('ZREM', ready, org)
     redis.call('ZADD', B .. ':qv:' .. queue, time, org)
     redis.call('PEXPIRE', B .. ':qv:' .. queue, DAY_MS)

@@ -1,15 +1,24 @@
 """Idempotency claims in Redis or Valkey, shared by every process."""
 
+import re
+
 import redis
 
+from ...enforcement import Operation
 from ...idempotency import Claim
 from .scripts import Script
+
+#: What decides alone in which slot of a cluster a key is.
+_HAS_TAG = re.compile(r"\{[^}]+\}")
 
 
 class RedisIdempotencyStore:
     """Claims of a whole fleet, one hash a key: `<prefix>:idempotency:{<digest>}`.
 
     One script, one round trip, a method. The clock is the server's.
+
+    A prefix with a hash tag of its own, like the base of a broker's keys, keeps all claims in that one slot. A broker
+    with that base can end them in the very step that ends their message.
 
     Parameters:
       client: A redis-py client. Its server must not evict keys (`maxmemory-policy noeviction`).
@@ -40,5 +49,10 @@ class RedisIdempotencyStore:
     def give_back(self, key: str, *, token: str) -> bool:
         return bool(self._give_back(keys=[self._name(key)], args=[token]))
 
+    def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> Operation:
+        """What `finish` or `give_back` does, for a broker on the same server. See `EndingStore`."""
+        return self._name(key), "token", token, ("state", "done") if done else None, ttl_ms
+
     def _name(self, key: str) -> str:
-        return f"{self._prefix}:idempotency:{{{key}}}"
+        tag = key if _HAS_TAG.search(self._prefix) else f"{{{key}}}"
+        return f"{self._prefix}:idempotency:{tag}"

@@ -1,18 +1,18 @@
 """The control API on real servers, with a broker that has one actor for orgs and one for nobody."""
 
 from collections.abc import Callable, Iterator
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import dramatiq
 import pytest
 import redis
-from dramatiq.brokers.stub import StubBroker
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 
 from app.control.build import build
 from app.embedded import Servers
 from app.settings import Settings
+from broker import FairRedisBroker
 from middleware import Contracts
 from tests.app.control.examples import World
 from tests.databases import Database
@@ -29,9 +29,9 @@ class Resize(BaseModel):
 
 
 @pytest.fixture
-def broker() -> Iterator[dramatiq.Broker]:
+def broker(servers: Servers) -> Iterator[FairRedisBroker]:
     """A broker of the test's own."""
-    made = StubBroker(middleware=[Contracts()])
+    made = FairRedisBroker(url=servers.redis_url, namespace=uuid4().hex, middleware=[Contracts()])
 
     @dramatiq.actor(broker=made, queue_name="images")
     def resize(job: Resize) -> None:
@@ -43,6 +43,7 @@ def broker() -> Iterator[dramatiq.Broker]:
 
     yield made
     made.close()
+    made.client.close()
 
 
 @pytest.fixture
@@ -57,12 +58,12 @@ def world(
     servers: Servers,
     engine: Engine,
     new_tenant: Callable[[], Tenant],
-    broker: dramatiq.Broker,
+    broker: FairRedisBroker,
 ) -> Iterator[World]:
     """The API, and two orgs."""
     with (
         redis.Redis.from_url(servers.redis_url) as client,
-        build(settings, broker=lambda: broker) as control,
+        build(settings, broker=lambda: broker, namespace=broker.namespace) as control,
     ):
         yield World(
             control=control,

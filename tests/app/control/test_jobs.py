@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 import dramatiq
 import pytest
 from dramatiq.broker import MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import insert
 
 from adapters.database.dead_letters import SqlDeadLetters
@@ -19,6 +18,7 @@ from app.control import OperatorsOnly
 from app.control.build import build
 from app.control.inspector import Job, JobState, outcome_of
 from app.settings import Settings
+from broker import FairRedisBroker
 from domain.errors import InvalidInput, NotFound, ProviderUnavailable
 from middleware import Contracts
 from middleware.backends.redis.cancellation import RedisCancellationStore
@@ -210,18 +210,18 @@ def test_a_cancelled_job_is_stopped_and_no_other_orgs(world: World) -> None:
     assert not is_stopped(world, job_id, None)
 
 
-def test_a_job_that_waits_unseen_can_be_cancelled(world: World) -> None:
-    """When the caller says so; naming another org's that way does nothing, and tells nothing."""
-    theirs = put_attempt(world.engine, world.stranger, outcome="running").message_id
-    waiting, owner = str(uuid4()), world.caller(world.owner)
+def test_a_job_that_waits_for_its_first_attempt_is_cancelled(world: World) -> None:
+    """By its own org; to another it is not there."""
+    owner = world.caller(world.owner)
+    job_id = world.control.jobs.enqueue(owner, "resize", {"image_id": 7}, delay_ms=60_000)
+
     with pytest.raises(NotFound):
-        world.control.jobs.cancel(owner, waiting)
+        world.control.jobs.cancel(world.caller(world.stranger), job_id)
+    with pytest.raises(NotFound):
+        world.control.jobs.cancel(owner, str(uuid4()))
+    assert world.control.jobs.cancel(owner, job_id) == f"{world.owner}:{job_id}"
 
-    for job_id in (waiting, theirs):
-        assert world.control.jobs.cancel(owner, job_id, waiting=True) == f"{world.owner}:{job_id}"
-
-    assert is_stopped(world, waiting, world.owner)
-    assert not is_stopped(world, theirs, world.stranger)
+    assert is_stopped(world, job_id, world.owner)
 
 
 def test_a_job_in_the_outbox_is_known_to_wait(world: World) -> None:
@@ -306,7 +306,7 @@ def test_an_operator_sends_for_whom_the_payload_names(world: World) -> None:
     )
     world.control.jobs.enqueue(world.operator(), "sweep", {})
 
-    (delayed,), (sweep,) = stored(world.broker, "images.DQ"), stored(world.broker, "platform")
+    (delayed,), (sweep,) = stored(world.broker, "images"), stored(world.broker, "platform")
     assert (delayed.options["org"], sweep.args) == (str(world.stranger), ())
     with pytest.raises(OperatorsOnly, match="enqueueing sweep"):
         world.control.jobs.enqueue(world.caller(world.owner), "sweep", {})
@@ -341,7 +341,7 @@ def test_a_delay_into_the_past_is_refused(world: World) -> None:
 
 def test_a_broker_that_is_away_is_told_as_such(world: World, settings: Settings) -> None:
     """As something that may pass."""
-    away = RedisBroker(url="redis://127.0.0.1:1", middleware=[Contracts()])  # type: ignore[no-untyped-call]
+    away = FairRedisBroker(url="redis://127.0.0.1:1", middleware=[Contracts()])
     dramatiq.actor(broker=away, actor_name="sweep")(lambda: None)
 
     with build(settings, broker=lambda: away) as control, pytest.raises(ProviderUnavailable) as told:

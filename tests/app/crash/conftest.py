@@ -9,8 +9,8 @@ from app.embedded import Servers
 from tests.app.crash.stage import Stage, staged
 
 
-@pytest.fixture
-def stage(servers: Servers, tmp_path: Path) -> Iterator[Stage]:
-    """On the server that all tests share."""
-    with staged(servers.redis_url, tmp_path) as made:
+@pytest.fixture(params=["fair", "stock"])
+def stage(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """On the server that all tests share: our broker under our supervisor, and Dramatiq's under its own command."""
+    with staged(servers.redis_url, tmp_path, fair=request.param == "fair") as made:
         yield made

@@ -17,11 +17,19 @@ import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
+from broker import FairRedisBroker
+from broker.keys import base_key
+
 ROOT = Path(__file__).resolve().parents[3]
 #: How long a test waits for anything before it fails, in seconds.
 PATIENCE_S = 30
 
-COMMAND = [sys.executable, "-m", "dramatiq", "tests.app.crash.worker_jobs", "--skip-logging"]
+JOBS = "tests.app.crash.worker_jobs"
+#: With which broker's workers run under which command.
+COMMANDS = {
+    True: [sys.executable, "-m", "broker", "worker", JOBS],
+    False: [sys.executable, "-m", "dramatiq", JOBS, "--skip-logging"],
+}
 
 
 @dataclass
@@ -32,6 +40,8 @@ class Stage:
     redis_url: str
     namespace: str
     folder: Path
+    #: Our broker, or Dramatiq's.
+    fair: bool
     started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     @property
@@ -46,23 +56,24 @@ class Stage:
 
     def send(self, actor: str, *args: object) -> None:
         """As an application would."""
-        broker = RedisBroker(client=self.client, namespace=self.namespace, middleware=[])  # type: ignore[no-untyped-call]
+        broker = new_broker(fair=self.fair, client=self.client, namespace=self.namespace, middleware=[])
         broker.declare_queue("default")
         broker.enqueue(
             dramatiq.Message(queue_name="default", actor_name=actor, args=args, kwargs={}, options={})
         )
 
     def start(self, *, threads: int = 2, **environment: str) -> "subprocess.Popen[bytes]":
-        """A `dramatiq` command with one worker process, in a group of its own, once it takes jobs."""
+        """A command with one worker process, in a group of its own, once it takes jobs."""
         where = {
             "WORKER_JOBS_REDIS_URL": self.redis_url,
             "WORKER_JOBS_NAMESPACE": self.namespace,
             "WORKER_JOBS_READY": str(self.ready),
+            "WORKER_JOBS_BROKER": "fair" if self.fair else "stock",
         }
         before = set(self.beats())
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [*COMMAND, "--processes", "1", "--threads", str(threads)],
+                [*COMMANDS[self.fair], "--processes", "1", "--threads", str(threads)],
                 cwd=ROOT,
                 env={**os.environ, **where, **environment},
                 start_new_session=True,
@@ -107,12 +118,18 @@ class Stage:
 
     def waiting(self) -> int:
         """How many messages no worker has in hand."""
+        if self.fair:
+            return sum(self.client.llen(key) for key in self._keys(f"{base_key(self.namespace)}:l:default:*"))
         return int(self.client.llen(f"{self.namespace}:default"))
 
     def held(self) -> int:
         """How many messages workers have in hand, dead ones too."""
-        keys = self.client.scan_iter(match=f"{self.namespace}:__acks__.*")
-        return sum(self.client.scard(key) for key in keys)
+        if self.fair:
+            return sum(self.client.hlen(key) for key in self._keys(f"{base_key(self.namespace)}:lease:*"))
+        return sum(self.client.scard(key) for key in self._keys(f"{self.namespace}:__acks__.*"))
+
+    def _keys(self, pattern: str) -> list[bytes]:
+        return list(self.client.scan_iter(match=pattern))
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait for something that the processes do."""
@@ -125,11 +142,18 @@ class Stage:
         raise AssertionError(f"it did not come about in {PATIENCE_S} s; the log:\n{self.log}")
 
 
+def new_broker(*, fair: bool, **options: Any) -> dramatiq.Broker:
+    """Our broker, or Dramatiq's."""
+    if fair:
+        return FairRedisBroker(**options)
+    return RedisBroker(**options)  # type: ignore[no-untyped-call]
+
+
 @contextmanager
-def staged(redis_url: str, folder: Path) -> Iterator[Stage]:
+def staged(redis_url: str, folder: Path, *, fair: bool) -> Iterator[Stage]:
     """No process yet; all of them are killed afterwards."""
     with redis.Redis.from_url(redis_url) as client:
-        made = Stage(client, redis_url, f"t{uuid4().hex}", folder)
+        made = Stage(client, redis_url, f"t{uuid4().hex}", folder, fair)
         try:
             yield made
         finally:

@@ -14,7 +14,7 @@ def test_a_running_job_may_end_while_what_waits_goes_to_others(stage: Stage) -> 
     assert stage.reports(1) == {"gated started 0"}
     for number in (1, 2, 3):
         stage.send("quick", number)
-    stage.wait_until(lambda: stage.waiting() == 2)  # it has fetched the one that runs and one more
+    stage.wait_until(lambda: stage.waiting() <= 2)  # it has fetched the one that runs and at least one more
 
     stopping.terminate()
 

@@ -1,4 +1,4 @@
-"""Jobs under the worker's life cycle, for `python -m dramatiq tests.app.crash.worker_jobs`.
+"""Jobs under the worker's life cycle, for the commands that run workers.
 
 What they do is written to Redis, under the namespace of the test that started the process.
 """
@@ -13,13 +13,13 @@ from uuid import UUID
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 
 from app.bootstrap.heartbeat import Heartbeat
 from app.bootstrap.lifecycle import Lifecycle
 from middleware import AttemptRecord, Deadlines, Draining, History, LogContext, Retries, configure_logging
 from middleware.attempts import AttemptOutcome
+from tests.app.crash.stage import new_broker
 
 NAMESPACE = os.environ["WORKER_JOBS_NAMESPACE"]
 #: Waits for the test as long as it takes.
@@ -50,7 +50,8 @@ class SlowStore:
 
 draining = Draining(drain_s=float(os.environ.get("WORKER_JOBS_DRAIN_S", "60")), unwind_s=1.0)
 deadlines = Deadlines(grace_ms=500, frozen_after_ms=30_000, exit_process=None)
-broker = RedisBroker(
+broker = new_broker(
+    fair=os.environ["WORKER_JOBS_BROKER"] == "fair",
     url=os.environ["WORKER_JOBS_REDIS_URL"],
     namespace=NAMESPACE,
     middleware=[
@@ -63,7 +64,7 @@ broker = RedisBroker(
         CurrentMessage(),
         Retries(max_retries=3, min_backoff=1, max_backoff=1),
     ],
-)  # type: ignore[no-untyped-call]
+)
 dramatiq.set_broker(broker)
 
 

@@ -24,7 +24,7 @@ def declare(broker: FairRedisBroker, client: "redis.Redis") -> "dramatiq.Actor[[
 
 def main() -> None:
     url, namespace, threads = sys.argv[1:]
-    broker = FairRedisBroker(url=url, namespace=namespace, heartbeat_timeout=2_000)
+    broker = FairRedisBroker(url=url, namespace=namespace, heartbeat_timeout=2_000, stall_timeout=2_000)
     broker.emit_after("process_boot")
     declare(broker, redis.Redis.from_url(url, socket_timeout=None))
     dramatiq.Worker(broker, worker_threads=int(threads), worker_timeout=100).start()

@@ -1,6 +1,5 @@
-"""Worker processes that are killed or frozen: what they held runs elsewhere, in order, and they cannot interfere."""
+"""Worker processes that are killed: what they held runs elsewhere, in order (frozen ones are in `promises/`)."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,19 +88,3 @@ def test_a_killed_workers_messages_come_back_first_and_in_order(hosted: Hosted) 
         assert eventually(lambda: places(hosted.raw, hosted.broker) == {})
         workers = hosted.raw.zcard(f"{hosted.broker.base}:workers")
         assert workers == 1
-
-
-def test_a_frozen_worker_that_wakes_up_cannot_end_what_others_have(hosted: Hosted) -> None:
-    """Its ack is refused; the other's stands, and nothing is left over."""
-    with hosted.worker() as frozen:
-        hosted.step.send(7)
-        assert hosted.next("begun") == 7
-        frozen.send_signal(signal.SIGSTOP)
-        with hosted.worker():
-            assert hosted.next("begun") == 7
-            frozen.send_signal(signal.SIGCONT)
-            # One of the two may go on; whichever it is, the lease is the other's.
-            hosted.let_on(2)
-            assert [hosted.next("ended"), hosted.next("ended")] == [7, 7]
-            assert eventually(lambda: places(hosted.raw, hosted.broker) == {})
-            assert hosted.raw.hlen(f"{hosted.broker.base}:n") == 0

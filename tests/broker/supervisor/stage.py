@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 import redis
@@ -28,9 +28,17 @@ PATIENCE_S = 30
 class Supervised:
     """One supervisor, and the reports it made."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: dict[str, str], folder: Path, log: IO[bytes] | None = None
+    ) -> None:
         self._process = subprocess.Popen(
-            command, cwd=folder, env=environment, start_new_session=True, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         )
         self.pid = self._process.pid
         self._coming: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -52,6 +60,15 @@ class Supervised:
             if report["event"] == event and facts.items() <= report.items():
                 return report
 
+    def news(self) -> list[dict[str, Any]]:
+        """All reports since the last ones, without waiting."""
+        reports = []
+        with suppress(queue.Empty):
+            while True:
+                reports.append(self._coming.get_nowait())
+        self.heard += reports
+        return reports
+
     def signal(self, number: int, *, group: bool = False) -> None:
         """Send a signal to the supervisor alone, or to its workers as well, as a terminal does."""
         (os.killpg if group else os.kill)(self.pid, number)
@@ -68,8 +85,7 @@ class Supervised:
 
     def rest(self) -> list[dict[str, Any]]:
         """After its end: all that it ever reported."""
-        while not self._coming.empty():
-            self.heard.append(self._coming.get())
+        self.news()
         return self.heard
 
     def close(self) -> None:
@@ -106,17 +122,15 @@ class Stage:
         told = json.dumps({"modules": [module], "restart_delay_s": 0.05, **numbers})
         return self._start([sys.executable, "-m", "tests.broker.supervisor.host", told], folder)
 
-    def send(self, actor: str, *arguments: object) -> None:
+    def send(self, actor: str, *arguments: object, queue: str = "default") -> None:
         """One message for an actor of the jobs."""
         from dramatiq import Message
         from dramatiq.brokers.redis import RedisBroker
 
         broker = RedisBroker(client=self.client, namespace=self.space)  # type: ignore[no-untyped-call]
-        broker.declare_queue("default")
+        broker.declare_queue(queue)
         broker.enqueue(
-            Message(
-                queue_name="default", actor_name=actor, args=arguments, kwargs={}, options={"max_retries": 0}
-            )
+            Message(queue_name=queue, actor_name=actor, args=arguments, kwargs={}, options={"max_retries": 0})
         )
 
     def await_in(self, listing: str) -> str:

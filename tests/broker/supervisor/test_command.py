@@ -1,4 +1,4 @@
-"""The command line, and what probes read."""
+"""The command line, and what health checks read."""
 
 import json
 import subprocess

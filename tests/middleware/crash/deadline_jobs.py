@@ -10,24 +10,23 @@ from typing import Any
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 
 from middleware import Retries
 from middleware.deadlines import Deadlines
+from tests.middleware.crash.crash_broker import crash_broker
 
 NAMESPACE = os.environ["DEADLINE_JOBS_NAMESPACE"]
 client: Any = redis.Redis.from_url(os.environ["DEADLINE_JOBS_REDIS_URL"])
 
-broker = RedisBroker(
-    url=os.environ["DEADLINE_JOBS_REDIS_URL"],
-    namespace=NAMESPACE,
-    middleware=[
-        Deadlines(grace_ms=500, frozen_after_ms=1_000),
-        CurrentMessage(),
-        Retries(max_retries=3, min_backoff=1, max_backoff=1),
-    ],
-)  # type: ignore[no-untyped-call]
+broker = crash_broker(
+    os.environ["DEADLINE_JOBS_BROKER"],
+    os.environ["DEADLINE_JOBS_REDIS_URL"],
+    NAMESPACE,
+    Deadlines(grace_ms=500, frozen_after_ms=1_000),
+    CurrentMessage(),
+    Retries(max_retries=3, min_backoff=1, max_backoff=1),
+)
 dramatiq.set_broker(broker)
 
 

@@ -1,23 +1,22 @@
 """A worker that is killed between a letter and its message's rejection; run by the test of that.
 
-Arguments: a Redis URL, a namespace, and `killed` or `spared`.
+Arguments: a kind of broker, a Redis URL, a namespace, and `killed` or `spared`.
 """
 
 import os
 import signal
 import sys
-from typing import Any
 
 import dramatiq
 import redis
 from dramatiq.broker import MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware
 
 from middleware import Retries
 from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
 from middleware.backends.redis.dead_letters import RedisDeadLetterStore
 from middleware.dead_letters import DeadLetters
+from tests.middleware.crash.crash_broker import crash_broker
 
 
 class Killed(Middleware):
@@ -27,31 +26,27 @@ class Killed(Middleware):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def broker_of(redis_url: str, namespace: str, *guards: Middleware) -> RedisBroker:
+def broker_of(kind: str, redis_url: str, namespace: str, *guards: Middleware) -> dramatiq.Broker:
     """A broker that gives the messages of a dead worker to the next one within a second."""
     client = redis.Redis.from_url(redis_url)
     letters = DeadLetters(
         RedisDeadLetterStore(client, prefix=namespace), spool=RedisDeadLetterSpool(client, prefix=namespace)
     )
-    made: Any = RedisBroker(  # type: ignore[no-untyped-call]
-        url=redis_url,
-        namespace=namespace,
-        heartbeat_timeout=1_000,
-        maintenance_chance=1_000_000,
-        middleware=[letters, *guards, Retries(max_retries=0)],
+    made = crash_broker(
+        kind, redis_url, namespace, letters, *guards, Retries(max_retries=0), heartbeat_ms=1_000
     )
 
     @dramatiq.actor(broker=made)
     def fails() -> None:
         raise ValueError("hunter2")
 
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def main() -> None:
     """Work on one message."""
-    redis_url, namespace, fate = sys.argv[1:]
-    broker = broker_of(redis_url, namespace, *([Killed()] if fate == "killed" else []))
+    kind, redis_url, namespace, fate = sys.argv[1:]
+    broker = broker_of(kind, redis_url, namespace, *([Killed()] if fate == "killed" else []))
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
     worker.start()
     broker.join("default", timeout=30_000)

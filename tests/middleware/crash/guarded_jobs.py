@@ -12,7 +12,6 @@ from typing import Any
 import dramatiq
 import redis
 from dramatiq.broker import MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware
 
 from middleware import Parked, Retries
@@ -22,6 +21,7 @@ from middleware.emit import Kind, add_metric_handler
 from middleware.idempotency import Idempotency
 from middleware.org_limits import OrgLimits
 from middleware.rate import Rate
+from tests.middleware.crash.crash_broker import crash_broker
 from tests.middleware.crash.scenario import Scenario
 
 scenario = Scenario(**json.loads(os.environ["GUARDED_JOBS"]))
@@ -50,30 +50,33 @@ def count(kind: Kind, name: str, value: float, labels: Mapping[str, str]) -> Non
     client.hincrby(scenario.key("counters"), name, int(value))
 
 
+def _max_active_of(org: str) -> int | None:
+    return None if org.startswith("flood") else 100
+
+
 add_metric_handler(count)
-broker = RedisBroker(
-    url=scenario.redis_url,
-    namespace=scenario.namespace,
-    # A dead worker's messages come back within seconds, looked for with every command.
-    heartbeat_timeout=2_000,
-    maintenance_chance=1_000_000,
-    middleware=[
-        Parks(),
-        Idempotency(
-            RedisIdempotencyStore(client, prefix=scenario.key("guards")),
-            on_duplicate=scenario.on_duplicate,  # type: ignore[arg-type]  # the guard says what is allowed
-            park_ms=200,
-        ),
-        OrgLimits(
-            RedisOrgLimitsStore(client, prefix=scenario.key("guards")),
-            max_active=scenario.max_active,
-            max_active_of=lambda org: None if org.startswith("flood") else 100,
-            lease_ms=scenario.lease_ms,
-            wait_ms=scenario.wait_ms,
-        ),
-        Retries(max_retries=0),
-    ],
-)  # type: ignore[no-untyped-call]
+broker = crash_broker(
+    scenario.broker,
+    scenario.redis_url,
+    scenario.namespace,
+    Parks(),
+    Idempotency(
+        RedisIdempotencyStore(client, prefix=scenario.claims),
+        on_duplicate=scenario.on_duplicate,  # type: ignore[arg-type]  # the guard says what is allowed
+        park_ms=200,
+    ),
+    OrgLimits(
+        RedisOrgLimitsStore(client, prefix=scenario.key("guards")),
+        max_active=scenario.max_active,
+        # The fair broker does the guard's work where nobody but the guard is to know numbers.
+        max_active_of=None if scenario.broker == "fair" else _max_active_of,
+        lease_ms=scenario.lease_ms,
+        wait_ms=scenario.wait_ms,
+    ),
+    Retries(max_retries=0),
+    # A dead worker's messages come back within seconds.
+    heartbeat_ms=2_000,
+)
 dramatiq.set_broker(broker)
 
 

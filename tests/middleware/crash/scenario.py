@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq import Broker
+from dramatiq.middleware import Middleware
+
+from tests.middleware.crash.crash_broker import crash_broker
 
 ROOT = Path(__file__).resolve().parents[3]
 #: How long a test waits for anything before it fails, in seconds.
@@ -25,6 +28,8 @@ class Scenario:
 
     redis_url: str
     namespace: str
+    #: One of `crash_broker.KINDS`.
+    broker: str = "redis"
     on_duplicate: str = "skip"
     max_active: int = 5
     lease_ms: int = 60_000
@@ -33,6 +38,11 @@ class Scenario:
     def key(self, name: str) -> str:
         """A key of this scenario's own."""
         return f"{self.namespace}:test:{name}"
+
+    @property
+    def claims(self) -> str:
+        """What keys of idempotency begin with: in the fair broker's slot, it ends claims together with messages."""
+        return f"{self.namespace}:{{0}}" if self.broker == "fair" else self.key("guards")
 
 
 class Workers:
@@ -89,10 +99,17 @@ class Stage:
         """Let this run of a gated job go on: `name number`."""
         self.client.rpush(self.scenario.key(f"gate:{run}"), "open")
 
+    def broker(self, *middleware: Middleware) -> Broker:
+        """The processes' broker, seen from outside."""
+        scenario = self.scenario
+        return crash_broker(scenario.broker, scenario.redis_url, scenario.namespace, *middleware)
+
     def drain(self) -> None:
         """Wait until the queue is empty, delayed messages included."""
-        broker = RedisBroker(client=self.client, namespace=self.scenario.namespace)  # type: ignore[no-untyped-call]
+        broker = self.broker()
+        broker.declare_queue("default")
         broker.join("default", timeout=PATIENCE_S * 1_000)
+        broker.close()
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait for something that the processes do."""

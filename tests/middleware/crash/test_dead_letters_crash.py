@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,39 +12,43 @@ import redis
 from app.embedded import Servers
 from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
 from middleware.backends.redis.dead_letters import RedisDeadLetterStore
+from tests.middleware.brokers import dead
+from tests.middleware.crash.crash_broker import KINDS
 from tests.middleware.crash.dying_jobs import broker_of
 from tests.middleware.crash.scenario import ROOT
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_that_is_killed_before_the_rejection_leaves_one_letter(
-    servers: Servers, redis_client: redis.Redis
+    servers: Servers, redis_client: redis.Redis, kind: str
 ) -> None:
     """The next worker is handed the message, fails it again, and finds the letter written."""
     namespace = uuid4().hex
-    broker = broker_of(servers.redis_url, namespace)
+    broker: Any = broker_of(kind, servers.redis_url, namespace)
     message = broker.get_actor("fails").send()
     spool = RedisDeadLetterSpool(redis_client, prefix=namespace)
     store = RedisDeadLetterStore(redis_client, prefix=namespace).of_every_org()
 
-    assert _worker(servers.redis_url, namespace, "killed") == -signal.SIGKILL
+    assert _worker(kind, servers.redis_url, namespace, "killed") == -signal.SIGKILL
     assert spool.depth() + len(store.list()) == 1
-    assert redis_client.hlen(f"{namespace}:default.msgs") == 1
+    assert broker.do_qsize("default") == 1
 
-    assert _worker(servers.redis_url, namespace, "spared") == 0
+    assert _worker(kind, servers.redis_url, namespace, "spared") == 0
     assert [letter.message_id for letter in store.list()] == [message.message_id]
     assert spool.depth() == 0
-    assert redis_client.hlen(f"{namespace}:default.msgs") == 0
-    assert redis_client.hlen(f"{namespace}:default.XQ.msgs") == 1
+    assert broker.do_qsize("default") == 0
+    assert len(dead(broker, "default")) == 1
     broker.flush_all()
+    broker.close()
     broker.client.close()
 
 
-def _worker(redis_url: str, namespace: str, fate: str) -> int:
+def _worker(*arguments: str) -> int:
     """Run a worker process until it ends; its exit code."""
     return subprocess.run(
-        [sys.executable, "-m", "tests.middleware.crash.dying_jobs", redis_url, namespace, fate],
+        [sys.executable, "-m", "tests.middleware.crash.dying_jobs", *arguments],
         cwd=ROOT,
         timeout=60,
         stderr=subprocess.DEVNULL,

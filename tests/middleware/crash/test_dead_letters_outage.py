@@ -31,6 +31,7 @@ from tests.folders import open_folder
 from tests.middleware.brokers import replace_stack
 from tests.middleware.fates import Faulty
 from tests.middleware.letters import put_raw
+from tests.other_server import other_server
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,7 @@ class Servers:
         postgres.stop(self.places)
 
     def start_valkey(self) -> None:
-        valkey.ensure_running(self.places, durable=True)
+        valkey.ensure_running(self.places, durable=True, program=other_server())
 
     def stop_valkey(self) -> None:
         valkey.stop(self.places)

@@ -14,10 +14,10 @@ from uuid import uuid4
 import dramatiq
 import pytest
 import redis
-from dramatiq.brokers.redis import RedisBroker
 
 from app.embedded import Servers
 from middleware.replacement import STUCK_EXIT_CODE
+from tests.middleware.crash.crash_broker import KINDS, crash_broker
 from tests.middleware.own_valkey import own_valkey
 
 pytestmark = pytest.mark.slow
@@ -34,20 +34,27 @@ class Stage:
     client: Any
     redis_url: str
     namespace: str
+    #: One of `crash_broker.KINDS`.
+    kind: str
     log: Path
     started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def send(self, actor: str, *args: object) -> None:
         """As an application would."""
-        broker = RedisBroker(client=self.client, namespace=self.namespace, middleware=[])  # type: ignore[no-untyped-call]
+        broker: Any = crash_broker(self.kind, self.redis_url, self.namespace)
         broker.declare_queue("default")
         broker.enqueue(
             dramatiq.Message(queue_name="default", actor_name=actor, args=args, kwargs={}, options={})
         )
+        broker.client.close()
 
     def start(self, *, threads: int = 4, processes: int = 1) -> "subprocess.Popen[bytes]":
         """A `dramatiq` command, in a group of its own."""
-        where = {"DEADLINE_JOBS_REDIS_URL": self.redis_url, "DEADLINE_JOBS_NAMESPACE": self.namespace}
+        where = {
+            "DEADLINE_JOBS_BROKER": self.kind,
+            "DEADLINE_JOBS_REDIS_URL": self.redis_url,
+            "DEADLINE_JOBS_NAMESPACE": self.namespace,
+        }
         counts = ["--processes", str(processes), "--threads", str(threads)]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -72,22 +79,25 @@ class Stage:
 
     def held(self) -> int:
         """How many messages dead workers still have in hand."""
+        if self.kind == "fair":
+            leases = self.client.scan_iter(match=f"{self.namespace}:*:lease:*")
+            return sum(self.client.hlen(key) for key in leases)
         keys = self.client.scan_iter(match=f"{self.namespace}:__acks__.*")
         return sum(self.client.scard(key) for key in keys)
 
 
-@pytest.fixture
-def stage(servers: Servers, tmp_path: Path) -> Iterator[Stage]:
+@pytest.fixture(params=KINDS)
+def stage(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Stage]:
     """On the server that all tests share."""
-    with staged(servers.redis_url, tmp_path) as made:
+    with staged(servers.redis_url, tmp_path, request.param) as made:
         yield made
 
 
 @contextmanager
-def staged(redis_url: str, folder: Path) -> Iterator[Stage]:
+def staged(redis_url: str, folder: Path, kind: str) -> Iterator[Stage]:
     """No process yet; all of them are killed afterwards."""
     with redis.Redis.from_url(redis_url) as client:
-        made = Stage(client, redis_url, f"t{uuid4().hex}", folder / "log")
+        made = Stage(client, redis_url, f"t{uuid4().hex}", kind, folder / "log")
         try:
             yield made
         finally:
@@ -123,9 +133,10 @@ def test_a_stuck_job_is_charged_and_its_process_replaced(stage: Stage) -> None:
     }
 
 
-def test_a_process_is_replaced_also_while_its_broker_is_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_is_replaced_also_while_its_broker_is_away(tmp_path: Path, kind: str) -> None:
     """Nobody can be told anything then, and the message comes back as any dead worker's does."""
-    with own_valkey() as server, staged(server.url, tmp_path) as stage:
+    with own_valkey() as server, staged(server.url, tmp_path, kind) as stage:
         stage.send("stuck")
         doomed = stage.start(threads=1)
         assert stage.reports(1) == {"stuck started 0"}

@@ -11,11 +11,11 @@ from typing import Literal, Protocol, cast
 from uuid import UUID, uuid4
 
 import redis
-from dramatiq import Broker
 from sqlalchemy import Engine
 
 from app.control import Operator, OrgCaller
 from app.control.build import Control
+from broker import FairRedisBroker
 
 #: The arguments of a call by name; made anew for each call where it uses a thing up.
 Arguments = Mapping[str, object] | Callable[[], Mapping[str, object]]
@@ -26,7 +26,7 @@ class World:
     """The API on real servers, and two orgs that know nothing of each other."""
 
     control: Control
-    broker: Broker
+    broker: FairRedisBroker
     engine: Engine
     client: redis.Redis
     #: Whose things the examples name.

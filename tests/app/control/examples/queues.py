@@ -7,4 +7,11 @@ SECTION = "queues"
 
 def examples(world: World) -> dict[str, Example]:
     """By the name of the call."""
-    return {"list": Example(mine={"org_id": world.owner}, nowhere=lambda: {"org_id": new_id()})}
+    mine = {"queue": "images", "org_id": world.owner}
+    one = Example(mine=mine, nowhere=lambda: {"queue": "images", "org_id": new_id()})
+    return {
+        "list": Example(mine={"org_id": world.owner}, nowhere=lambda: {"org_id": new_id()}),
+        "show": one,
+        "lanes": one,
+        "clean": one,
+    }

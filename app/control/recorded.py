@@ -1,27 +1,18 @@
-"""What is known of jobs on any broker: their history, their progress, their dead letters.
+"""What is recorded of jobs: their history, their progress, their dead letters, and what waits in the outbox."""
 
-A job that was sent and has not started yet lies in the broker alone, and stock brokers do not tell what lies there.
-"""
-
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from dramatiq import Actor, Broker
-from pydantic import JsonValue
-
 from domain.errors import InvalidInput, ProviderUnavailable
-from middleware import GuardError, RateLimited
 from middleware.attempts import AttemptOutcome
-from middleware.contracts import contract_of
 from middleware.dead_letter_entry import DeadLetter, letter_id
 from middleware.dead_letters import DeadLetterStore
 from middleware.history import AttemptRecord
 from middleware.progress import ProgressLine, ProgressReader
 
-from .inspector import Job, JobDetails, JobFilter, JobState, QueueInfo, outcome_of, state_of
+from .inspector import Job, JobDetails, JobFilter, JobState, outcome_of, state_of
 from .outages import redis_answers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,59 +53,34 @@ class JobHistory(Protocol):
         ...
 
 
-class StockInspector:
-    """`Inspector` for stock brokers; nothing of their internals is looked at.
+class RecordedJobs:
+    """What databases know of jobs, whatever the broker.
 
     Parameters:
-        broker: gives the broker with every actor declared; called when a job or queue is first asked for.
         history: every attempt.
         progress: what jobs say of themselves.
         letters: those that were given up.
         unsent: whether a message waits in the outbox, with an org for that org.
 
     Example:
-        >>> inspector.show(message_id, org_id=org_id).state
+        >>> recorded.show(message_id, org_id=org_id).state
         'running'
     """
 
     def __init__(
         self,
-        broker: Callable[[], Broker],
         history: JobHistory,
         progress: ProgressReader,
         letters: DeadLetterStore,
         unsent: Callable[[str, UUID | None], bool],
     ) -> None:
-        self._broker = broker
         self._history = history
         self._progress = progress
         self._letters = letters
         self._unsent = unsent
 
-    def takes_org(self, actor: str) -> bool:
-        """See `Inspector`."""
-        contract = contract_of(self._actor(actor))
-        return contract is not None and "org_id" in contract.model_fields
-
-    def enqueue(self, actor: str, payload: Mapping[str, JsonValue], *, delay_ms: int = 0) -> str:
-        """See `Inspector`."""
-        if delay_ms < 0:
-            raise InvalidInput(f"delay_ms must be at least 0, not {delay_ms}")
-        receiver = self._actor(actor)
-        takes_payload = contract_of(receiver) is not None
-        if payload and not takes_payload:
-            raise InvalidInput(f"{actor} takes no payload; send it {{}}")
-        message = receiver.message_with_options(args=(dict(payload),) if takes_payload else ())
-        with redis_answers():
-            try:
-                return self._broker().enqueue(message, delay=delay_ms or None).message_id
-            except RateLimited as error:
-                raise ProviderUnavailable(str(error), retry_after_s=error.retry_after_s) from None
-            except GuardError as error:
-                raise InvalidInput(str(error)) from None
-
     def list_jobs(self, which: JobFilter, *, after: str | None, limit: int) -> Sequence[Job]:
-        """See `Inspector`."""
+        """A page of jobs by their last attempt, the last started first. See `Inspector`."""
         found = self._history.latest(
             org=None if which.org_id is None else str(which.org_id),
             actor=which.actor,
@@ -125,7 +91,7 @@ class StockInspector:
         return [_job(each) for each in found]
 
     def show(self, job_id: str, *, org_id: UUID | None) -> JobDetails | None:
-        """See `Inspector`."""
+        """What is recorded of a job; None when nothing is, or, with `org_id`, when it is another org's."""
         org = None if org_id is None else str(org_id)
         attempts = self._history.attempts(job_id, org=org)
         unknown: list[str] = []
@@ -156,32 +122,17 @@ class StockInspector:
             unknown=tuple(unknown),
         )
 
-    def is_waiting(self, job_id: str, *, org_id: UUID | None) -> bool:
-        """See `Inspector`."""
+    def is_unsent(self, job_id: str, *, org_id: UUID | None) -> bool:
+        """Whether it waits in the outbox, to be sent."""
         return self._unsent(job_id, org_id)
 
-    def queues(self, *, org_id: UUID | None) -> Sequence[QueueInfo]:
-        """See `Inspector`."""
-        running = self._history.running_by_queue(org=None if org_id is None else str(org_id))
-        actors: dict[str, list[str]] = {}
-        for name, actor in sorted(self._broker().actors.items()):
-            actors.setdefault(actor.queue_name, []).append(name)
-        return [
-            QueueInfo(name=queue, actors=tuple(names), running=running.get(queue, 0))
-            for queue, names in sorted(actors.items())
-        ]
+    def running_by_queue(self, *, org_id: UUID | None) -> dict[str, int]:
+        """How many attempts run, those among them that died with their worker."""
+        return self._history.running_by_queue(org=None if org_id is None else str(org_id))
 
     def _letter(self, job_id: str, org: str | None) -> DeadLetter | None:
         box = self._letters.of_every_org() if org is None else self._letters.of_org(org)
         return box.get(letter_id(org, job_id))
-
-    def _actor(self, name: str) -> "Actor[..., Any]":
-        actors = self._broker().actors
-        if name not in actors:
-            close = difflib.get_close_matches(name, actors, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(actors))}"
-            raise InvalidInput(f"no actor {name}; {hint}")
-        return actors[name]
 
 
 def _job(last: AttemptRecord) -> Job:

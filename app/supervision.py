@@ -1,0 +1,60 @@
+"""What a supervisor of workers reports, in words for people."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from broker.exit_codes import ExitCode
+
+#: What a worker's exit code means.
+_CODES: dict[int, str] = {
+    ExitCode.CLEAN: "ended by itself",
+    ExitCode.UNCLEAN: "did not end cleanly",
+    ExitCode.IMPORT: "could not load the jobs",
+    ExitCode.CONNECT: "could not reach Redis",
+    ExitCode.STUCK: "held a job that could not be stopped, and ended",
+}
+
+
+def in_words(line: str) -> str | None:
+    """A line of a supervisor's standard output; None where it tells people nothing, as it is where it is no report.
+
+    Example:
+        >>> in_words('{"event": "worker_ready", "slot": 0, "pid": 71}')
+        'Worker 71 takes jobs.'
+    """
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(told, dict) or "event" not in told:
+        return line
+    say = _SENTENCES.get(str(told["event"]))
+    return None if say is None else say(told)
+
+
+def _died(told: dict[str, Any]) -> str:
+    code = told.get("code")
+    how = (
+        _CODES.get(code, f"ended with code {code}")
+        if code is not None
+        else f"was ended by {told.get('signal')}"
+    )
+    wait_s = told.get("restart_in_s")
+    if wait_s is None:
+        return f"Worker {told.get('pid')} {how}."
+    when = f"in {wait_s:g} s" if wait_s else "at once"
+    return f"Worker {told.get('pid')} {how}; another one starts {when}."
+
+
+_SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "worker_ready": lambda told: f"Worker {told.get('pid')} takes jobs.",
+    "worker_died": _died,
+    "worker_worn": lambda told: f"Worker {told.get('pid')} is replaced: {told.get('why')}.",
+    "worker_stopped": lambda told: f"Worker {told.get('pid')} has stopped.",
+    "worker_killed": lambda told: f"Worker {told.get('pid')} did not do so in time and is killed.",
+    "rolling": lambda _: "All workers are replaced, one by one.",
+    "cannot_start": lambda told: f"No worker can be started: {told.get('why')}.",
+    "probe_started": lambda told: f"Worker {told.get('pid')} runs suspects alone: jobs whose workers died.",
+    "probe_died": _died,
+}

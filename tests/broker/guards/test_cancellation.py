@@ -1,0 +1,7 @@
+"""Cancellation on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_cancellation import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

@@ -1,0 +1,7 @@
+"""The base of all guards on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_guard import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

@@ -1,0 +1,7 @@
+"""Log lines on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_log_context import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

@@ -1,0 +1,7 @@
+"""Planted secrets on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_planted_secrets import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

@@ -1,0 +1,7 @@
+"""Concurrency of a region on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_region_concurrency import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

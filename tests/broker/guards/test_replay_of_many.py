@@ -1,0 +1,7 @@
+"""Replays of many dead letters on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_replay_of_many import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

@@ -1,0 +1,7 @@
+"""Traces on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_tracing import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow

@@ -1,0 +1,22 @@
+"""The two stages of each scenario."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.embedded import Servers
+from tests.broker.promises.stage import Stage, staged
+
+
+@pytest.fixture
+def stock(servers: Servers) -> Iterator[Stage]:
+    """Dramatiq's own Redis broker."""
+    with staged("stock", servers.redis_url) as stage:
+        yield stage
+
+
+@pytest.fixture
+def ours(servers: Servers) -> Iterator[Stage]:
+    """The `FairRedisBroker`."""
+    with staged("ours", servers.redis_url) as stage:
+        yield stage

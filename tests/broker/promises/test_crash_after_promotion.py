@@ -1,0 +1,28 @@
+"""A worker killed between a delayed message's becoming due and its ack: the job runs again soon, once."""
+
+from collections import Counter
+
+from tests.broker.promises.stage import Stage
+
+
+def test_stock_runs_it_twice_more(stock: Stage) -> None:
+    """The job runs twice more: what is due is sent a second time, and the delayed message ended afterwards."""
+    assert _runs_after_the_crash(stock) == 2
+
+
+def test_ours_runs_it_once_more(ours: Stage) -> None:
+    """The job runs once more, within `heartbeat_timeout`: what is due moves, by one script."""
+    assert _runs_after_the_crash(ours) == 1
+
+
+def _runs_after_the_crash(stage: Stage) -> int:
+    broker = stage.broker()
+    broker.enqueue(stage.message("quick", "job"), delay=50)
+    doomed = stage.process(dies_at_ack=True)
+    assert doomed.await_end() == -9
+    assert stage.unfinished() > 0
+
+    other = stage.process()
+    stage.await_finished()
+
+    return Counter(pid for _, pid in stage.heard("ran"))[other.pid]

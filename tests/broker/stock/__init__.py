@@ -1,0 +1,1 @@
+"""Taking over what lies in Dramatiq's own Redis broker."""

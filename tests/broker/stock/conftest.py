@@ -1,0 +1,52 @@
+"""Dramatiq's own Redis broker beside a fair one, on one server."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+
+from app.embedded import Servers
+from broker import FairRedisBroker
+from broker.stock import Moved, StockDrain
+
+
+@pytest.fixture
+def stock(servers: Servers) -> Iterator[RedisBroker]:
+    """In a namespace of its own, with a queue."""
+    made = RedisBroker(url=servers.redis_url, namespace=f"s{uuid4().hex}")  # type: ignore[no-untyped-call]
+    made.emit_after("process_boot")
+    made.declare_queue("default")
+    yield made
+    made.close()
+    made.client.close()
+
+
+@pytest.fixture
+def drain(fair: FairRedisBroker, stock: RedisBroker) -> StockDrain:
+    """From the one to the other; portions small enough for several."""
+    return StockDrain(fair, namespace=stock.namespace, portion=7)
+
+
+def send(
+    broker: dramatiq.Broker, *args: object, actor: str = "job", delay: int | None = None, **options: Any
+) -> Any:
+    """One message, whether or not the broker knows the actor; as it was sent."""
+    message: dramatiq.Message[Any] = dramatiq.Message(
+        queue_name="default", actor_name=actor, args=args, kwargs={}, options=options
+    )
+    return broker.enqueue(message, delay=delay)
+
+
+def drained(drain: StockDrain, queue: str = "default", *, dead: bool = False) -> Moved:
+    """All of a queue."""
+    return sum(drain.drain(queue, dead=dead), Moved())
+
+
+def fetched(consumer: dramatiq.broker.Consumer) -> dramatiq.broker.MessageProxy:
+    """The next message, which has to be there."""
+    message = next(consumer)
+    assert message is not None
+    return message
