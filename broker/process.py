@@ -194,9 +194,11 @@ class Process:
         if not self._flagged:
             self._flagged = True
             self._signals.put(None)
-        # Asked for each job: what the budget says is looked up only when it may say something new.
+        # Asked for each job: what the budget says is looked up only when it may say something new, and told once.
         if self._spent and len(self._leases) - len(self._finished) <= self._full_above:
-            self._offer_room()
+            self._full_above = -1
+            if not self._offer_room():
+                self._full_above = self._budget.full_above()
 
     def flush(self, *, beat: bool = False) -> None:
         """Say now what is finished.
@@ -266,10 +268,12 @@ class Process:
         elif self._budget.alone_in == queue and not alone:
             self._budget.alone_in = None
 
-    def _offer_room(self) -> None:
-        if self._spent and self._budget.room():
+    def _offer_room(self) -> bool:
+        has_room = bool(self._spent and self._budget.room())
+        if has_room:
             for signals in list(self._spent.values()):
                 signals.put(None)
+        return has_room
 
     def _take_finished(self) -> list[Lease]:
         batch: list[Lease] = []
