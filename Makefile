@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test chaos test-rabbitmq test-redis7 check fast format clean
+.PHONY: help demo up test model chaos test-rabbitmq test-redis7 check fast format clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,6 +25,11 @@ up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground unti
 
 test: $(STAMP) ## The whole suite, on real embedded servers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+model: export MODEL_EXAMPLES ?= 3000
+model: export MODEL_STEPS ?= 80
+model: $(STAMP) ## The model of the broker's state machine, for a quarter of an hour instead of seconds
+	$(BIN)/python -m pytest -q -n 0 tests/broker/model/test_model.py
 
 chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
 	$(BIN)/python -m tests.broker.chaos

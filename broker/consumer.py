@@ -56,7 +56,7 @@ class FairConsumer(Consumer):
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._waiter = _Waiter(client, wake_key(base, queue), self._signals)
         self._look_s = 0.0
-        process.look_out(self._look_again)
+        process.look_out(self._look_again, close=self._close_waiter)
 
     def __next__(self) -> MessageProxy | None:
         until_s = time.monotonic() + self._timeout_s
@@ -95,8 +95,7 @@ class FairConsumer(Consumer):
         """Return what was fetched for the worker and not begun."""
         self._buffer.clear()
         self._process.hand_back(queue=self._queue)
-        with suppress(redis.RedisError):
-            self._waiter.close()
+        self._close_waiter()
 
     def _end(self, message: MessageProxy, outcome: str) -> None:
         if isinstance(message, LeasedMessage):
@@ -115,6 +114,10 @@ class FairConsumer(Consumer):
         self._buffer.extend(fetched.leases)
         wait_s = 0.0 if fetched.more else min(fetched.due_s, LONGEST_WAIT_S)
         self._look_s = time.monotonic() + wait_s
+
+    def _close_waiter(self) -> None:
+        with suppress(redis.RedisError):
+            self._waiter.close()
 
     def _look_again(self) -> None:
         self._look_s = 0.0

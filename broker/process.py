@@ -112,6 +112,7 @@ class Process:
         self._known = False
         self._heard_s = time.monotonic()
         self._lookouts: list[Callable[[], None]] = []
+        self._closing: list[Callable[[], None]] = []
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._flagged = False
         self._closed = False
@@ -128,9 +129,10 @@ class Process:
         if self.worker is None:
             self._budget.threads = max(self._budget.threads, prefetch)
 
-    def look_out(self, look: Callable[[], None]) -> None:
-        """`look` is called when there may be something to fetch of which no token tells."""
+    def look_out(self, look: Callable[[], None], *, close: Callable[[], None]) -> None:
+        """`look` is called when there may be something to fetch of which no token tells, `close` at the end."""
         self._lookouts.append(look)
+        self._closing.append(close)
 
     def wait_for_room(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
         """Whether there is room, before the time is over."""
@@ -244,6 +246,8 @@ class Process:
     def close(self) -> None:
         """Say what is left to say, and leave the list of workers unless something still runs."""
         self._closed = True
+        for close in self._closing:
+            close()
         self.hand_back()
         self._signals.put(None)
         if self._thread is not threading.current_thread():

@@ -27,7 +27,6 @@ def new_broker(servers: Servers) -> Iterator[MakeBroker]:
             url: str = servers.redis_url, *, namespace: str | None = None, **options: Any
         ) -> FairRedisBroker:
             made = FairRedisBroker(url=url, namespace=namespace or uuid4().hex, **options)
-            made.emit_after("process_boot")
             cleaning.callback(made.client.close)
             cleaning.callback(made.close)
             return made

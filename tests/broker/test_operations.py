@@ -97,7 +97,6 @@ def test_nothing_is_left_of_lanes_that_were_put_aside(fair: FairRedisBroker, raw
         ({"states": {"held"}, "org": "other"}, 1),
         ({"older_than_ms": 3_600_000}, 0),
     ],
-    ids=str,
 )
 def test_only_what_fits_is_dropped(fair: FairRedisBroker, narrowed: dict[str, object], count: int) -> None:
     """As many as the dry run says, and the others stay where they are."""

@@ -79,6 +79,30 @@ def test_a_worker_that_was_told_to_stop_charges_nobody(new_broker: MakeBroker, r
     assert not raw.exists(f"{stage.base}:d")
 
 
+def test_a_suspect_that_is_parked_stays_one(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """A guard that cannot decide, or a breaker that is open, gives it no new chances; a retry does."""
+    stage = Stage(new_broker, raw)
+    stage.send()
+    stage.die()
+    stage.die()
+    worker = stage.broker()
+    consumer = worker.consume("default", timeout=3_000)
+    suspect = take(consumer)
+    assert suspect.lease.flag == ALONE
+    worker._here.lease = suspect.lease
+    worker.park(suspect, delay_ms=1, cause="it cannot be decided on")
+    worker._here.lease = None
+    consumer.ack(suspect)
+
+    again = take(consumer)
+    assert (again.message_id, again.lease.flag) == (suspect.message_id, ALONE)
+    worker._here.lease = again.lease
+    worker.enqueue(again._message)
+    worker._here.lease = None
+    consumer.ack(again)
+    assert take(consumer).lease.flag == ""
+
+
 def test_when_the_server_was_away_nobody_is_taken_for_dead(
     new_broker: MakeBroker, raw: "redis.Redis"
 ) -> None:

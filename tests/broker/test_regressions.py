@@ -51,7 +51,9 @@ def test_a_flush_drops_what_waits_for_another_queues_slots(fair: FairRedisBroker
         fair.get_actor(name).send_with_options(org="b", concurrency=("site", 1))
     consumer = fair.consume("other", prefetch=9)
     take(consumer), take(consumer)
-    assert next(fair.consume("default", prefetch=9, timeout=100)) is None
+    full = fair.consume("default", prefetch=9, timeout=100)
+    assert next(full) is None
+    full.close()
 
     fair.flush("default")
 
@@ -89,6 +91,7 @@ def test_an_org_behind_a_gate_comes_again_after_all_of_it_was_dropped(fair: Fair
     fair.shut("people", {"o:a": (0, "paused")})
     actor.send_with_options(org="a")
     assert next(consumer) is None
+    consumer.close()
     Script("clean_lane")(fair.client, fair.base, ["default", "a", "_nothing:0", "inf", 10, 0])
     fair.shut("people", {})
     again = actor.send_with_options(org="a")

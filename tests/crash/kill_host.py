@@ -93,7 +93,8 @@ def _work(command: dict[str, Any]) -> dict[str, Any]:
     broker.middleware[:] = [each for each in broker.middleware if type(each).__name__ not in BACKGROUND]
     _shorten_transactions()
     ending = signal.SIGSTOP if command.get("how") == "freeze" else signal.SIGKILL
-    steps = Steps(command.get("at"), lambda: os.kill(os.getpid(), ending))
+    # To the thread itself: sent to the process, another thread may take it, and this one goes on until then.
+    steps = Steps(command.get("at"), lambda: signal.pthread_kill(threading.get_ident(), ending))
     actor = getattr(actors, command["actor"])
     broker.emit_after("process_boot")
     worker = Worker(broker, queues={actor.queue_name}, worker_timeout=50, worker_threads=1)

@@ -21,11 +21,9 @@ def bare_broker(request: pytest.FixtureRequest) -> Iterator[dramatiq.Broker]:
     made: dramatiq.Broker
     if request.param == "stub":
         made = StubBroker()
-        made.emit_after("process_boot")
     else:
         servers: Servers = request.getfixturevalue("servers")
         made = RedisBroker(url=servers.redis_url, namespace=uuid4().hex)  # type: ignore[no-untyped-call]
-        made.emit_after("process_boot")
     yield made
     made.flush_all()
     made.close()

@@ -7,6 +7,7 @@ local function promote(queue, most)
   local delayed = B .. ':qd:' .. queue
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
   local parked = #due > 0 and redis.call('EXISTS', B .. ':p') == 1
+  local died = #due > 0 and redis.call('EXISTS', B .. ':d') == 1
   for i = 1, #due, 2 do
     redis.call('ZREM', delayed, due[i])
     local record = redis.call('HGET', B .. ':m', due[i])
@@ -15,7 +16,7 @@ local function promote(queue, most)
       if parked then
         unpark(queue, due[i])
       end
-      to_tail(queue, org, lane, due[i], tonumber(due[i + 1]))
+      place(queue, org, lane, due[i], tonumber(due[i + 1]), died and redis.call('HGET', B .. ':d', due[i]))
     end
   end
   local shut = B .. ':qs:' .. queue

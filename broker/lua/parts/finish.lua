@@ -64,9 +64,12 @@ local function bury(queue, mid, dead_ttl_ms)
   redis.call('PEXPIRE', kept, dead_ttl_ms)
 end
 
-local function carry(at, number)
+-- Its own deaths go with a message that is parked; a retry has shown that it can end.
+local function carry(at, number, mid, deaths)
   for _ = 1, number do
-    put(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 4], ARGV[at + 3])
+    local message_id, parked = ARGV[at], ARGV[at + 3]
+    local own = deaths and parked ~= '' and message_id == string.match(mid, '^[^~]*')
+    put(message_id, ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 4], parked, own and deaths or nil)
     at = at + 5
   end
 end
@@ -86,9 +89,9 @@ local function operate(at, number)
   end
 end
 
-local function forget(mids)
+local function forget(mids, died)
   redis.call('HDEL', B .. ':m', unpack(mids))
-  if redis.call('EXISTS', B .. ':d') == 1 then
+  if died then
     redis.call('HDEL', B .. ':d', unpack(mids))
   end
 end
@@ -106,6 +109,7 @@ local function finish(wid, dead_ttl_ms, at, number)
   local gone, freed, counts, deltas, charges, durations, stale = {}, {}, {}, {}, {}, {}, 0
   local of_orgs, leases, keys, along = {}, {}, {}, {}
   local weights = redis.call('EXISTS', B .. ':o') == 1
+  local died = redis.call('EXISTS', B .. ':d') == 1
   local mids, starts = {}, {}
   for i = 1, number do
     mids[i], starts[i] = ARGV[at], at
@@ -125,7 +129,7 @@ local function finish(wid, dead_ttl_ms, at, number)
       freed[#freed + 1] = mid
       -- What comes back runs again, and says then what goes along.
       if carried + operations > 0 and outcome ~= 'back' then
-        along[#along + 1] = {from + 10, carried, operations}
+        along[#along + 1] = {from + 10, carried, operations, mid, died and redis.call('HGET', B .. ':d', mid)}
       end
       if refund == '1' and interval_ms ~= '0' then
         refund_start(org, lane, tonumber(interval_ms))
@@ -166,7 +170,7 @@ local function finish(wid, dead_ttl_ms, at, number)
     redis.call('HDEL', lease, unpack(freed))
   end
   if #gone > 0 then
-    forget(gone)
+    forget(gone, died)
   end
   for queue, ended in pairs(counts) do
     count(B .. ':n', queue, -ended)
@@ -186,7 +190,7 @@ local function finish(wid, dead_ttl_ms, at, number)
   end
   -- After the ends: what comes again under the same id is no second copy.
   for _, each in ipairs(along) do
-    carry(each[1], each[2])
+    carry(each[1], each[2], each[4], each[5])
     operate(each[1] + 5 * each[2], each[3])
   end
   count_in()

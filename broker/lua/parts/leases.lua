@@ -1,8 +1,5 @@
 -- Leases of workers that fell silent, and of fetches whose answer got lost. Included by the operations.
 
--- So many deaths in company, and a message is run alone; so many alone, and it is not run any more.
-local SUSPECT, CONDEMNED = 2, 2
-
 -- Where a message goes whose worker died: first home, then to those that run alone, then home to be rejected.
 local function charge_death(mid, flags, death)
   local all = B .. ':d'
@@ -10,7 +7,7 @@ local function charge_death(mid, flags, death)
   deaths, lonely = deaths + 1, lonely + (flags == 'a' and 1 or 0)
   redis.call('HSET', all, mid, string.format('%d|%d|%s', deaths, lonely, death))
   redis.call('PEXPIRE', all, KEEP_MS)
-  return deaths >= SUSPECT and lonely < CONDEMNED
+  return is_suspect(deaths, lonely)
 end
 
 local function give_back(lease, mids_and_tokens, keep, death)

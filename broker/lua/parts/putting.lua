@@ -66,8 +66,25 @@ local function count_in()
   end
 end
 
--- `count_in` has to follow when all are put.
-local function put(message_id, uniq, delay_ms, record, parked)
+-- So many deaths in company, and a message is run alone; so many alone, and it is not run any more.
+local SUSPECT, CONDEMNED = 2, 2
+
+local function is_suspect(deaths, lonely)
+  return tonumber(deaths) >= SUSPECT and tonumber(lonely) < CONDEMNED
+end
+
+-- To the end of its lane, or, with what is known of its deaths, to those that run alone.
+local function place(queue, org, lane, mid, since_ms, deaths)
+  if deaths and is_suspect(string.match(deaths, '^(%d+)|(%d+)|')) then
+    redis.call('ZADD', B .. ':qx:' .. queue, string.format('%.0f', since_ms), mid)
+  else
+    to_tail(queue, org, lane, mid, since_ms)
+  end
+end
+
+-- `count_in` has to follow when all are put. Deaths are those of a message that was parked: it has not shown that it
+-- can end.
+local function put(message_id, uniq, delay_ms, record, parked, deaths)
   local mid = name_of(message_id, uniq, record)
   if not mid then
     return
@@ -75,6 +92,10 @@ local function put(message_id, uniq, delay_ms, record, parked)
   local queue, org, lane = header(record)
   in_queues[queue] = (in_queues[queue] or 0) + 1
   in_orgs[org] = (in_orgs[org] or 0) + 1
+  if deaths then
+    redis.call('HSET', B .. ':d', mid, deaths)
+    redis.call('PEXPIRE', B .. ':d', 7 * DAY_MS)
+  end
   if delay_ms > 0 then
     if parked ~= '' then
       park(queue, mid, delay_ms, parked)
@@ -85,7 +106,7 @@ local function put(message_id, uniq, delay_ms, record, parked)
       wake(queue)
     end
   else
-    to_tail(queue, org, lane, mid, now)
+    place(queue, org, lane, mid, now, deaths)
     wake(queue)
   end
 end

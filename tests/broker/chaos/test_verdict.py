@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 BASE = base_key(NAMESPACE)
 #: Jobs 0 to 5, of which 2 is poison.
-PLAN = Plan(jobs=6, poison_every=5, poison_burst=1)
+PLAN = Plan(jobs=6, poison_every=5, poison_burst=1, restarts=0)
 
 
 @pytest.fixture

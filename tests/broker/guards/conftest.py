@@ -46,7 +46,6 @@ def new_broker(servers: Servers) -> Iterator[MakeBroker]:
 
         def make(kind: type[FairRedisBroker] = FairRedisBroker, **options: Any) -> FairRedisBroker:
             made = kind(url=servers.redis_url, **{"namespace": uuid4().hex, **options})
-            made.emit_after("process_boot")
             for clean in (made.client.close, made.close, made.flush_all):
                 cleaning.callback(clean)
             return made

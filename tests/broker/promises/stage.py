@@ -31,7 +31,6 @@ class Stage:
     def broker(self, *, url: str | None = None, **options: Any) -> Either:
         """A broker in this process."""
         made = brokers.make_broker(self.kind, url or self.url, self.namespace, **options)
-        made.emit_after("process_boot")
         self._closing.callback(made.client.close)
         self._closing.callback(made.close)
         return made

@@ -6,8 +6,8 @@ from tests.broker.promises.stage import Stage
 
 
 def test_stock_runs_it_twice_more(stock: Stage) -> None:
-    """The job runs twice more: what is due is sent a second time, and the delayed message ended afterwards."""
-    assert _runs_after_the_crash(stock) == 2
+    """The job runs twice more, at least: what is due is sent anew before the delayed message is ended."""
+    assert _runs_after_the_crash(stock) >= 2
 
 
 def test_ours_runs_it_once_more(ours: Stage) -> None:

@@ -17,7 +17,6 @@ from broker.stock import Moved, StockDrain
 def stock(servers: Servers) -> Iterator[RedisBroker]:
     """In a namespace of its own, with a queue."""
     made = RedisBroker(url=servers.redis_url, namespace=f"s{uuid4().hex}")  # type: ignore[no-untyped-call]
-    made.emit_after("process_boot")
     made.declare_queue("default")
     yield made
     made.close()

@@ -1,0 +1,1 @@
+"""A model of the state machine, run against the real scripts."""

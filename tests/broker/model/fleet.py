@@ -1,0 +1,374 @@
+"""Clients, and what they do to a shard: after each call all keys are read and compared with what should be there."""
+
+from dataclasses import replace
+from typing import Any
+
+import redis
+
+from broker.leases import DONE, Lease, Sent
+from tests.broker.model.scripted import Shard
+from tests.broker.model.state import Header, State, Token, mids, read
+from tests.broker.model.structure import Broken, check, key_of
+from tests.broker.model.truth import Truth
+from tests.broker.model.worker import SILENT_MS, Fate, Worker
+
+QUEUES = ("q", "r")
+#: What may be left when all is done: configuration, the clock, and what guards keep.
+LASTING = {"clock", "o", "r", "g"}
+
+
+class Fleet:
+    """Workers and senders of one shard.
+
+    Parameters:
+        client: of a server that nobody else uses.
+        base: the shard's base key.
+        modes: of the workers, as `broker/budget.py` has them.
+    """
+
+    def __init__(
+        self, client: "redis.Redis", base: str, modes: tuple[str, ...] = ("any", "any", "any")
+    ) -> None:
+        self.shard = Shard(client, base)
+        self.truth = Truth()
+        self.state = State()
+        self.max_active = 0
+        self.shares: dict[str, int] = {}
+        self.gates: dict[str, dict[str, int]] = {}
+        #: Enqueues of which no answer came.
+        self.unanswered: list[Sent] = []
+        #: Something was found already.
+        self.broken = False
+        self._made = 0
+        self.workers = [self._new_worker(mode) for mode in modes]
+        #: Their processes are frozen, or cut off: they wake up later, and know nothing.
+        self.sleepers: list[Worker] = []
+        self._look()
+
+    def send(
+        self, sent: list[Sent], *, bounds: tuple[int, int, int] = (0, 0, 0), fate: Fate = "answered"
+    ) -> bool:
+        """Enqueue; whether it was let in. Bounds: most of a queue, most of an org, how many are still to come."""
+        before, new = self.state, [each for each in sent if not self.truth.is_here(each)]
+        reply = self.shard.run("enqueue", *bounds, *(value for each in sent for value in each))
+        refused = self._is_too_full(sent, new, bounds)
+        if bool(reply) != refused:
+            raise Broken(f"10: {len(new)} new messages within {bounds} were answered with {reply}")
+        if not refused:
+            for each in sent:
+                self.truth.accept(each, at_once=True)
+        if fate != "answered" and not refused:
+            self.unanswered += sent
+        self._look()
+        if refused and self.state != before:
+            raise Broken("10: something of what was refused was written")
+        for queue, delayed in self.state.delayed.items():
+            first = min(delayed, key=lambda mid: (delayed[mid], mid))
+            if first not in before.records and queue not in self.state.tokens:
+                raise Broken(f"7: {first} is the first to be due in {queue}, and no token tells of it")
+        return not refused
+
+    def fetch(self, worker: Worker, queue: str, room: int, fate: Fate = "answered") -> list[Lease]:
+        """As a consumer does."""
+        self.reconcile(worker)
+        if worker.may_fetch(queue) is None:
+            self.flush(worker)
+            return []
+        before = self.state
+        refused = self.truth.end(before, worker.wid, worker.finished)
+        self.truth.reclaim(before, worker.wid, self.shard.now_ms, SILENT_MS)
+        fetched = worker.fetch(queue, room, self.max_active, fate)
+        self._check_refused(worker, refused, fate)
+        self._look(lambda after: self._check_fetched(before, after, worker.wid, queue, room))
+        told = fate == "answered" and worker.alone_in == queue and worker.idle
+        if told and not self._may_run_alone(queue):
+            raise Broken("5: a worker is to make itself idle, and no suspect may run")
+        return fetched or []
+
+    def flush(self, worker: Worker, fate: Fate = "answered") -> None:
+        """As its process's thread does, also when nothing is to be told."""
+        before, told = self.state, len(worker.finished)
+        refused = self.truth.end(before, worker.wid, worker.finished)
+        victim = self.truth.reclaim(before, worker.wid, self.shard.now_ms, SILENT_MS)
+        worker.flush(fate)
+        self._check_refused(worker, refused, fate)
+        self._look()
+        if refused == told and victim is None and _but_for_beats(self.state) != _but_for_beats(before):
+            changed = [name for name, was in vars(before).items() if vars(self.state)[name] != was]
+            raise Broken(f"3: an end that was refused has changed {changed}")
+
+    def reconcile(self, worker: Worker) -> None:
+        """After an answer got lost."""
+        if worker.unsure:
+            self.truth.give_back(self.state, worker.wid, [*worker.holds, *worker.finished])
+            worker.reconcile()
+            self._look()
+
+    def put_to_sleep(self, number: int) -> None:
+        """The worker falls silent; another takes its place. What it held it believes to hold."""
+        worker = self.workers[number]
+        self.sleepers.append(worker)
+        self.workers[number] = self._new_worker(worker.mode)
+        silent = self.shard.now_ms - SILENT_MS - 1
+        self.shard.client.zadd(self.shard.key("workers"), {worker.wid: silent}, xx=True)
+        self._look()
+
+    def leave(self, number: int) -> None:
+        """The worker ends in good order, if it may."""
+        worker = self.workers[number]
+        self.reconcile(worker)
+        held = bool(self.state.leases.get(worker.wid))
+        left = self.shard.run("leave", worker.wid)
+        if held and left:
+            raise Broken("4: a worker left that holds leases")
+        self._look()
+        if not held:
+            self.workers[number] = self._new_worker(worker.mode)
+
+    def report(self, worker: Worker, what: str) -> None:
+        """A supervisor saw it end."""
+        self.shard.run("died", worker.wid, what)
+        self._look()
+        if self.state.workers.get(worker.wid, 0.0) > 0:
+            raise Broken("4: a death was reported, and the worker counts as one that has just beaten")
+
+    def release(self, key: str) -> None:
+        """What is parked under a key is due."""
+        due = self.state.parked_keys.get(key, set())
+        while self.shard.run("release", key, 2):
+            pass
+        self._look()
+        for each in self.state.delayed.values():
+            for mid in due & each.keys():
+                if each[mid] > self.shard.now_ms:
+                    raise Broken(f"9: {mid} was released and is not due")
+
+    def shut(self, source: str, gates: dict[str, int]) -> None:
+        """Replace what a source has shut: gate -> until ms, 0 for until it is opened."""
+        self.gates[source] = gates
+        values = [value for gate, until in gates.items() for value in (gate, until, "because")]
+        self.shard.run("shut", source, *values)
+        self._look()
+
+    def limit_orgs(self, shares: dict[str, int]) -> None:
+        """Replace what orgs may have leased."""
+        self.shares = shares
+        self.shard.run("configure", *(value for org, most in shares.items() for value in (org, 1, most)))
+        self._look()
+
+    def limit_rate(self, actor: str, rate: tuple[float, float] | None) -> None:
+        """Set an actor's start rate: interval and tolerance in milliseconds."""
+        if rate is None:
+            self.truth.rates.pop(actor, None)
+        else:
+            self.truth.rates[actor] = rate
+            self.truth.rated.add(actor)
+        self.shard.run("limit", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1]))))
+        self._look()
+
+    def drop_all(self, queue: str) -> None:
+        """Flush a queue."""
+        while self.shard.run("flush", queue, 2):
+            pass
+        for life in self.truth.lives.values():
+            if life.header.queue == queue and life.ended is None:
+                life.ended = "flushed"
+        self._look()
+        if self.state.dead.get(queue):
+            raise Broken("1: dead letters are left of what was flushed")
+
+    def clean_lane(self, queue: str, org: str, lane: str) -> None:
+        """Drop what stands in a lane."""
+        for mid in mids(self.state.lanes.get((queue, org, lane), [])):
+            self.truth.lives[self.state.records[mid].uniq].ended = "dropped"
+        while self.shard.run("clean_lane", queue, org, lane, "inf", 2, 0):
+            pass
+        self._look()
+
+    def clean_delayed(self, queue: str, org: str, *states: str) -> None:
+        """Drop what an org has waiting for its time."""
+        for mid in self.state.delayed.get(queue, {}):
+            header = self.state.records[mid]
+            state = "parked" if mid in self.state.hashes.get("p", {}) else "delayed"
+            if header.org == org and state in states:
+                self.truth.lives[header.uniq].ended = "dropped"
+        from_ms, skip, looked_at = "-inf", 0, 2
+        while looked_at == 2:
+            reply = self.shard.run("clean_delayed", queue, org, "", "inf", 0, from_ms, skip, 2, *states)
+            _, looked_at, from_ms, skip = reply
+        self._look()
+
+    def reprioritise(self, mid: str, priority: int) -> None:
+        """Give a message that waits another priority."""
+        header = self.state.records[mid]
+        actor, _, *key = header.lane.split(":")
+        lane = ":".join((actor, str(priority), *key))
+        standing = self.state.lanes.get((header.queue, header.org, header.lane), [])
+        entry = next((each for each in standing if each.partition("|")[2] == mid), "")
+        record = self.shard.client.hget(self.shard.key("m"), mid)
+        assert isinstance(record, bytes)
+        new = record.replace(f"\n{header.lane}\n".encode(), f"\n{lane}\n".encode(), 1)
+        if new != record and self.shard.run("reprioritise", mid, record, new, entry):
+            life = self.truth.lives[header.uniq]
+            life.header, life.serial = header._replace(lane=lane), None
+        self._look()
+
+    def claim(self, name: str, owner: str) -> str:
+        """A guard notes who works on something; the key of it."""
+        key = self.shard.key("op", name)
+        self.shard.client.hset(key, "owner", owner)
+        self.truth.claims[key] = owner
+        self._look()
+        return key
+
+    def run(self, name: str, *arguments: str | int) -> Any:
+        """Another script, of which nothing more is known than that it breaks nothing."""
+        answer = self.shard.run(name, *arguments)
+        self._look()
+        return answer
+
+    def advance(self, ms: int) -> None:
+        """Time passes; workers that live have beaten meanwhile."""
+        self.shard.advance(ms)
+        self.shard.client.set(self.shard.key("heard"), self.shard.now_ms, px=ms + 60_000)
+        beats = {each.wid: self.shard.now_ms for each in self.workers if each.wid in self.state.workers}
+        if beats:
+            self.shard.client.zadd(self.shard.key("workers"), beats, xx=True)
+        self._look()
+
+    def _new_worker(self, mode: str) -> Worker:
+        self._made += 1
+        return Worker(self.shard, f"w{self._made}", mode)
+
+    def _look(self, more: Any = None) -> None:
+        self.broken = True
+        self.state = read(self.shard.client, self.shard.base)
+        faults = more(self.state) if more else []
+        faults += self.truth.compare(self.state)
+        faults += self._aside()
+        if faults:
+            raise Broken("\n".join(faults))
+        check(self.state, now_ms=self.shard.now_ms)
+        self.broken = False
+
+    def _is_too_full(self, sent: list[Sent], new: list[Sent], bounds: tuple[int, int, int]) -> bool:
+        most_of_queue, most_of_org, more = bounds
+        for place, most, name, extra in ((0, most_of_queue, "n", more), (1, most_of_org, "no", 0)):
+            coming = [each.record.decode().split("\n")[place] for each in new]
+            for each in set(coming) if most else ():
+                if self.state.numbers(name).get(each, 0) + coming.count(each) + extra > most:
+                    return True
+        return False
+
+    def _check_refused(self, worker: Worker, refused: int, fate: Fate) -> None:
+        if fate == "answered" and worker.refused != refused:
+            raise Broken(f"3: {worker.refused} ends were refused, not {refused}")
+
+    def _check_fetched(self, before: State, after: State, wid: str, queue: str, room: int) -> list[str]:
+        known = {token.text for token in before.leases.get(wid, {}).values()}
+        new = [(mid, token) for mid, token in after.leases.get(wid, {}).items() if token.text not in known]
+        faults = []
+        if len(new) > room:
+            faults.append(f"{len(new)} messages were leased where there was room for {room}")
+        if new and wid in before.sets.get("quiet", set()):
+            faults.append("a worker that was to be quiet has fetched")
+        for mid, token in sorted(new, key=lambda each: each[1].number):
+            header = after.records[mid]
+            actor = header.lane.partition(":")[0]
+            gates = {f"q:{queue}", f"a:{actor}", f"o:{header.org}", f"x:{header.org}:{actor}"}
+            faults += [f"9: {mid} was leased, and {gate} is shut" for gate in gates if self._is_shut(gate)]
+            if before.delayed.get(queue, {}).get(mid, 0) > self.shard.now_ms:
+                faults.append(f"6: {mid} was leased before it was due")
+            faults += self.truth.lease(header, token, self.shard.now_ms)
+            faults += self._over(after, header, token)
+        return faults
+
+    def _over(self, state: State, header: Header, token: Token) -> list[str]:
+        org = header.org
+        # One that is to run alone does not wait for a busy org.
+        most = 0 if token.flag == "a" else self.shares.get(org) or self.max_active
+        before = [mid for mid, (_, each) in state.leased().items() if each.number <= token.number]
+        leased = [state.records[mid] for mid in before]
+        faults = []
+        if org and most and (of_org := sum(each.org == org for each in leased)) > most:
+            faults.append(f"9: {of_org} messages of {org} are leased, and it may have {most}")
+        key = key_of(header.lane)
+        if org and key:
+            keys = [known[0] for each in leased if each.org == org and (known := key_of(each.lane))]
+            if keys.count(key[0]) > key[1]:
+                faults.append(f"9: {keys.count(key[0])} of {key} run for {org}")
+        return faults
+
+    def _may_run_alone(self, queue: str) -> bool:
+        for mid in self.state.suspects.get(queue, {}):
+            _, org, lane, _ = self.state.records[mid]
+            actor, key = lane.partition(":")[0], key_of(lane)
+            full = org and key and self.state.numbers("ak").get(f"{org}\n{key[0]}", 0) >= key[1]
+            shut = [f"a:{actor}", f"o:{org}", f"x:{org}:{actor}", f"q:{queue}"]
+            if not full and not any(self._is_shut(gate) for gate in shut):
+                return True
+        return False
+
+    def _is_shut(self, gate: str) -> bool:
+        found = [gates[gate] for gates in self.gates.values() if gate in gates]
+        return any(until == 0 or until > self.shard.now_ms for until in found)
+
+    def _aside(self) -> list[str]:
+        """Nobody waits for longer than what keeps it."""
+        faults = []
+        for queue, entries in self.state.aside.items():
+            for (org, lane), at_ms in entries.items():
+                actor = lane.partition(":")[0]
+                gates = [f"a:{actor}", f"x:{org}:{actor}"] if lane else [f"o:{org}"]
+                untils = [
+                    each[gate] or 9e15 for each in self.gates.values() for gate in gates if gate in each
+                ]
+                kept = any(until >= at_ms for until in untils) or (lane and actor in self.truth.rated)
+                if at_ms > self.shard.now_ms and not kept:
+                    faults.append(
+                        f"9: {(org, lane)} waits in {queue} until {at_ms:.0f}, and nothing shuts it"
+                    )
+        return faults
+
+
+def _but_for_beats(state: State) -> State:
+    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up")}
+    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers"})
+
+
+def drain(fleet: Fleet) -> None:
+    """Let one worker run whatever is there; in the end nothing is left but configuration.
+
+    Raises:
+        Broken: something does not run, or something is left.
+    """
+    for number in range(len(fleet.workers)):
+        fleet.put_to_sleep(number)
+    fleet.workers = fleet.workers[:1]
+    worker = fleet.workers[0]
+    worker.mode = "any"
+    for source in list(fleet.gates):
+        fleet.shut(source, {})
+    idle = 0
+    while fleet.state.records:
+        fetched = [lease for queue in QUEUES for lease in fleet.fetch(worker, queue, 5)]
+        for lease in fetched:
+            worker.end(lease, DONE)
+        fleet.flush(worker)
+        idle = 0 if fetched else idle + 1
+        if not fetched:
+            # Whoever waits is told for how long; after five seconds everybody looks by himself.
+            due_ms = [ms for ms in worker.due_ms.values() if ms >= 0]
+            fleet.advance(max(5_000, min(due_ms, default=0)))
+        if idle > 50:
+            raise Broken(f"9: {sorted(fleet.state.records)} never run")
+    for sleeper in fleet.sleepers:
+        for lease in list(sleeper.holds):
+            sleeper.end(lease, DONE)
+        fleet.flush(sleeper)
+        sleeper.finished.clear()
+        fleet.run("leave", sleeper.wid)
+    fleet.leave(0)
+    left = {name for name in fleet.state.lasting - LASTING if not name.startswith("op:")}
+    if left:
+        raise Broken(f"1: {sorted(left)} are left, and nothing would ever remove them")

@@ -1,0 +1,163 @@
+"""What holds of a shard's keys at every moment, whatever was done before (invariants 1, 5, 8 and 9)."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.broker.model.state import Lane, State, mids
+
+#: A lane that waits until then waits for somebody to open it.
+NEVER_MS = 9e15
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def check(state: State, *, now_ms: int) -> None:
+    """Look for what may not be.
+
+    Raises:
+        Broken: with all that was found.
+    """
+    faults = [
+        *_one_place_each(state),
+        *_counters(state),
+        *_parked(state),
+        *_dead(state),
+        *_order(state),
+        *_reachable(state, now_ms),
+        *_owned(state),
+    ]
+    if faults:
+        raise Broken("\n".join(faults))
+
+
+def key_of(lane: str) -> tuple[str, int] | None:
+    """The concurrency key of a lane, and how many of it may run."""
+    _, _, *key = lane.split(":")
+    return (key[0], int(key[1])) if key else None
+
+
+def _one_place_each(state: State) -> Iterator[str]:
+    places = state.places()
+    for mid, times in Counter(mid for mid, _ in places).items():
+        if times > 1:
+            yield f"1: {mid} stands {times} times: {[place for each, place in places if each == mid]}"
+    standing = {mid for mid, _ in places}
+    for mid in state.records.keys() - standing:
+        yield f"1: {mid} is lost: there is a record, and it stands nowhere"
+    for mid in standing - state.records.keys():
+        yield f"1: {mid} stands somewhere and has no record"
+    for (queue, org, lane), entries in state.lanes.items():
+        for mid in mids(entries):
+            header = state.records.get(mid)
+            if header and (header.queue, header.org, header.lane) != (queue, org, lane):
+                yield f"1: {mid} stands in another's lane: {(queue, org, lane)}"
+
+
+def _counters(state: State) -> Iterator[str]:
+    leased = [state.records[mid] for held in state.leases.values() for mid in held if mid in state.records]
+    keys = [(each.org, key_of(each.lane)) for each in leased]
+    due = {
+        "n": Counter(each.queue for each in state.records.values()),
+        "no": Counter(each.org for each in state.records.values()),
+        "a": Counter(each.org for each in leased),
+        "ak": Counter(f"{org}\n{key[0]}" for org, key in keys if org and key),
+    }
+    for name, expected in due.items():
+        # What belongs to no org is not limited, and the slots of its keys are nobody's.
+        found = {each: number for each, number in state.numbers(name).items() if each[:1] != "\n"}
+        if found != dict(expected):
+            yield f"1: counter {name} says {found}, there are {dict(expected)}"
+
+
+def _parked(state: State) -> Iterator[str]:
+    parked = state.hashes.get("p", {})
+    kinds: Counter[str] = Counter()
+    for mid, text in parked.items():
+        header = state.records.get(mid)
+        if header is None or mid not in state.delayed.get(header.queue, {}):
+            yield f"1: {mid} is parked and not among what waits"
+            continue
+        cause, _, key = text.partition("\n")
+        kinds[f"{header.queue}\n{(key or cause).partition(':')[0]}"] += 1
+    if (found := state.numbers("pn")) != dict(kinds):
+        yield f"1: counter pn says {found}, there are {dict(kinds)}"
+    for key, members in state.parked_keys.items():
+        for mid in members:
+            if parked.get(mid, "").partition("\n")[2] != key:
+                yield f"1: {mid} is to be released by {key} and is not parked under it"
+
+
+def _dead(state: State) -> Iterator[str]:
+    for queue in state.dead.keys() | state.dead_records.keys():
+        index, records = state.dead.get(queue, {}), state.dead_records.get(queue, {})
+        if index.keys() != records.keys():
+            yield f"1: dead letters of {queue} are {sorted(records)}, their index says {sorted(index)}"
+
+
+def _order(state: State) -> Iterator[str]:
+    for (queue, org), lanes in state.open_lanes.items():
+        for lane, score in lanes.items():
+            entries = state.lanes.get((queue, org, lane))
+            if not entries:
+                yield f"8: lane {lane} of {org} is open in {queue} and empty"
+                continue
+            due = int(entries[0].partition("|")[0]) + 1_000 * int(lane.split(":")[1])
+            if score != due:
+                yield f"8: lane {lane} of {org} in {queue} has score {score}, its head says {due}"
+
+
+def _reachable(state: State, now_ms: int) -> Iterator[str]:
+    for queue, org, lane in state.lanes:
+        if not _lane_is_reachable(state, (queue, org, lane), now_ms):
+            yield f"9: lane {lane} of {org} in {queue} waits, and nothing will let it in"
+        elif lane in state.open_lanes.get((queue, org), {}) and not _org_is_reachable(state, queue, org):
+            yield f"9: org {org} waits in {queue}, and nothing will let it in"
+    for queue, orgs in state.ready.items():
+        if orgs and queue not in state.tokens and not _is_shut(state, f"q:{queue}"):
+            yield f"7: {queue} has work, and no token tells of it"
+        for org in orgs:
+            if not state.open_lanes.get((queue, org)):
+                yield f"8: org {org} is ready in {queue} and has no lane that is"
+
+
+def _lane_is_reachable(state: State, place: Lane, now_ms: int) -> bool:
+    queue, org, lane = place
+    if lane in state.open_lanes.get((queue, org), {}):
+        return True
+    key = key_of(lane)
+    if key and (queue, lane) in state.waiting_lanes.get((org, key[0]), set()):
+        return state.numbers("ak").get(f"{org}\n{key[0]}", 0) > 0
+    actor = lane.partition(":")[0]
+    return _will_be_looked_at(state, queue, (org, lane), f"a:{actor}", f"x:{org}:{actor}")
+
+
+def _org_is_reachable(state: State, queue: str, org: str) -> bool:
+    if org in state.ready.get(queue, {}):
+        return True
+    if queue in state.waiting_orgs.get(org, set()):
+        return state.numbers("a").get(org, 0) > 0
+    return _will_be_looked_at(state, queue, (org, ""), f"o:{org}")
+
+
+def _will_be_looked_at(state: State, queue: str, what: tuple[str, str], *gates: str) -> bool:
+    at_ms = state.aside.get(queue, {}).get(what)
+    if at_ms is None:
+        return False
+    return at_ms < NEVER_MS or any(_is_shut(state, gate) for gate in gates)
+
+
+def _is_shut(state: State, gate: str) -> bool:
+    return gate in state.gates
+
+
+def _owned(state: State) -> Iterator[str]:
+    for wid in state.leases.keys() - state.workers.keys():
+        yield f"4: {wid} holds leases and is on no list, so nobody would take them back"
+    numbers = [token.number for held in state.leases.values() for token in held.values()]
+    if len(set(numbers)) != len(numbers):
+        yield "3: two leases have one number"
+    for name in ("wi", "quiet"):
+        for wid in {*state.hashes.get(name, {}), *state.sets.get(name, set())} - state.workers.keys():
+            yield f"4: {name} speaks of {wid}, which is not there"

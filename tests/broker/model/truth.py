@@ -1,0 +1,192 @@
+"""What the model knows of messages, limits and gates, apart from what the server says."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.leases import BACK, DEAD, Lease, Sent
+from tests.broker.model.state import Header, State, Token
+from tests.broker.model.structure import Broken
+
+#: Deaths after which a message runs alone, and lonely ones after which it does not run.
+SUSPECT: Final = 2
+CONDEMNED: Final = 2
+
+
+@dataclass
+class Life:
+    """One copy of a message, from the enqueue that brought it to its end."""
+
+    header: Header
+    #: Its place among what was sent to be run at once; None for what came in another way.
+    serial: int | None
+    leased: int = 0
+    deaths: int = 0
+    lonely: int = 0
+    ended: str | None = None
+
+
+@dataclass
+class Truth:
+    """Everything that was accepted, and what became of it."""
+
+    lives: dict[str, Life] = field(default_factory=dict)
+    #: Start times of rates, as the generic cell rate algorithm has them.
+    arrivals: dict[tuple[str, str], float] = field(default_factory=dict)
+    rates: dict[str, tuple[float, float]] = field(default_factory=dict)
+    #: Actors that have a rate, or had one.
+    rated: set[str] = field(default_factory=set)
+    #: Hashes that ends of leases change: what their field says.
+    claims: dict[str, str] = field(default_factory=dict)
+    #: What has just become a dead letter.
+    buried: list[tuple[str, str]] = field(default_factory=list)
+    serials: int = 0
+    last_serial: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def accept(self, sent: Sent, *, at_once: bool) -> None:
+        """An enqueue has arrived; one that is here already changes nothing."""
+        header = Header(*sent.record.decode().split("\n", 4)[:4])
+        known = self.lives.get(sent.uniq)
+        if known is None or known.ended is not None:
+            self.serials += 1
+            self.lives[sent.uniq] = Life(header, self.serials if at_once and sent.delay_ms == 0 else None)
+
+    def is_here(self, sent: Sent) -> bool:
+        """Whether this enqueue has arrived, and has not ended."""
+        known = self.lives.get(sent.uniq)
+        return known is not None and known.ended is None
+
+    def end(self, state: State, wid: str, batch: list[Lease]) -> int:
+        """Leases end, where they are the sender's; how many were not."""
+        valid: dict[str, Lease] = {}
+        held = state.leases.get(wid, {})
+        for lease in batch:
+            token = held.get(lease.mid)
+            if token is not None and token.text == lease.token and lease.mid not in valid:
+                valid[lease.mid] = lease
+        for mid, lease in valid.items():
+            header = state.records[mid]
+            if lease.refund or lease.outcome == BACK:
+                self._refund(header, Token(lease.token))
+            if lease.outcome != BACK:
+                self.lives[header.uniq].ended = lease.outcome
+            if lease.outcome == DEAD:
+                self.buried.append((header.queue, mid))
+        for lease in valid.values():
+            if lease.outcome != BACK:
+                ended = self.lives[state.records[lease.mid].uniq]
+                for sent in lease.carried:
+                    self.accept(sent, at_once=False)
+                    # One that is parked has not shown that it can end.
+                    if sent.parked and sent.message_id == lease.mid.partition("~")[0]:
+                        again = self.lives[sent.uniq]
+                        again.deaths, again.lonely = ended.deaths, ended.lonely
+                for each in lease.operations:
+                    if self.claims.get(each.key) == each.expected:
+                        self.claims.pop(each.key)
+                        if each.new_field:
+                            self.claims[each.key] = each.new_value
+        return len(batch) - len(valid)
+
+    def reclaim(self, state: State, caller: str, now_ms: int, silent_ms: int) -> str | None:
+        """The worker that is silent for longest is taken for dead; which, if any."""
+        workers = {**state.workers, caller: float(now_ms)}
+        victim = min(workers, key=lambda wid: (workers[wid], wid))
+        heard_ms = float(state.strings.get("heard", now_ms))
+        # Where nobody was heard, it was the server that was away.
+        away = heard_ms < now_ms - silent_ms or "up" in state.strings
+        if workers[victim] >= now_ms - silent_ms or (away and workers[victim] > 0):
+            return None
+        held = state.leases.get(victim, {})
+        blamed = state.strings.get(f"dw:{victim}") != "stopped"
+        for mid, token in held.items():
+            header = state.records[mid]
+            life = self.lives[header.uniq]
+            if not blamed:
+                self._refund(header, token)
+            elif token.flag != "p":
+                life.deaths += 1
+                life.lonely += token.flag == "a"
+                if token.flag == "a" and len(held) > 1:
+                    raise Broken(f"5: {mid} was to run alone, and {len(held) - 1} others ran beside it")
+        return victim
+
+    def give_back(self, state: State, wid: str, known: list[Lease]) -> None:
+        """Leases of which their worker does not know come back."""
+        mine = {(lease.mid, lease.token) for lease in known}
+        for mid, token in state.leases.get(wid, {}).items():
+            if (mid, token.text) not in mine:
+                self._refund(state.records[mid], token)
+
+    def lease(self, header: Header, token: Token, now_ms: int) -> list[str]:
+        """A message is leased; what is wrong with that."""
+        faults = []
+        life = self.lives[header.uniq]
+        place = (header.queue, header.org, header.lane)
+        if life.serial is not None and life.leased == 0:
+            if life.serial < self.last_serial[place]:
+                faults.append(f"8: {header.uniq} was sent before one of {place} that is leased already")
+            self.last_serial[place] = max(self.last_serial[place], life.serial)
+        life.leased += 1
+        actor = header.lane.partition(":")[0]
+        rate = self.rates.get(actor)
+        if rate and token.flag != "a" and header.org:
+            interval_ms, tolerance_ms = rate
+            due = max(self.arrivals.get((header.org, actor), 0.0), now_ms)
+            if due - tolerance_ms > now_ms + 0.01:
+                faults.append(f"9: {actor} starts for {header.org} before its rate lets it")
+            self.arrivals[header.org, actor] = due + interval_ms
+        return faults
+
+    def compare(self, state: State) -> list[str]:
+        """What the server holds, and should not; and the other way round."""
+        there = Counter(header.uniq for header in state.records.values())
+        due = {uniq for uniq, life in self.lives.items() if life.ended is None}
+        faults = [f"1: {uniq} is there {times} times" for uniq, times in there.items() if times > 1]
+        faults += [f"1: {uniq} was accepted, has not ended and is gone" for uniq in due - there.keys()]
+        faults += [f"1: {uniq} has ended, or never came, and is there" for uniq in there.keys() - due]
+        faults += [
+            f"1: {mid} is dead, and no letter"
+            for queue, mid in self.buried
+            if mid not in state.dead.get(queue, {})
+        ]
+        self.buried.clear()
+        faults += self._poison(state)
+        held = {
+            name.removeprefix("op:"): fields["owner"]
+            for name, fields in state.hashes.items()
+            if name.startswith("op:")
+        }
+        claims = {key.rpartition(":op:")[2]: owner for key, owner in self.claims.items()}
+        if held != claims:
+            faults.append(f"2: what ends were to change is {held}, and should be {claims}")
+        return faults
+
+    def _poison(self, state: State) -> list[str]:
+        faults = []
+        alone = {mid for each in state.suspects.values() for mid in each}
+        delayed = {mid for each in state.delayed.values() for mid in each}
+        leased = state.leased()
+        told = state.hashes.get("d", {})
+        for mid, header in state.records.items():
+            life = self.lives.get(header.uniq)
+            if life is None:
+                continue
+            flag = leased[mid][1].flag if mid in leased else None
+            suspect = life.deaths >= SUSPECT and life.lonely < CONDEMNED
+            condemned = life.lonely >= CONDEMNED
+            if mid not in delayed and (mid in alone or flag == "a") != suspect:
+                faults.append(
+                    f"5: {mid} died {life.deaths} times ({life.lonely} alone): alone is {not suspect}"
+                )
+            if (flag == "p") != (condemned and flag is not None):
+                faults.append(f"5: {mid} died alone {life.lonely} times and has the flag {flag!r}")
+            deaths, lonely, _ = told.get(mid, "0|0|").split("|", 2)
+            if (int(deaths), int(lonely)) != (life.deaths, life.lonely):
+                faults.append(f"5: {mid} is charged {told.get(mid)}, not {life.deaths}, {life.lonely}")
+        return faults
+
+    def _refund(self, header: Header, token: Token) -> None:
+        place = (header.org, header.lane.partition(":")[0])
+        if token.interval_ms and place in self.arrivals:
+            self.arrivals[place] -= token.interval_ms

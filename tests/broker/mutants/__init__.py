@@ -1,0 +1,1 @@
+"""Deliberately broken scripts, each with the test that has to find it."""
