@@ -218,6 +218,8 @@ def test_a_worker_that_starts_again_goes_on_where_the_last_one_stopped(
 
 def test_an_interrupted_job_is_tried_again(fair: FairRedisBroker) -> None:
     """`time_limit` and shutdown raise inside the job; the message is not lost."""
+    # Starts the clock of Dramatiq's time limits.
+    fair.emit_after("process_boot")
     runs: list[int] = []
     nobody = threading.Event()
 
