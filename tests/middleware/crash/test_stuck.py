@@ -19,6 +19,7 @@ from app.embedded import Servers
 from middleware.replacement import STUCK_EXIT_CODE
 from tests.middleware.crash.crash_broker import KINDS, crash_broker
 from tests.middleware.own_valkey import own_valkey
+from tests.middleware.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -148,9 +149,8 @@ def test_a_process_is_replaced_also_while_its_broker_is_away(tmp_path: Path, kin
 def test_a_job_that_freezes_the_interpreter_ends_its_process(stage: Stage) -> None:
     """No Python thread runs any more; all stacks are written by a timer outside of it, and the code is 1."""
     doomed = stage.start(threads=2)
-    # Dramatiq waits half a minute for a worker that dies before it has booted.
-    stage.send("queued", 1)
-    assert stage.reports(1) == {"queued1 done 0"}
+    # Dramatiq waits half a minute for a worker that dies before it has said that it booted.
+    assert eventually(lambda: "is ready for action" in stage.log.read_text())
     stage.send("frozen")
     assert stage.reports(1) == {"frozen started 0"}
 
