@@ -17,6 +17,9 @@ from tests.broker.promises.processes import PATIENCE_S, WorkerProcess
 #: The module that is one worker.
 ONE_WORKER = "tests.broker.promises.host"
 
+#: How long a worker of this process may take to stop, in milliseconds; Dramatiq's own patience is ten minutes.
+STOP_TIMEOUT_MS = 10_000
+
 
 class Stage:
     """Where a scenario's processes meet."""
@@ -39,7 +42,7 @@ class Stage:
         """A worker in this process, stopped with the test."""
         worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=threads)
         worker.start()
-        self._closing.callback(worker.stop)
+        self._closing.callback(worker.stop, timeout=STOP_TIMEOUT_MS)
         return worker
 
     def process(
