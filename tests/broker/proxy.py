@@ -20,7 +20,9 @@ class Proxy:
         #: How many scripts were called.
         self.calls = 0
         self.lost = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._serving: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut(self) -> None:
         """Close all connections; new ones are closed at once."""
@@ -45,7 +47,11 @@ class Proxy:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._accepting.join()
         self._close_all()
+        # Their sockets are closed by then.
+        for thread in self._serving:
+            thread.join()
 
     def _close_all(self) -> None:
         for each in list(self._open):
@@ -64,7 +70,9 @@ class Proxy:
             far = socket.socket(socket.AF_UNIX)
             far.connect(self._server_path)
             self._open |= {near, far}
-            threading.Thread(target=self._serve, args=(near, far), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(near, far), daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def _serve(self, near: socket.socket, far: socket.socket) -> None:
         losing = threading.Event()
