@@ -115,6 +115,7 @@ class FairRedisBroker(Enforcing, Emitting):
         if url:
             parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
         self.client = client or redis.Redis(**parameters)
+        self._made_client = [] if client else [self.client]
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
@@ -130,7 +131,7 @@ class FairRedisBroker(Enforcing, Emitting):
         self._worker: Worker | None = None
         self._process: Process | None = None
         self._process_pid = -1
-        self._own_clients: list[redis.Redis] = []
+        self._worker_clients: list[redis.Redis] = []
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
         """A consumer of a queue.
@@ -270,13 +271,15 @@ class FairRedisBroker(Enforcing, Emitting):
             raise away(error) from error
 
     def close(self) -> None:
-        """Return what was fetched, say what is finished, and close the worker's connections."""
+        """Return what was fetched, say what is finished, and close the connections.
+
+        Those of a `client` that was passed in stay its owner's.
+        """
         self._end_process()
-        for client in self._own_clients:
+        for client in (*self._worker_clients, *self._made_client):
             with suppress(redis.RedisError):
-                client.close()
                 client.connection_pool.disconnect()
-        self._own_clients.clear()
+        self._worker_clients.clear()
 
     def _enqueue(self, message: Message[Any], delay: int | None, parked: str = "") -> Message[Any]:
         message = _plain(message)
@@ -373,7 +376,7 @@ class FairRedisBroker(Enforcing, Emitting):
         made = redis.Redis(
             connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **parameters)
         )
-        self._own_clients.append(made)
+        self._worker_clients.append(made)
         return made
 
 

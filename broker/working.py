@@ -80,25 +80,30 @@ class Told:
 
     def __init__(self) -> None:
         self.to_stop = False
-        # A pipe, and no event: a handler may run while its own thread holds an event's lock.
-        self._read_fd, self._write_fd = os.pipe()
-        os.set_blocking(self._write_fd, False)
+        # A pipe that the interpreter writes to, and no event: a handler may run while its own thread holds an event's
+        # lock, and does not run at all while the main thread waits, where another thread got the signal or where it
+        # came just before the wait began.
+        self._read_fd, write_fd = os.pipe()
+        for fd in (self._read_fd, write_fd):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._handle)
 
     def wait(self) -> None:
         """Until it is."""
-        os.read(self._read_fd, 1)
+        while not self.wait_for(None):
+            pass
 
-    def wait_for(self, timeout_s: float) -> bool:
-        """Whether it is, before the time is over."""
-        return bool(select.select([self._read_fd], [], [], timeout_s)[0])
+    def wait_for(self, timeout_s: float | None) -> bool:
+        """Whether it is, before the time is over; any other signal ends the wait as well."""
+        if not self.to_stop and select.select([self._read_fd], [], [], timeout_s)[0]:
+            os.read(self._read_fd, 4_096)
+        return self.to_stop
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self.to_stop:
-            self.to_stop = True
-            os.write(self._write_fd, b".")
+        self.to_stop = True
 
 
 def load(modules: Sequence[str]) -> Broker:

@@ -4,11 +4,18 @@ An asynchronous exception is delivered whenever its thread next runs Python code
 whole, as Dramatiq's own time limit does, one that comes late lands in a hook, where it loses a retry, or in the
 ack, where it ends the thread. Here every attempt has a window that is open only while `actor.fn` runs. Closing it
 takes back what was sent and not yet delivered, under the lock that sending needs.
+
+Python ignores what is raised in a finalizer or in a weak reference's callback, and garbage is collected anywhere. An
+interrupt that lands there is sent again.
 """
 
+import _thread
 import ctypes
 import functools
+import sys
 import threading
+import time
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, ClassVar
 
@@ -22,6 +29,9 @@ from dramatiq.threading import (
     raise_thread_exception,
     supported_platforms,
 )
+
+#: How long a finalizer has to end before what it swallowed is sent again, in seconds.
+_AGAIN_S = 0.01
 
 
 class DeadlineExceeded(TimeLimitExceeded):
@@ -88,8 +98,21 @@ class Window:
                 return False
             self._reason = reason
             if self._state is _State.OPEN:
+                _hear_of_swallowed()
+                _interrupted[self._thread_id] = self
                 raise_thread_exception(self._thread_id, reason)  # type: ignore[no-untyped-call]
             return True
+
+    def send_again(self, swallowed: type[BaseException] | None) -> bool:
+        """Called in the interrupted thread, where Python has ignored an exception: whether it was the interrupt.
+
+        It is sent once more, and so on until it hits the function, or the function is over.
+        """
+        if swallowed is None or swallowed is not self._reason or self._state is not _State.OPEN:
+            return False
+        # Not `threading.Thread`: a finalizer may run while its own thread holds the lock that one takes.
+        _thread.start_new_thread(self._send_again, ())
+        return True
 
     def abandon(self) -> bool:
         """Give the function up for good: should it ever return, its thread stops there, for ever.
@@ -121,9 +144,16 @@ class Window:
         with self._lock:
             self._state = _State.CLOSED
             if self._reason is not None:
+                _interrupted.pop(self._thread_id, None)
                 _take_back(self._thread_id)
         if self._abandoned:
             threading.Event().wait()
+
+    def _send_again(self) -> None:
+        time.sleep(_AGAIN_S)
+        with self._lock:
+            if self._state is _State.OPEN:
+                raise_thread_exception(self._thread_id, self._reason)  # type: ignore[no-untyped-call]
 
 
 class _ThisThread(threading.local):
@@ -188,10 +218,30 @@ def _take_back(thread_id: int) -> None:
     set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
     set_exception(ctypes.c_ulong(thread_id), None)
     # Up to 3.12, CPython goes on looking for what was taken back, in every thread and at every call: calls take
-    # longer for the rest of the process, and ones that are traced never begin. A delivery ends the search.
-    try:
-        set_exception(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(_Delivered))
-        for _ in range(100):
-            pass
-    except _Delivered:
-        pass
+    # longer for the rest of the process, and ones that are traced never begin. A delivery ends the search, also the
+    # one for what another thread has sent itself; hence again and again.
+    with suppress(_Delivered):
+        while True:
+            set_exception(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(_Delivered))
+
+
+#: Threads that were interrupted, and have not left the function.
+_interrupted: dict[int, Window] = {}
+#: Taken once and never given back.
+_hearing = threading.Lock()
+_tell_unraisable = sys.__unraisablehook__
+
+
+def _hear_of_swallowed() -> None:
+    """Listen to what Python ignores; whoever listened before hears everything else."""
+    global _tell_unraisable
+    if _hearing.acquire(blocking=False):
+        _tell_unraisable, sys.unraisablehook = sys.unraisablehook, _heed
+
+
+def _heed(problem: "sys.UnraisableHookArgs") -> None:
+    window = _interrupted.get(threading.get_ident())
+    if window is not None and window.send_again(problem.exc_type):
+        return
+    if problem.exc_type is not _Delivered:
+        _tell_unraisable(problem)

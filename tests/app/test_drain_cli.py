@@ -17,6 +17,7 @@ from app.cli import cli
 from app.drain_cli import DrainError
 from tests.app.commands import Commands, as_operator
 from tests.databases import Database
+from tests.middleware.brokers import close
 from tests.middleware.own_valkey import own_valkey
 from tests.tenants import Tenant
 
@@ -68,7 +69,7 @@ def test_jobs_of_the_old_broker_come_over(
         base = "pressroom:{0}"
         lanes = client.zrange(f"{base}:ql:experiments:{org}", 0, -1)
         counted = client.hget(f"{base}:n", "experiments")
-        stock.client.close()
+        close(stock)
 
     assert (there["ready"], there["delayed"]) == (2, 1)
     assert (moved["ready"], moved["delayed"]) == (2, 1)

@@ -26,7 +26,6 @@ def broker(commands: Commands) -> Iterator[FairRedisBroker]:
     made = FairRedisBroker(url=os.environ["REDIS_URL"], namespace=NAMESPACE, middleware=[])
     yield made
     made.close()
-    made.client.close()
 
 
 def new_name() -> str:

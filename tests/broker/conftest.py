@@ -13,6 +13,7 @@ from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.proxy import Proxy, proxied
 from tests.broker.stage import started
+from tests.middleware.brokers import close
 
 MakeBroker = Callable[..., FairRedisBroker]
 Work = Callable[..., dramatiq.Worker]
@@ -27,8 +28,7 @@ def new_broker(servers: Servers) -> Iterator[MakeBroker]:
             url: str = servers.redis_url, *, namespace: str | None = None, **options: Any
         ) -> FairRedisBroker:
             made = FairRedisBroker(url=url, namespace=namespace or uuid4().hex, **options)
-            cleaning.callback(made.client.close)
-            cleaning.callback(made.close)
+            cleaning.callback(close, made)
             return made
 
         yield make

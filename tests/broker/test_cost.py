@@ -30,7 +30,6 @@ def alone() -> Iterator[FairRedisBroker]:
             yield broker
         finally:
             broker.close()
-            broker.client.close()
             server.stop()
 
 

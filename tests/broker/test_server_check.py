@@ -58,7 +58,6 @@ def test_a_worker_does_not_start_on_such_a_server(client: "redis.Redis", url: st
         dramatiq.Worker(broker).start()
 
     broker.close()
-    broker.client.close()
 
 
 def test_its_supervisor_does_not_try_again_and_again(client: "redis.Redis", url: str) -> None:

@@ -111,7 +111,6 @@ def platform(
             yield Platform(settings, services, broker, broker.client, engine, values)
         engine.dispose()
         broker.close()
-        broker.client.close()
 
 
 def test_1_a_circuit_breaker_opens_under_simulated_failures(

@@ -10,6 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 
 from app.embedded import Servers
+from tests.middleware.brokers import close
 from tests.middleware.retrying import watch
 
 __all__ = ["watch"]
@@ -26,9 +27,7 @@ def bare_broker(request: pytest.FixtureRequest) -> Iterator[dramatiq.Broker]:
         made = RedisBroker(url=servers.redis_url, namespace=uuid4().hex)  # type: ignore[no-untyped-call]
     yield made
     made.flush_all()
-    made.close()
-    if isinstance(made, RedisBroker):
-        made.client.close()
+    close(made)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
 from middleware.dead_letter_entry import DeadLetter
 from middleware.dead_letters import DeadLetters
 from middleware.undecodable import keep_undecodable
-from tests.middleware.brokers import dead, replace_stack, work
+from tests.middleware.brokers import close, dead, replace_stack, work
 from tests.middleware.letters import put_raw
 
 GARBAGE = (b"\x00\xff hunter2", b'{"no": "message"}', b'{"no": "message"}', b"")
@@ -145,7 +145,7 @@ def test_without_the_guard_good_messages_are_stranded(servers: Servers) -> None:
 
     assert next(broker.consume(queue, prefetch=2, timeout=10)) is None
     broker.flush(queue)
-    broker.client.close()
+    close(broker)
 
 
 class OneError(Consumer):

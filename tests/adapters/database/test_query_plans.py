@@ -40,7 +40,7 @@ FILL = """
         FROM orgs, generate_series(1, 50) AS n;
     INSERT INTO keyword_metrics (org_id, domain_id, keyword, day, position)
         SELECT org_id, id, 'keyword ' || n, current_date - ago, 1
-        FROM domain_registry, generate_series(1, 10) AS n, generate_series(0, 59) AS ago
+        FROM domain_registry, generate_series(1, 40) AS n, generate_series(0, 29) AS ago
         WHERE host = '1.example';
     INSERT INTO content_items (org_id, id, domain_id, title, content_type, status, created_at)
         SELECT org_id, gen_random_uuid(), id, 'A title', 'article', 'draft', now() - n * interval '1 hour'

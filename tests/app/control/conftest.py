@@ -43,7 +43,6 @@ def broker(servers: Servers) -> Iterator[FairRedisBroker]:
 
     yield made
     made.close()
-    made.client.close()
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ def fair(servers: Servers, prefix: str) -> Iterator[FairRedisBroker]:
     dramatiq.actor(broker=made, actor_name="job")(lambda: None)
     yield made
     made.close()
-    made.client.close()
 
 
 @pytest.fixture

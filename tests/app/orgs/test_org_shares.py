@@ -103,7 +103,7 @@ def test_a_server_that_came_up_empty_is_told_again(engine: Engine, tenant: Tenan
             ]
             server.stop()
             server.start()
-        broker.client.close()
+        broker.close()
 
     assert known == [{str(tenant.org_id).encode(): b"3|7"}, b"eu"] * 2
 

@@ -180,7 +180,6 @@ def test_an_actor_that_this_release_does_not_know_is_left_to_another(
         with pytest.raises(UnknownActor):
             broker_sender(older)(row["message"])
         older.close()
-        older.client.close()
         Relay(engine, broker_sender(older), uniform=lambda low, high: 0.0)()
         assert [each["error"] for each in rows(engine)] == ["UnknownActor"]
         Relay(engine, broker_sender(newer))()

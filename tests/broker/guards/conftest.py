@@ -12,6 +12,7 @@ import pytest
 from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.rules import Rule
+from tests.middleware.brokers import close
 from tests.middleware.conftest import redis_client
 from tests.middleware.retrying import watch
 
@@ -46,8 +47,8 @@ def new_broker(servers: Servers) -> Iterator[MakeBroker]:
 
         def make(kind: type[FairRedisBroker] = FairRedisBroker, **options: Any) -> FairRedisBroker:
             made = kind(url=servers.redis_url, **{"namespace": uuid4().hex, **options})
-            for clean in (made.client.close, made.close, made.flush_all):
-                cleaning.callback(clean)
+            cleaning.callback(close, made)
+            cleaning.callback(made.flush_all)
             return made
 
         yield make

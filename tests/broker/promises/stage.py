@@ -13,6 +13,7 @@ from tests.broker.promises import brokers
 from tests.broker.promises.brokers import QUEUE, Either, Kind
 from tests.broker.promises.meeting import Meeting
 from tests.broker.promises.processes import PATIENCE_S, WorkerProcess
+from tests.middleware.brokers import close
 
 #: The module that is one worker.
 ONE_WORKER = "tests.broker.promises.host"
@@ -34,8 +35,7 @@ class Stage:
     def broker(self, *, url: str | None = None, **options: Any) -> Either:
         """A broker in this process."""
         made = brokers.make_broker(self.kind, url or self.url, self.namespace, **options)
-        self._closing.callback(made.client.close)
-        self._closing.callback(made.close)
+        self._closing.callback(close, made)
         return made
 
     def worker(self, broker: Either, *, threads: int = 1) -> dramatiq.Worker:

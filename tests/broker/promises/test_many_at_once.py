@@ -43,7 +43,7 @@ def test_ours_refuses_all_of_too_many(ours: Stage) -> None:
     """With `max_queue_depth` none is stored that would not fit with all others, and each says when to try again."""
     broker = FairRedisBroker(url=ours.url, namespace=ours.namespace, max_queue_depth=MANY - 1)
     answers = _send(ours, broker)
-    broker.client.close()
+    broker.close()
 
     assert ours.unfinished() == 0
     assert all(isinstance(each, QueueFull) and each.retry_after_s > 0 for each in answers)

@@ -11,6 +11,7 @@ from dramatiq.brokers.redis import RedisBroker
 from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.stock import Moved, StockDrain
+from tests.middleware.brokers import close
 
 
 @pytest.fixture
@@ -19,8 +20,7 @@ def stock(servers: Servers) -> Iterator[RedisBroker]:
     made = RedisBroker(url=servers.redis_url, namespace=f"s{uuid4().hex}")  # type: ignore[no-untyped-call]
     made.declare_queue("default")
     yield made
-    made.close()
-    made.client.close()
+    close(made)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from broker.scripts import Script
 from broker.stock import Moved, StockDrain, StockQueue
 from tests.broker.conftest import MakeBroker
 from tests.broker.stage import places, run_all, started, take
+from tests.middleware.brokers import close
 from tests.middleware.own_valkey import own_valkey
 from tests.middleware.waiting import PATIENCE_S, eventually
 
@@ -329,8 +330,7 @@ def test_a_server_without_memory_loses_nothing(new_broker: MakeBroker) -> None:
             name="default", ready=9, delayed=0, dead=1, held=0, silent=0
         )
         assert drained(drain, dead=True) == Moved(ready=9, dead=1)
-        stock.close()
-        stock.client.close()
+        close(stock)
 
 
 def test_what_a_dead_worker_held_comes_when_it_is_asked_for(
@@ -352,7 +352,7 @@ def test_what_a_dead_worker_held_comes_when_it_is_asked_for(
 
     assert drained(drain) == Moved(ready=18)
     assert (drain.look("default").held, drain.look("default").silent) == (2, 0)
-    dead.client.close()
+    close(dead)
 
 
 def test_queues_are_found_by_their_messages(
@@ -372,7 +372,7 @@ def test_queues_are_found_by_their_messages(
     raw.set(f"{namespace}:text.msgs", "no hash")
 
     assert StockDrain(fair, namespace=namespace).queues() == ["images.eu", "mail", "sad"]
-    odd.client.close()
+    close(odd)
 
 
 def test_what_was_drained_runs_and_leaves_nothing(

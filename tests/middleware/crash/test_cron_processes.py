@@ -16,7 +16,7 @@ import dramatiq
 import pytest
 import redis
 
-from tests.middleware.brokers import work
+from tests.middleware.brokers import close, work
 from tests.middleware.crash.cron_app import RAN, URL_VARIABLE, build
 from tests.middleware.own_valkey import OwnValkey, own_valkey
 
@@ -78,7 +78,7 @@ def worker_broker(server: OwnValkey) -> Iterator[dramatiq.Broker]:
     """A worker's broker in this process."""
     made = build(server.url)
     yield made
-    made.client.close()  # type: ignore[attr-defined]
+    close(made)
 
 
 def ran(broker: dramatiq.Broker) -> Counter[str]:

@@ -12,7 +12,7 @@ import redis
 from app.embedded import Servers
 from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
 from middleware.backends.redis.dead_letters import RedisDeadLetterStore
-from tests.middleware.brokers import dead
+from tests.middleware.brokers import close, dead
 from tests.middleware.crash.crash_broker import KINDS
 from tests.middleware.crash.dying_jobs import broker_of
 from tests.middleware.crash.scenario import ROOT
@@ -41,8 +41,7 @@ def test_a_worker_that_is_killed_before_the_rejection_leaves_one_letter(
     assert broker.do_qsize("default") == 0
     assert len(dead(broker, "default")) == 1
     broker.flush_all()
-    broker.close()
-    broker.client.close()
+    close(broker)
 
 
 def _worker(*arguments: str) -> int:

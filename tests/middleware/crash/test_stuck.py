@@ -17,6 +17,7 @@ import redis
 
 from app.embedded import Servers
 from middleware.replacement import STUCK_EXIT_CODE
+from tests.middleware.brokers import close
 from tests.middleware.crash.crash_broker import KINDS, crash_broker
 from tests.middleware.own_valkey import own_valkey
 from tests.middleware.waiting import eventually
@@ -47,7 +48,7 @@ class Stage:
         broker.enqueue(
             dramatiq.Message(queue_name="default", actor_name=actor, args=args, kwargs={}, options={})
         )
-        broker.client.close()
+        close(broker)
 
     def start(self, *, threads: int = 4, processes: int = 1) -> "subprocess.Popen[bytes]":
         """A `dramatiq` command, in a group of its own."""
