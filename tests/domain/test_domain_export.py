@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import ClassVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -84,6 +84,27 @@ def test_a_failed_delivery_leaves_nothing(error: BaseException) -> None:
     world.shelf.fail_with = error
     with pytest.raises(type(error)):
         world.export()
+    assert world.leftovers == ({}, 0)
+    assert world.database.exports == {world.job_id: "failed"}
+
+
+def test_an_interrupt_that_strikes_the_clean_up_leaves_nothing() -> None:
+    """It is done again, and the interrupt is what the attempt ends with."""
+    world = World()
+    strikes = iter([Interrupted()])
+    discard = world.shelf.discard
+
+    def struck(export_id: UUID, job: DomainExport) -> None:
+        for interrupt in strikes:
+            raise interrupt
+        discard(export_id, job)
+
+    world.shelf.discard = struck  # type: ignore[method-assign]
+    world.shelf.fail_with = StorageUnavailable("disk full")
+
+    with pytest.raises(Interrupted):
+        world.export()
+
     assert world.leftovers == ({}, 0)
     assert world.database.exports == {world.job_id: "failed"}
 

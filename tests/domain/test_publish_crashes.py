@@ -174,6 +174,27 @@ def test_a_failed_attempt_that_is_tried_again_gives_the_lease_back(error: BaseEx
         assert_published_once(world)
 
 
+@pytest.mark.parametrize("steps_later", [1, 2])
+def test_an_interrupt_that_strikes_the_clean_up_does_not_keep_the_lease(steps_later: int) -> None:
+    """A far side gives up a moment before the time limit, and the limit strikes while the lease is given back."""
+    for fails_at in range(3, steps_of(World()) + 1):
+        world = World()
+        worker = Worker(world)
+        worker.fails_at = (fails_at, ProviderUnavailable("busy"))
+
+        def strike(worker: Worker = worker, at: int = fails_at + steps_later) -> None:
+            if worker.steps == at:
+                raise Shutdown
+
+        worker.pause = strike
+        with suppress(ProviderUnavailable, Shutdown):
+            worker()
+
+        Worker(world)()
+
+        assert_published_once(world)
+
+
 def test_the_key_is_decided_once() -> None:
     """A title that changes between two attempts does not make a second post."""
     world = half_done(dies_at=steps_of(World()) // 2)
