@@ -89,6 +89,14 @@ class Why:
     actor: str | None = None
     priority: int | None = None
     concurrency_key: str | None = None
+    #: When this was so, by the server's clock, in epoch milliseconds.
+    at_ms: int | None = None
+
+    @property
+    def held_back_ms(self) -> int:
+        """For how long it does not start at the least, as far as that is known, in milliseconds."""
+        ends = [each.until_ms for each in self.reasons if each.until_ms is not None]
+        return max(0, max(ends) - self.at_ms) if ends and self.at_ms is not None else 0
 
     @property
     def cause(self) -> Cause:
@@ -128,6 +136,7 @@ def explain(message_id: str, facts: Facts, record: bytes, *, silent_ms: int) -> 
         actor=lane.actor,
         priority=lane.priority,
         concurrency_key=lane.key,
+        at_ms=now_ms,
     )
 
 

@@ -25,6 +25,9 @@ from .recorded import RecordedJobs
 #: An attempt that began so many milliseconds before its lease, by two machines' clocks, may still be the same.
 CLOCKS_MS: Final = 5_000
 
+#: Causes of messages that nobody will run.
+GONE: Final = frozenset({"unknown", "dead"})
+
 
 class FairInspector:
     """`Inspector`, `QueueInspector` and `Fleet` for `FairRedisBroker`.
@@ -104,12 +107,13 @@ class FairInspector:
         """See `Inspector`."""
         return self._why(job_id, org_id, self._recorded.show(job_id, org_id=org_id))
 
-    def is_pending(self, job_id: str, *, org_id: UUID | None) -> bool:
+    def held_back_ms(self, job_id: str, *, org_id: UUID | None) -> int | None:
         """See `Inspector`."""
         if self._recorded.is_unsent(job_id, org_id=org_id):
-            return True
+            return 0
         with redis_answers():
-            return self._look.find(job_id, _org(org_id)) is not None
+            found = self._look.why(job_id, _org(org_id))
+        return None if found.cause in GONE else found.held_back_ms
 
     def waiting(
         self, queue: str | None, *, org_id: UUID | None, actor: str | None, limit: int

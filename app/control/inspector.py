@@ -166,8 +166,11 @@ class Inspector(Protocol):
         """Why a job does not run; None when nothing is known of it, or, with `org_id`, when it is another org's."""
         ...
 
-    def is_pending(self, job_id: str, *, org_id: UUID | None) -> bool:
-        """Whether a job waits or is in hand, with `org_id` as that org's: it is in the outbox or in the broker."""
+    def held_back_ms(self, job_id: str, *, org_id: UUID | None) -> int | None:
+        """For how long a job does not start at the least, in milliseconds; 0 where it may at once, or runs.
+
+        None when it neither waits nor is in hand, or is not `org_id`'s: neither the outbox nor the broker has it.
+        """
         ...
 
     def waiting(

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from broker.views import WaitingMessage
 from domain.errors import InvalidInput, NotFound
-from middleware.cancel_requests import Cancellations, CancelRequest, request_id_of
+from middleware.cancel_requests import DEFAULT_KEEP_FOR_MS, Cancellations, CancelRequest, request_id_of
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, OperatorsOnly, OrgCaller
@@ -159,6 +159,9 @@ class Jobs(Section):
     def cancel(self, caller: Caller, job_id: str) -> str:
         """Stop a job: one that runs at its next checkpoint, one that waits when its turn comes.
 
+        The request is in force for a day beyond the time until which the job is known to wait. One that may wait for
+        longer, behind a pause without an end for example, is better dropped: `queues.clean`.
+
         Parameters:
             job_id: the job's.
 
@@ -168,12 +171,14 @@ class Jobs(Section):
         Raises:
             InvalidInput: it has ended, so that there is nothing to stop.
         """
-        if not self._inspector.is_pending(job_id, org_id=caller.org_id):
+        held_back_ms = self._inspector.held_back_ms(job_id, org_id=caller.org_id)
+        if held_back_ms is None:
             state = self._found(caller, job_id).state
             if state in ENDED:
                 raise InvalidInput(f"job {job_id} has ended, as {state}; there is nothing to stop")
+        keep_for_ms = DEFAULT_KEEP_FOR_MS + (held_back_ms or 0)
         with redis_answers():
-            return self._cancellations.cancel(job_id, org=_org(caller))
+            return self._cancellations.cancel(job_id, org=_org(caller), keep_for_ms=keep_for_ms)
 
     @changes("jobs.cancel_all", "org_id", "actor", "queue")
     def cancel_all(

@@ -224,6 +224,22 @@ def test_a_job_that_waits_for_its_first_attempt_is_cancelled(world: World) -> No
     assert is_stopped(world, job_id, world.owner)
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_cancelled_job_stays_so_until_its_turn_comes(world: World, paused: bool) -> None:
+    """A request is forgotten a day after it, not a day after it was made."""
+    owner = world.caller(world.owner)
+    week_ms = 7 * 86_400_000
+    if paused:
+        ends_ms = world.broker.server_now_ms() + week_ms
+        world.broker.shut("pauses", {"q:images": (ends_ms, "paused: queue images by olga")})
+    job_id = world.control.jobs.enqueue(owner, "resize", {"image_id": 7}, delay_ms=0 if paused else week_ms)
+
+    world.control.jobs.cancel(owner, job_id)
+
+    (request,) = world.control.jobs.requests(owner)
+    assert week_ms + 86_300_000 < request.keep_for_ms <= week_ms + 86_400_000
+
+
 def test_a_job_in_the_outbox_is_known_to_wait(world: World) -> None:
     """To its own org."""
     job_id = uuid4()
