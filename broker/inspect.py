@@ -13,6 +13,7 @@ from .views import (
     QueueDepth,
     QueueState,
     WaitingMessage,
+    WaitingState,
     WorkerView,
     age_s,
     is_held,
@@ -41,7 +42,7 @@ _WHY = Script("why")
 _DEPTHS = Script("depths")
 _QUEUE_STATE = Script("queue_state")
 _PARKED = Script("parked_by_cause")
-_DELAYED = Script("list_delayed")
+_ASIDE = Script("list_aside")
 _WORKERS = Script("list_workers")
 
 
@@ -88,14 +89,6 @@ class Inspector:
         if org is not None and record and org_of(record) != org:
             facts = {}
         return explain(message_id, facts, record, silent_ms=self._silent_ms)
-
-    def find(self, message_id: str, org: str | None = None) -> str | None:
-        """The queue of a message that is not dead; None when it is not here, or another org's."""
-        with answers():
-            record = self._client.hget(f"{self._base}:m", message_id)
-        if not isinstance(record, bytes) or (org is not None and org_of(record) != org):
-            return None
-        return record.split(b"\n", 1)[0].decode()
 
     def depth(self, *queues: str, org: str | None = None) -> list[QueueDepth]:
         """How many messages are where, by queue. Costs a look at all that is leased.
@@ -151,9 +144,10 @@ class Inspector:
     def waiting(
         self, queue: str, org: str | None = None, *, actor: str | None = None, limit: int = DEFAULT_LIMIT
     ) -> list[WaitingMessage]:
-        """Messages that wait: those that are due, lane by lane, then the first 10,000 of the others by when they are.
+        """Messages that wait: those that are due, lane by lane, then those that wait to run alone, then the others.
 
-        Messages may go on while this looks from one lane to the next. Those that wait to run alone are not among them.
+        Of the two last the first 10,000 are looked at, by when they are due. Messages may go on while this looks from
+        one lane to the next.
 
         Parameters:
             queue: its name.
@@ -163,7 +157,11 @@ class Inspector:
         """
         found = (
             each
-            for some in (self._ready(queue, org, actor, limit), self._put_off(queue, org))
+            for some in (
+                self._ready(queue, org, actor, limit),
+                self._aside("qx", queue, org),
+                self._aside("qd", queue, org),
+            )
             for each in some
             if actor in (None, each.actor)
         )
@@ -197,12 +195,14 @@ class Inspector:
                     due_ms=int(since_ms),
                 )
 
-    def _put_off(self, queue: str, org: str | None) -> Iterator[WaitingMessage]:
+    def _aside(self, which: str, queue: str, org: str | None) -> Iterator[WaitingMessage]:
         for start in range(0, MOST_LOOKED_AT, _PORTION):
-            looked_at, *reply = _DELAYED(self._client, self._base, [queue, stored_org(org), start, _PORTION])
+            looked_at, *reply = _ASIDE(
+                self._client, self._base, [which, queue, stored_org(org), start, _PORTION]
+            )
             texts = [each.decode() for each in reply]
             for at in range(0, len(texts), 5):
-                yield _put_off(queue, *texts[at : at + 5])
+                yield _stands_aside(which, queue, *texts[at : at + 5])
             if looked_at < _PORTION:
                 return
 
@@ -253,12 +253,12 @@ def _lane(queue: str, row: Facts, now_ms: int) -> Lane:
     )
 
 
-def _put_off(
-    queue: str, message_id: str, due_ms: str, org: str, lane_name: str, parked: str
+def _stands_aside(
+    which: str, queue: str, message_id: str, due_ms: str, org: str, lane_name: str, parked: str
 ) -> WaitingMessage:
     lane = read_lane(lane_name)
     cause, _, key = parked.partition("\n")
-    held = is_held(key)
+    put_off: WaitingState = "held" if is_held(key) else "parked" if parked else "delayed"
     return WaitingMessage(
         message_id=message_id,
         queue=queue,
@@ -266,7 +266,7 @@ def _put_off(
         actor=lane.actor,
         priority=lane.priority,
         key=lane.key,
-        state="held" if held else "parked" if parked else "delayed",
+        state="suspect" if which == "qx" else put_off,
         due_ms=int(float(due_ms)),
         cause=cause or None,
     )

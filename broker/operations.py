@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import redis
 
 #: All states in which messages can be dropped.
-WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held"})
+WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held", "suspect"})
 #: How many messages one call drops, and of how many lanes.
 PORTION: Final = 1_000
 MOST_LANES: Final = 10_000
@@ -28,7 +28,7 @@ Moved = Literal["done", "in_hand", "unknown", "undecodable"]
 _TRIES = 3
 
 _CLEAN_LANE = Script("clean_lane")
-_CLEAN_DELAYED = Script("clean_delayed")
+_CLEAN_ASIDE = Script("clean_aside")
 _REPRIORITISE = Script("reprioritise")
 _QUIET = Script("quiet")
 
@@ -64,8 +64,7 @@ class Operations:
     ) -> int:
         """Drop a queue's messages that wait, for good: they do not become dead letters.
 
-        Done in portions of 1,000; what is sent meanwhile stays. Messages in hand, and those that wait to run alone,
-        are left alone.
+        Done in portions of 1,000; what is sent meanwhile stays. Messages in hand are left alone.
 
         Parameters:
             queue: its name.
@@ -86,8 +85,10 @@ class Operations:
             # What was sent since is not meant.
             due_before = f"{now:.0f}" if older_than_ms is None and not dry_run else before
             found += self._clean_lanes(queue, org, actor, due_before, dry_run)
-        if put_off := sorted(set(states) - {"ready"}):
-            found += self._clean_delayed(queue, org, actor, before, put_off, dry_run)
+        if put_off := sorted(set(states) - {"ready", "suspect"}):
+            found += self._clean_aside("qd", queue, org, actor, before, put_off, dry_run)
+        if "suspect" in states:
+            found += self._clean_aside("qx", queue, org, actor, before, ["suspect"], dry_run)
         return found
 
     def set_priority(self, message_id: str, priority: int, *, org: str | None = None) -> Moved:
@@ -134,8 +135,9 @@ class Operations:
                 found += dropped
         return found
 
-    def _clean_delayed(
+    def _clean_aside(
         self,
+        which: str,
         queue: str,
         org: str | None,
         actor: str | None,
@@ -145,6 +147,7 @@ class Operations:
     ) -> int:
         found, looked_at, from_ms, skip = 0, PORTION, "-inf", 0
         head: list[Argument] = [
+            which,
             queue,
             stored_org(org),
             "" if actor is None else part(actor),
@@ -152,7 +155,7 @@ class Operations:
             int(dry_run),
         ]
         while looked_at == PORTION:
-            dropped, looked_at, from_ms, skip = _CLEAN_DELAYED(
+            dropped, looked_at, from_ms, skip = _CLEAN_ASIDE(
                 self._client, self._base, [*head, from_ms, skip, PORTION, *states]
             )
             found += dropped

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 Facts = Mapping[str, object]
 
 #: Where a message that waits stands.
-WaitingState = Literal["ready", "delayed", "parked", "held"]
+WaitingState = Literal["ready", "delayed", "parked", "held", "suspect"]
 
 #: What messages are parked under that wait for a worker of another version: one that knows their actor, or theirs.
 HELD = frozenset({"actor", "version"})

@@ -39,16 +39,22 @@ class Watchdog:
         self._monotonic = monotonic
         self._changed = threading.Condition()
         self._wake_s = math.inf
+        self._scanning = False
         self._thread: threading.Thread | None = None
 
     def expect(self, moment_s: float) -> None:
-        """Scan no later than at this moment."""
+        """Scan no later than at this moment.
+
+        The alarm is set by the caller: what it does next may hold the interpreter's lock before the thread had a turn.
+        """
         with self._changed:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="pressroom-watchdog", daemon=True)
                 self._thread.start()
             if moment_s < self._wake_s:
                 self._wake_s = moment_s
+                if not self._scanning:  # what the scan needs is set, and it may be more
+                    self._set_alarm(moment_s - self._monotonic())
                 self._changed.notify()
 
     def allow(self, longer_s: float) -> None:
@@ -78,6 +84,7 @@ class Watchdog:
                 left_s = self._wake_s - self._monotonic()
                 if left_s <= 0:
                     self._wake_s = math.inf
+                    self._scanning = True
                     return True
                 self._set_alarm(left_s)
                 self._changed.wait(min(left_s, LONGEST_WAIT_S))
@@ -85,6 +92,7 @@ class Watchdog:
 
     def _expect_more(self, mine: threading.Thread, moment_s: float) -> None:
         with self._changed:
+            self._scanning = False
             # Whoever was stopped meanwhile stays so.
             if self._thread is mine:
                 self._wake_s = min(self._wake_s, moment_s)
@@ -95,5 +103,5 @@ class Watchdog:
         if left_s == math.inf:
             faulthandler.cancel_dump_traceback_later()
         else:
-            wait_s = min(left_s, LONGEST_WAIT_S) + self._frozen_after_s
+            wait_s = min(max(0.0, left_s), LONGEST_WAIT_S) + self._frozen_after_s
             faulthandler.dump_traceback_later(wait_s, exit=True, file=_STDERR)

@@ -275,18 +275,6 @@ def test_an_orgs_delayed_messages_are_found_among_others(fair: FairRedisBroker) 
     assert [each.message_id for each in inspector(fair).waiting("images", "acme")] == [mine.message_id]
 
 
-def test_a_message_is_found(fair: FairRedisBroker) -> None:
-    """Its queue, where it waits or is in hand; to another org it is nowhere."""
-    sent = send(fair)
-    look = inspector(fair)
-
-    assert look.find(sent.message_id) == look.find(sent.message_id, "acme") == "images"
-    assert look.find(sent.message_id, "other") is None
-    assert look.find("nowhere") is None
-    fetched(fair)
-    assert look.find(sent.message_id) == "images"
-
-
 def test_workers_are_shown_with_what_they_have(fair: FairRedisBroker, raw: "Redis") -> None:
     """What each said of itself, and its messages, the longest in hand first; to an org its own."""
     oldest, theirs = send(fair), send(fair, org="other")

@@ -7,6 +7,7 @@ import redis
 from broker import FairRedisBroker, PoisonMessage
 from broker.leases import ALONE, CONDEMNED, LeasedMessage
 from tests.broker.conftest import MakeBroker
+from tests.broker.looking import inspector, operations, reclaim
 from tests.broker.stage import left_for_ever, take
 
 pytestmark = pytest.mark.slow
@@ -48,6 +49,27 @@ def test_a_suspect_runs_with_nothing_else_in_its_process(new_broker: MakeBroker,
     assert next(consumer) is None
     consumer.ack(alone)
     assert take(consumer).lease.flag == ""
+
+
+def test_a_suspect_is_seen_waiting_and_can_be_dropped(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+    """As any other that waits, by its state too; nothing is left of it."""
+    stage = Stage(new_broker, raw)
+    suspect = stage.send()
+    stage.die()
+    stage.die()
+    broker = stage.broker()
+    reclaim(broker)
+    drop = operations(broker).clean
+
+    (waiting,) = inspector(broker).waiting("default")
+    assert (waiting.message_id, waiting.state) == (suspect, "suspect")
+    assert inspector(broker).waiting("default", "another org") == []
+    assert drop("default", states={"ready", "delayed", "parked", "held"}) == 0
+    assert drop("default", states={"suspect"}, actor="another") == 0
+    assert drop("default", states={"suspect"}, dry_run=True) == drop("default") == 1
+
+    assert broker.do_qsize("default") == 0
+    assert not [key for key in left_for_ever(raw, broker) if b":qx:" in key or key.endswith((b":m", b":d"))]
 
 
 def test_only_one_worker_makes_itself_idle(new_broker: MakeBroker, raw: "redis.Redis") -> None:

@@ -185,16 +185,20 @@ class Fleet:
             pass
         self._look()
 
-    def clean_delayed(self, queue: str, org: str, *states: str) -> None:
-        """Drop what an org has waiting for its time."""
-        for mid in self.state.delayed.get(queue, {}):
+    def clean_aside(self, queue: str, org: str, *states: str) -> None:
+        """Drop what an org has waiting for its time, or to run alone."""
+        suspects = "suspect" in states
+        for mid in (self.state.suspects if suspects else self.state.delayed).get(queue, {}):
             header = self.state.records[mid]
-            state = "parked" if mid in self.state.hashes.get("p", {}) else "delayed"
+            put_off = "parked" if mid in self.state.hashes.get("p", {}) else "delayed"
+            state = "suspect" if suspects else put_off
             if header.org == org and state in states:
                 self.truth.lives[header.uniq].ended = "dropped"
         from_ms, skip, looked_at = "-inf", 0, 2
         while looked_at == 2:
-            reply = self.shard.run("clean_delayed", queue, org, "", "inf", 0, from_ms, skip, 2, *states)
+            reply = self.shard.run(
+                "clean_aside", "qx" if suspects else "qd", queue, org, "", "inf", 0, from_ms, skip, 2, *states
+            )
             _, looked_at, from_ms, skip = reply
         self._look()
 

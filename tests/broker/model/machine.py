@@ -228,10 +228,13 @@ class Machine(RuleBasedStateMachine):
             self.fleet.clean_lane(*lanes[pick % len(lanes)])
 
     @action(
-        1, queue=queues, org=orgs, states=st.sampled_from([("delayed",), ("parked",), ("delayed", "parked")])
+        1,
+        queue=queues,
+        org=orgs,
+        states=st.sampled_from([("delayed",), ("parked",), ("delayed", "parked"), ("suspect",)]),
     )
-    def clean_delayed(self, queue: str, org: str, states: tuple[str, ...]) -> None:
-        self.fleet.clean_delayed(queue, org, *states)
+    def clean_aside(self, queue: str, org: str, states: tuple[str, ...]) -> None:
+        self.fleet.clean_aside(queue, org, *states)
 
     @action(1, pick=picks, priority=st.integers(-1, 1))
     def reprioritise(self, pick: int, priority: int) -> None:

@@ -1,17 +1,21 @@
--- Drops those of a portion of a queue's delayed and parked messages that fit, or counts them.
+-- Drops those of a portion of a queue's messages that fit and stand in no lane, or counts them.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:d, base:p, base:pn, base:pk:*, base:qd:*
--- ARGV: queue org actor sent_before_ms dry from_ms skip most, then states: delayed, parked, held; the org `|` and an empty
---       actor mean any; sent_before_ms is 'inf' for all; so many due at from_ms were looked at and are still there
+-- DERIVED: base:m, base:n, base:no, base:d, base:p, base:pn, base:pk:*, base:qd:*, base:qx:*
+-- ARGV: set queue org actor sent_before_ms dry from_ms skip most, then states: delayed, parked, held, suspect; the set is
+--       qd for the first three, qx for the last; the org `|` and an empty actor mean any; sent_before_ms is 'inf' for all;
+--       so many due at from_ms were looked at and are still there
 -- Returns: {how many were dropped or would be, how many were looked at, from_ms and skip of the next portion}
 -- INCLUDE: lanes putting looking dropping
-local queue, only, actor, sent_before, dry = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
-local from, skip, most, states = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), {}
-for i = 9, #ARGV do
+local set, queue, only, actor, sent_before, dry = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
+local from, skip, most, states = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), {}
+for i = 10, #ARGV do
   states[ARGV[i]] = true
 end
 
 local function state_of(mid)
+  if set == 'qx' then
+    return 'suspect'
+  end
   local parked = redis.call('HGET', B .. ':p', mid)
   if not parked then
     return 'delayed'
@@ -31,8 +35,8 @@ local function fits(mid, record, org, lane)
     and is_old(record)
 end
 
-local delayed = B .. ':qd:' .. queue
-local due = redis.call('ZRANGEBYSCORE', delayed, from, '+inf', 'WITHSCORES', 'LIMIT', skip, most)
+local aside = B .. ':' .. set .. ':' .. queue
+local due = redis.call('ZRANGEBYSCORE', aside, from, '+inf', 'WITHSCORES', 'LIMIT', skip, most)
 local dropped = 0
 for i = 1, #due, 2 do
   local mid = due[i]
@@ -43,7 +47,7 @@ for i = 1, #due, 2 do
     dropped = dropped + 1
   end
   if goes and not dry then
-    redis.call('ZREM', delayed, mid)
+    redis.call('ZREM', aside, mid)
     drop(queue, {mid})
   else
     skip = due[i + 1] == from and skip + 1 or 1

@@ -1,11 +1,11 @@
--- A portion of a queue's delayed and parked messages, the next due first. Reads only.
+-- A portion of a queue's messages that stand in no lane, the next due first. Reads only.
 -- KEYS: base
--- DERIVED: base:m, base:p, base:qd:*
--- ARGV: queue org start count; the org `|` means all
+-- DERIVED: base:m, base:p, base:qd:*, base:qx:*
+-- ARGV: set queue org start count; the set is qd for what is delayed or parked, qx for suspects; the org `|` means all
 -- Returns: {how many were looked at, then for each that fits: mid due_ms org lane parked}
 -- INCLUDE: lanes looking
-local queue, only, start, many = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local due = redis.call('ZRANGE', B .. ':qd:' .. queue, start, start + many - 1, 'WITHSCORES')
+local set, queue, only, start, many = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local due = redis.call('ZRANGE', B .. ':' .. set .. ':' .. queue, start, start + many - 1, 'WITHSCORES')
 local reply = {#due / 2}
 for i = 1, #due, 2 do
   local record = redis.call('HGET', B .. ':m', due[i])
