@@ -83,6 +83,13 @@ class Guard(Middleware):
         # A worker thread has one message in hand, and its hooks run in that thread.
         self._in_hand = threading.local()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A broker that leaves out empty hooks, as ours does, is not to ask a guard that says nothing.
+        asks = cls.check is not Guard.check
+        if cls.before_enqueue in (Guard.before_enqueue, Middleware.before_enqueue):
+            cls.before_enqueue = Guard.before_enqueue if asks else Middleware.before_enqueue  # type: ignore[assignment]
+
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         """Decide on a message that is sent for the first time; what a `GuardError` says reaches the caller."""
 
@@ -106,6 +113,8 @@ class Guard(Middleware):
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         self._in_hand.message = None
+        # Also what was sent before there were guards is in: its retry is not asked again.
+        message.options[ADMITTED] = True
         if message.failed:
             return
         try:

@@ -1,0 +1,7 @@
+"""Who is asked when a message is sent, on the fair broker, as the guard's own tests have it."""
+
+import pytest
+
+from tests.middleware.test_first_time import *  # noqa: F403  # the same tests, another `bare_broker`
+
+pytestmark = pytest.mark.slow
