@@ -49,6 +49,7 @@ class Watchdog:
         """
         with self._changed:
             if self._thread is None or not self._thread.is_alive():
+                self._scanning = False
                 self._thread = threading.Thread(target=self._run, name="pressroom-watchdog", daemon=True)
                 self._thread.start()
             if moment_s < self._wake_s:

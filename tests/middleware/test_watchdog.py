@@ -71,3 +71,21 @@ def test_no_job_shortens_the_time_that_a_scan_was_allowed(alarms: Alarms) -> Non
     watchdog.stop()
 
     assert alarms.set[-1][1] is None
+
+
+def test_the_alarm_is_set_again_after_a_scan_that_failed(
+    alarms: Alarms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that scanned is gone, and with it what it was allowed; the next job begins with an alarm."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def scan() -> float:
+        raise RuntimeError("bug")
+
+    watchdog = Watchdog(scan, frozen_after_s=2, monotonic=lambda: 0.0)
+    watchdog.expect(0)
+    assert eventually(lambda: watchdog._thread is not None and not watchdog._thread.is_alive())
+    watchdog.expect(50)
+    watchdog.stop()
+
+    assert alarms.mine() == [2, 52]
