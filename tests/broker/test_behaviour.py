@@ -3,13 +3,16 @@
 import threading
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 import dramatiq
 import pytest
+import redis
 from dramatiq import Message, QueueJoinTimeout
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware
 
+from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.stage import PATIENCE_MS, dead, left_for_ever, places, run_all, started, take
@@ -292,3 +295,18 @@ def _setting(event: threading.Event):  # type: ignore[no-untyped-def]
 def _differs(raw: Any, broker: FairRedisBroker, kept: list[bytes]) -> bool:
     found: list[bytes] = raw.hkeys(f"{broker.base}:xm:default")
     return found != kept
+
+
+def test_closing_leaves_no_connection_of_its_own_open(servers: Servers, raw: "redis.Redis") -> None:
+    """Those of a client that was passed in are its owner's."""
+    made = FairRedisBroker(url=servers.redis_url, namespace=uuid4().hex)
+    passed_in = FairRedisBroker(client=raw, namespace=uuid4().hex)
+    for broker in (made, passed_in):
+        assert broker.do_qsize("default") == 0
+        broker.close()
+
+    assert [_open_connections(broker) for broker in (made, passed_in)] == [0, 1]
+
+
+def _open_connections(broker: FairRedisBroker) -> int:
+    return sum(each._sock is not None for each in broker.client.connection_pool._available_connections)
