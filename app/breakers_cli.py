@@ -19,7 +19,7 @@ from app.callers_cli import (
     tell,
 )
 from app.presentation import out
-from middleware.breaker_state import BreakerState
+from middleware.circuit_breakers.state import BreakerState
 
 breakers = typer.Typer(
     name="breakers",

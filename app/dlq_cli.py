@@ -20,8 +20,8 @@ from app.durations import duration_s
 from app.presentation import CommandError, out, show
 from app.settings import SettingsError, load_settings
 from middleware import GuardError
-from middleware.dead_letter_entry import DeadLetter
-from middleware.dead_letter_replay import DEFAULT_FIRST, DEFAULT_WATCH_S, Criteria, ReplayError, Replays
+from middleware.dead_letters.letter import DeadLetter
+from middleware.dead_letters.replay import DEFAULT_FIRST, DEFAULT_WATCH_S, Criteria, ReplayError, Replays
 
 dlq = typer.Typer(
     name="dlq",

@@ -26,8 +26,8 @@ from app.callers_cli import (
 from app.control.inspector import Job, JobDetails, JobState, JobWhy
 from app.presentation import CommandError, out
 from broker.views import WaitingMessage
-from middleware.cancel_requests import CancelRequest
-from middleware.history import AttemptRecord
+from middleware.cancellation.requests import CancelRequest
+from middleware.history.guard import AttemptRecord
 
 jobs = typer.Typer(
     name="jobs",

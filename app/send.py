@@ -11,7 +11,7 @@ import actors
 from app.broker import broker
 from app.presentation import CommandError
 from middleware import InvalidPayload
-from middleware.contracts import contract_of
+from middleware.contracts.guard import contract_of
 
 
 class SendError(CommandError):

@@ -23,15 +23,15 @@ from middleware import (
     Retries,
     Tracing,
 )
-from middleware.backends.redis.cancellation import RedisCancellationStore
-from middleware.backends.redis.circuit_breakers import RedisCircuitBreakerStore
-from middleware.backends.redis.cron import RedisCronStore
-from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
-from middleware.backends.redis.dead_letters import RedisDeadLetterStore
-from middleware.backends.redis.history import RedisHistoryStore
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.backends.redis.progress import RedisProgressStore
+from middleware.cancellation.redis import RedisCancellationStore
+from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
+from middleware.cron.redis import RedisCronStore
+from middleware.dead_letters.redis import RedisDeadLetterStore
+from middleware.dead_letters.redis_spool import RedisDeadLetterSpool
+from middleware.history.redis import RedisHistoryStore
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.redis import RedisOrgLimitsStore
+from middleware.progress.redis import RedisProgressStore
 
 BARE = "bare Dramatiq"
 

@@ -1,20 +1,14 @@
-"""Guards for Dramatiq: one cross-cutting concern a file, each usable alone on any broker."""
+"""Guards for Dramatiq: one cross-cutting concern a room, each usable alone on any broker."""
 
-from .breaker_state import BreakerRule
-from .callbacks import Callbacks
-from .cancel_requests import Cancellations
-from .cancellation import Cancellation, checkpoint
-from .circuit_breakers import CircuitBreakers
-from .contracts import Contracts, UnknownVersion, json_schemas
-from .cron import Cron
-from .cron_schedule import cron
-from .dead_letter_entry import DeadLetter
-from .dead_letter_replay import Criteria, Replays
-from .dead_letters import DeadLetters, DeadLettersUnavailable
-from .deadlines import Deadlines, Expired, InHand, remaining
-from .draining import Draining
-from .emit import add_metric_handler, emit_counter, emit_gauge, emit_metric, emit_timer, remove_metric_handler
-from .errors import (
+from .base.emit import (
+    add_metric_handler,
+    emit_counter,
+    emit_gauge,
+    emit_metric,
+    emit_timer,
+    remove_metric_handler,
+)
+from .base.errors import (
     DuplicateMessage,
     GuardError,
     InvalidPayload,
@@ -24,22 +18,35 @@ from .errors import (
     Skipped,
     StoreUnavailable,
 )
-from .guard import Guard, Outcome
-from .history import AttemptRecord, History, HistoryStore
-from .idempotency import Idempotency
-from .interrupts import Cancelled, DeadlineExceeded
-from .log_context import LogContext
-from .log_format import configure_logging, log_formatter
-from .metrics import Metrics
-from .observer import Observer
-from .org_limits import OrgLimits
-from .pause_requests import Pause, PauseSwitch
-from .pauses import Pauses
-from .progress import Progress, ProgressLine, ProgressReader, progress
-from .queue_sampler import QueueState
-from .rate import Rate
-from .region_concurrency import RegionConcurrency, in_region
-from .results import record_result
+from .base.guard import Guard, Outcome
+from .base.interrupts import Cancelled, DeadlineExceeded
+from .base.observer import Observer
+from .callbacks import Callbacks
+from .cancellation.guard import Cancellation, checkpoint
+from .cancellation.requests import Cancellations
+from .circuit_breakers.guard import CircuitBreakers
+from .circuit_breakers.state import BreakerRule
+from .contracts.guard import Contracts, UnknownVersion, json_schemas
+from .cron.guard import Cron
+from .cron.schedule import cron
+from .dead_letters.guard import DeadLetters, DeadLettersUnavailable
+from .dead_letters.letter import DeadLetter
+from .dead_letters.replay import Criteria, Replays
+from .deadlines.guard import Deadlines, Expired, InHand, remaining
+from .draining import Draining
+from .history.guard import AttemptRecord, History, HistoryStore
+from .history.results import record_result
+from .idempotency.guard import Idempotency
+from .logs.format import configure_logging, log_formatter
+from .logs.guard import LogContext
+from .metrics.guard import Metrics
+from .metrics.queue_sampler import QueueState
+from .org_limits.guard import OrgLimits
+from .org_limits.rate import Rate
+from .pauses.guard import Pauses
+from .pauses.pauses import Pause, PauseSwitch
+from .progress.guard import Progress, ProgressLine, ProgressReader, progress
+from .region_concurrency.guard import RegionConcurrency, in_region
 from .retries import Retries, ends_with
 from .tracing import Tracing
 

@@ -6,7 +6,7 @@ import dramatiq.middleware
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 
-from .faults import category_of, class_name, fingerprint
+from .base.classification import category_of, class_name, fingerprint
 
 
 class Callbacks(dramatiq.middleware.Callbacks):

@@ -14,12 +14,12 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import iter_queue
 from dramatiq.middleware.shutdown import Shutdown
 
-from .emit import emit_counter
-from .enforcement import EndsAlong
-from .errors import Parked
-from .faults import class_name
-from .guard import Guard, Outcome
-from .interrupts import Window, make_interruptible, window_of
+from .base.classification import class_name
+from .base.delegation import EndsAlong
+from .base.emit import emit_counter
+from .base.errors import Parked
+from .base.guard import Guard, Outcome
+from .base.interrupts import Window, make_interruptible, window_of
 
 #: Seconds that running jobs may take to end: less than the 30 that Kubernetes gives a pod by default.
 DEFAULT_DRAIN_S = 25.0

@@ -11,10 +11,17 @@ import dramatiq.middleware
 from dramatiq import Broker, Retry
 from dramatiq.broker import MessageProxy
 
-from .emit import emit_counter
-from .enforcement import Parks
-from .errors import Parked
-from .faults import category_of, class_name, fingerprint, is_retryable, is_shutdown, retry_after_s
+from .base.classification import (
+    category_of,
+    class_name,
+    fingerprint,
+    is_retryable,
+    is_shutdown,
+    retry_after_s,
+)
+from .base.delegation import Parks
+from .base.emit import emit_counter
+from .base.errors import Parked
 
 #: Milliseconds of the first back-off, doubled each time, and the most one may grow to.
 DEFAULT_MIN_BACKOFF_MS = 1_000

@@ -7,9 +7,9 @@ from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
 from dramatiq.common import q_name
 
-from .attempts import Attempt
-from .messages import org_of
-from .observer import Observer
+from .base.attempts import Attempt
+from .base.messages import org_of
+from .base.observer import Observer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider

@@ -9,7 +9,7 @@ from domain.errors import ProviderUnavailable
 from domain.idea_providers import IdeaGenerator, IdeaRequest, Usage
 from domain.ideas import IdeaDraft
 from middleware import CircuitBreakers, Parked
-from middleware.backends.redis.circuit_breakers import RedisCircuitBreakerStore
+from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
 
 from .redis import NAMESPACE
 

@@ -14,7 +14,7 @@ from dramatiq.middleware import Middleware
 
 from broker.exit_codes import ExitCode
 from middleware import Draining, emit_counter
-from middleware.log_redaction import facts
+from middleware.logs.redaction import facts
 
 #: Seconds in which telemetry is written at the end, all of it.
 FLUSH_S = 5.0

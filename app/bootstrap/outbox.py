@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from domain.errors import DatabaseUnavailable, InvalidInput, PermanentError
 from middleware import Contracts, DeadLetters, Deadlines, Guard, GuardError, emit_counter, emit_gauge
-from middleware.contract_payload import dumps
-from middleware.messages import as_copy, org_of
+from middleware.base.messages import as_copy, org_of
+from middleware.base.payloads import dumps
 
 from .duties import Duty, WorkerDuties
 

@@ -13,7 +13,7 @@ from dramatiq.errors import ConnectionClosed
 
 from app.settings import Settings
 from middleware import in_region
-from middleware.messages import org_of
+from middleware.base.messages import org_of
 
 from .org_shares import VERSION, orgs_key
 from .redis import NAMESPACE

@@ -14,8 +14,8 @@ from app.settings import Settings
 from domain.errors import InvalidInput
 from domain.schedules import FireSchedules, Schedule, Timetable
 from middleware import cron, emit_counter
-from middleware.contract_payload import contract_of
-from middleware.cron import CronSchedule, InvalidSchedule
+from middleware.base.payloads import contract_of
+from middleware.cron.guard import CronSchedule, InvalidSchedule
 
 from .duties import Duty
 from .outbox import MessageEncoder, build_outbox
@@ -72,7 +72,7 @@ def send_tick(outbox: "SqlOutbox", unit: "SystemUnitOfWork", schedule: Schedule,
 # Every worker reads the same few again and again, each time it fires them.
 @lru_cache(maxsize=1_024)
 def read_timetable(expression: str, tz: str) -> Timetable:
-    """`domain.schedules.ReadTimetable`, by the rules of `middleware.cron`: also on days clocks change.
+    """`domain.schedules.ReadTimetable`, by the rules of `middleware.cron.guard`: also on days clocks change.
 
     Raises:
         InvalidInput: says the field and the fix.

@@ -29,13 +29,13 @@ from middleware import (
     Tracing,
     configure_logging,
 )
-from middleware.backends.redis.cancellation import RedisCancellationStore
-from middleware.backends.redis.cron import RedisCronStore
-from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.backends.redis.pauses import RedisPauseStore
-from middleware.backends.redis.progress import RedisProgressStore
+from middleware.cancellation.redis import RedisCancellationStore
+from middleware.cron.redis import RedisCronStore
+from middleware.dead_letters.redis_spool import RedisDeadLetterSpool
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.redis import RedisOrgLimitsStore
+from middleware.pauses.redis import RedisPauseStore
+from middleware.progress.redis import RedisProgressStore
 
 from .duties import WorkerDuties
 from .heartbeat import Heartbeat

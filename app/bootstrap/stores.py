@@ -10,10 +10,10 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from app.settings import Settings, SettingsError
-from middleware.attempts import AttemptOutcome
-from middleware.dead_letter_entry import DeadLetter
-from middleware.dead_letters import DeadLetterBox, DeadLetterStore
-from middleware.history import AttemptRecord, HistoryStore
+from middleware.base.attempts import AttemptOutcome
+from middleware.dead_letters.guard import DeadLetterBox, DeadLetterStore
+from middleware.dead_letters.letter import DeadLetter
+from middleware.history.guard import AttemptRecord, HistoryStore
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from domain.errors import InvalidInput
 from middleware import CircuitBreakers
-from middleware.breaker_state import BreakerState
+from middleware.circuit_breakers.state import BreakerState
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller

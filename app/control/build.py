@@ -24,12 +24,12 @@ from broker.keys import base_key
 from broker.operations import Operations
 from broker.rules import Rules
 from middleware import Cancellations
-from middleware.backends.redis.cancellation import RedisCancellationStore
-from middleware.backends.redis.pauses import RedisPauseStore
-from middleware.backends.redis.progress import RedisProgressStore
-from middleware.dead_letter_entry import DeadLetter
-from middleware.history import AttemptRecord
-from middleware.progress import ProgressReader
+from middleware.cancellation.redis import RedisCancellationStore
+from middleware.dead_letters.letter import DeadLetter
+from middleware.history.guard import AttemptRecord
+from middleware.pauses.redis import RedisPauseStore
+from middleware.progress.guard import ProgressReader
+from middleware.progress.redis import RedisProgressStore
 
 from .breakers import Breakers
 from .fair import FairInspector

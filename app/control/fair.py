@@ -16,7 +16,7 @@ from broker.views import Lane, WaitingMessage, WaitingState, WorkerView
 from broker.why import Why
 from domain.errors import InvalidInput, ProviderUnavailable
 from middleware import GuardError, RateLimited
-from middleware.contracts import contract_of
+from middleware.contracts.guard import contract_of
 
 from .inspector import ENDED, Job, JobDetails, JobFilter, JobWhy, QueueInfo
 from .outages import redis_answers

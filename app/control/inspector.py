@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from broker.operations import Moved
 from broker.views import Lane, QueueDepth, WaitingMessage, WaitingState, WorkerView
 from broker.why import Cause, Reason
-from middleware.attempts import AttemptOutcome
-from middleware.history import AttemptRecord
-from middleware.progress import ProgressLine
+from middleware.base.attempts import AttemptOutcome
+from middleware.history.guard import AttemptRecord
+from middleware.progress.guard import ProgressLine
 
 #: What may be known of a job, by its last attempt: `retrying` and `parked` come back by themselves.
 JobState = Literal[

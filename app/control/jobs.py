@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from broker.views import WaitingMessage
 from domain.errors import InvalidInput, NotFound
-from middleware.cancel_requests import DEFAULT_KEEP_FOR_MS, Cancellations, CancelRequest, request_id_of
+from middleware.cancellation.requests import DEFAULT_KEEP_FOR_MS, Cancellations, CancelRequest, request_id_of
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, OperatorsOnly, OrgCaller

@@ -8,7 +8,7 @@ from dramatiq import Broker
 
 from domain.errors import InvalidInput, NotFound
 from middleware import Pause, PauseSwitch
-from middleware.pause_requests import PauseStore, Target
+from middleware.pauses.pauses import PauseStore, Target
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, Operator, OperatorsOnly

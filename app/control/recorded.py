@@ -6,11 +6,11 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.errors import InvalidInput, ProviderUnavailable
-from middleware.attempts import AttemptOutcome
-from middleware.dead_letter_entry import DeadLetter, letter_id
-from middleware.dead_letters import DeadLetterStore
-from middleware.history import AttemptRecord
-from middleware.progress import ProgressLine, ProgressReader
+from middleware.base.attempts import AttemptOutcome
+from middleware.dead_letters.guard import DeadLetterStore
+from middleware.dead_letters.letter import DeadLetter, letter_id
+from middleware.history.guard import AttemptRecord
+from middleware.progress.guard import ProgressLine, ProgressReader
 
 from .inspector import Job, JobDetails, JobFilter, JobState, outcome_of, state_of
 from .outages import redis_answers

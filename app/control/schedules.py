@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 from domain.errors import InvalidInput, NotFound
 from domain.schedule_keeping import KeepSchedules, NewSchedule
 from domain.schedules import MissedTicks, Schedule
-from middleware.cron_watch import schedules
+from middleware.cron.missed_ticks import schedules
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller

@@ -14,7 +14,7 @@ from app.settings import load_settings
 from app.up import announced, listener, public_url, started, wait_for_stop
 from app.wordpress_site import wordpress_site
 from middleware import ProgressReader
-from middleware.backends.redis.progress import RedisProgressStore
+from middleware.progress.redis import RedisProgressStore
 
 from .library import articles
 from .results import look, show_results

@@ -21,7 +21,7 @@ from pydantic import BaseModel, JsonValue
 
 import domain
 import domain.errors
-from middleware.contracts import contract_of, normalise, version_of
+from middleware.contracts.guard import contract_of, normalise, version_of
 
 #: Names in an example that stand for a moment; every other free name stands for an id.
 MOMENTS = {

@@ -9,7 +9,7 @@ import pytest
 
 import actors
 from app.broker import broker
-from middleware.contracts import contract_of
+from middleware.contracts.guard import contract_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

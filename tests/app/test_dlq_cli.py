@@ -23,7 +23,7 @@ from app.bootstrap.redis import NAMESPACE
 from app.dlq_cli import dlq
 from app.presentation import CommandError
 from app.settings import SettingsError
-from middleware.dead_letter_entry import DeadLetter
+from middleware.dead_letters.letter import DeadLetter
 from tests.broker.stage import stored
 from tests.databases import Database
 from tests.middleware.letters import a_letter

@@ -28,9 +28,9 @@ from domain.errors import InvalidInput, ProviderUnavailable
 from domain.feedback import FeedbackEvent, Source
 from domain.feedback_ingest import EntityFeedback, FeedbackIngest, IngestOutcome
 from middleware import Cancellation, Cancellations, CircuitBreakers, Deadlines
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
-from middleware.flags import Flags
+from middleware.base.poller import Flags
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from tests.adapters.ai.scripted_server import Reply, ScriptedServer, answer, hold, scripted_server
 from tests.databases import Database
 from tests.middleware.brokers import replace_stack, work

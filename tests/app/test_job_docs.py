@@ -22,7 +22,7 @@ from app.job_docs.facts import Failure, Job, facts_of
 from app.job_docs.words import limits_in_words, nested, type_in_words
 from domain.contract import TenantJob
 from middleware import json_schemas
-from middleware.contracts import contract_of, parse
+from middleware.contracts.guard import contract_of, parse
 
 WITH_CONTRACT = [name for name in actors.__all__ if contract_of(broker.get_actor(name)) is not None]
 

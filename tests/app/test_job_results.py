@@ -19,7 +19,7 @@ from app.settings import Settings
 from domain.experiment_start import ExperimentStart
 from domain.feedback import FeedbackEvent
 from domain.feedback_ingest import EntityFeedback, FeedbackIngest
-from middleware.results import Recorded, recording
+from middleware.history.results import Recorded, recording
 from tests.databases import Database
 from tests.tenants import Tenant
 

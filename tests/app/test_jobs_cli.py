@@ -15,8 +15,8 @@ from app.control import OperatorsOnly
 from app.jobs_cli import jobs
 from app.presentation import CommandError
 from domain.errors import InvalidInput, NotFound
-from middleware.backends.redis.progress import RedisProgressStore
-from middleware.progress import ProgressLine
+from middleware.progress.guard import ProgressLine
+from middleware.progress.redis import RedisProgressStore
 from tests.app.commands import Commands, as_operator
 from tests.app.control.attempts import put_attempt
 from tests.broker.stage import stored

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.bootstrap.outbox import MessageEncoder, broker_sender
 from domain.errors import InvalidInput
 from middleware import Contracts, DeadLetters, Deadlines, Retries, Tracing
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
+from middleware.dead_letters.memory import MemoryDeadLetterStore
 from tests.adapters.outbox.letters import Letter, a_broker
 from tests.middleware.brokers import replace_stack, stored
 

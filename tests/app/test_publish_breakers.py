@@ -8,8 +8,8 @@ from app.bootstrap.publishing import BehindBreakers, breaker_key
 from domain.errors import AuthFailed, DatabaseUnavailable, InvalidReply, LeaseLost, ProviderUnavailable
 from domain.publishing import AdapterName, Found, Journal, Post, Publisher, PublishTarget, RetryOptions
 from middleware import BreakerRule, CircuitBreakers, Parked
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
-from middleware.breaker_state import check_key
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
+from middleware.circuit_breakers.state import check_key
 
 POST = Post(key="rye-1", title="Rye", body="Text.")
 

@@ -33,7 +33,7 @@ from domain.errors import NotFound
 from domain.publish_execution import PublishExecution, PublishOutcome
 from domain.publishing import RetryOptions
 from middleware import Callbacks, CircuitBreakers, Contracts, Deadlines, Parked, Retries
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from tests.databases import Database
 from tests.middleware.brokers import replace_stack, work
 from tests.tenants import Tenant

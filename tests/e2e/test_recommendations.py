@@ -34,7 +34,7 @@ from domain.errors import ProviderUnavailable
 from domain.ideas import Idea
 from domain.limits import Limits
 from middleware import Rate
-from middleware.contracts import parse
+from middleware.contracts.guard import parse
 from tests.adapters.ai.scripted_server import ScriptedServer, answer, scripted_server
 from tests.broker.stage import places
 from tests.databases import Database

@@ -45,7 +45,7 @@ from uuid import UUID, uuid4
 from actors import domain_export
 from domain.domain_export import DomainExport
 from middleware import ProgressReader
-from middleware.backends.redis.progress import RedisProgressStore
+from middleware.progress.redis import RedisProgressStore
 from app.bootstrap.redis import NAMESPACE, redis_client
 from app.settings import load_settings
 

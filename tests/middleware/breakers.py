@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
-from middleware.breaker_state import BreakerRule
-from middleware.circuit_breakers import CircuitBreakers
+from middleware.circuit_breakers.guard import CircuitBreakers
+from middleware.circuit_breakers.state import BreakerRule
 
 #: Two failures open it.
 RULE = BreakerRule(failures=2, open_s=30, trials=3)

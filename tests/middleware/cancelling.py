@@ -8,12 +8,12 @@ import dramatiq
 from dramatiq.middleware import AsyncIO, Callbacks
 
 from middleware import Retries
-from middleware.attempts import Attempt
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.cancel_requests import Cancellations
-from middleware.cancellation import Cancellation
-from middleware.flags import Flags
-from middleware.observer import Observer
+from middleware.base.attempts import Attempt
+from middleware.base.observer import Observer
+from middleware.base.poller import Flags
+from middleware.cancellation.guard import Cancellation
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.cancellation.requests import Cancellations
 from tests.middleware.brokers import dead, replace_stack, work
 
 

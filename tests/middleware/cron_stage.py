@@ -12,9 +12,9 @@ import periodiq
 from dramatiq.broker import MessageProxy
 
 from middleware import Retries
-from middleware.backends.memory.cron import MemoryCronStore
-from middleware.cron import Cron, cron
-from middleware.cron_store import CronStore
+from middleware.cron.guard import Cron, cron
+from middleware.cron.memory import MemoryCronStore
+from middleware.cron.store import CronStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.emitted import Emitted
 

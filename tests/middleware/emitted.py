@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from middleware import add_metric_handler, remove_metric_handler
-from middleware.emit import Kind, MetricHandler
+from middleware.base.emit import Kind, MetricHandler
 
 
 @dataclass(eq=False)

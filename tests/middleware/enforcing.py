@@ -8,7 +8,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import ConnectionClosed
 
-from middleware.enforcement import Operation
+from middleware.base.delegation import Operation
 
 #: The server's clock, which stands still.
 NOW_MS = 1_800_000_000_000

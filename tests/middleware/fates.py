@@ -10,7 +10,7 @@ from dramatiq.middleware import AgeLimit, Middleware
 from dramatiq.middleware.shutdown import Shutdown
 
 from middleware import Parked, Retries, Skipped
-from middleware.guard import Guard
+from middleware.base.guard import Guard
 from tests.middleware.brokers import replace_stack
 
 

@@ -8,7 +8,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 
 from broker import FairRedisBroker
-from middleware.dead_letter_entry import DeadLetter
+from middleware.dead_letters.letter import DeadLetter
 
 
 def a_letter(**over: Any) -> DeadLetter:

@@ -8,9 +8,9 @@ import dramatiq
 from dramatiq.middleware import AsyncIO
 
 from middleware import Retries
-from middleware.attempts import Attempt
-from middleware.deadlines import Deadlines
-from middleware.observer import Observer
+from middleware.base.attempts import Attempt
+from middleware.base.observer import Observer
+from middleware.deadlines.guard import Deadlines
 from tests.middleware.brokers import dead, replace_stack, work
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from middleware.log_format import configure_logging
+from middleware.logs.format import configure_logging
 
 
 class Lines:

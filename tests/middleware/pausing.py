@@ -9,9 +9,9 @@ import dramatiq
 from dramatiq.middleware import AsyncIO
 
 from middleware import PauseSwitch, Retries
-from middleware.backends.memory.pauses import MemoryPauseStore
-from middleware.flags import Flags
-from middleware.pauses import Pauses
+from middleware.base.poller import Flags
+from middleware.pauses.guard import Pauses
+from middleware.pauses.memory import MemoryPauseStore
 from tests.middleware.brokers import drain, replace_stack
 from tests.middleware.cancelling import Outcomes
 from tests.middleware.waiting import eventually

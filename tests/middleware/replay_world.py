@@ -8,12 +8,12 @@ import dramatiq
 from pydantic import BaseModel, Field
 
 from middleware import Contracts, Guard, Retries
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.dead_letter_entry import DeadLetter
-from middleware.dead_letter_replay import (
+from middleware.dead_letters.guard import DeadLetters
+from middleware.dead_letters.letter import DeadLetter
+from middleware.dead_letters.memory import MemoryDeadLetterStore
+from middleware.dead_letters.replay import (
     Replays,
 )
-from middleware.dead_letters import DeadLetters
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.fates import Faulty
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.adaptive_concurrency import MIN_SAMPLE, RESET_AFTER_JOBS, AdaptiveConcurrency
+from middleware.region_concurrency.adaptive_limit import MIN_SAMPLE, RESET_AFTER_JOBS, AdaptiveConcurrency
 
 
 def run(places: AdaptiveConcurrency, count: int, *, failed: bool) -> None:

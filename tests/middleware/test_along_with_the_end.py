@@ -10,17 +10,17 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware.shutdown import Shutdown
 
 from middleware import Callbacks, Parked, Retries
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.backends.memory.history import MemoryHistoryStore
-from middleware.backends.memory.idempotency import MemoryIdempotencyStore
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.dead_letters import DeadLetters, DeadLettersUnavailable
+from middleware.base.errors import StoreUnavailable
+from middleware.dead_letters.guard import DeadLetters, DeadLettersUnavailable
+from middleware.dead_letters.memory import MemoryDeadLetterStore
 from middleware.draining import Draining
-from middleware.errors import StoreUnavailable
-from middleware.history import History
-from middleware.idempotency import Idempotency, IdempotencyStore
-from middleware.metrics import Metrics
-from middleware.queue_sampler import QueueSampler, QueueState
+from middleware.history.guard import History
+from middleware.history.memory import MemoryHistoryStore
+from middleware.idempotency.guard import Idempotency, IdempotencyStore
+from middleware.idempotency.memory import MemoryIdempotencyStore
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.metrics.guard import Metrics
+from middleware.metrics.queue_sampler import QueueSampler, QueueState
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.enforcing import EnforcingBroker

@@ -11,8 +11,8 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Retries as StockRetries
 
 from middleware import Parked
-from middleware.attempts import Attempt, attempt_at, begin, tell_once, word
-from middleware.observer import Observer
+from middleware.base.attempts import Attempt, attempt_at, begin, tell_once, word
+from middleware.base.observer import Observer
 from tests.middleware.brokers import work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.fates import FATES, Fate, Faulty, Overloaded, send_to, watched

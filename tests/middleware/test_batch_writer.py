@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from middleware.batch_writer import BatchWriter
+from middleware.history.batch_writer import BatchWriter
 from tests.middleware.emitted import Emitted, handling
 
 

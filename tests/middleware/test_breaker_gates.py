@@ -8,10 +8,10 @@ import pytest
 from dramatiq.broker import MessageProxy
 
 from middleware import Parked, StoreUnavailable
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
-from middleware.breaker_state import BreakerRule
-from middleware.circuit_breakers import CircuitBreakers
-from middleware.flags import Flags
+from middleware.base.poller import Flags
+from middleware.circuit_breakers.guard import CircuitBreakers
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
+from middleware.circuit_breakers.state import BreakerRule
 from tests.middleware.breakers import RULE, Clock, fail, make, succeed
 from tests.middleware.brokers import replace_stack
 from tests.middleware.enforcing import NOW_MS, EnforcingBroker

@@ -4,8 +4,8 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.cancel_requests import Cancellations, KnownRequests
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.cancellation.requests import Cancellations, KnownRequests
 from tests.middleware.cancelling import Rig
 
 

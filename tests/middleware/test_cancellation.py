@@ -13,14 +13,14 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Retries as StockRetries
 
 from middleware import Retries, Skipped, StoreUnavailable
-from middleware.attempts import Attempt
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.backends.redis.cancellation import RedisCancellationStore
-from middleware.cancel_requests import Cancellations, Changes
-from middleware.cancellation import Cancellation, checkpoint
-from middleware.flags import Flags
-from middleware.interrupts import Cancelled
-from middleware.observer import Observer
+from middleware.base.attempts import Attempt
+from middleware.base.interrupts import Cancelled
+from middleware.base.observer import Observer
+from middleware.base.poller import Flags
+from middleware.cancellation.guard import Cancellation, checkpoint
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.cancellation.redis import RedisCancellationStore
+from middleware.cancellation.requests import Cancellations, Changes
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.cancelling import Outcomes, Rig
 from tests.middleware.emitted import Emitted, handling

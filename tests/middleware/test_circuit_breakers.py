@@ -14,10 +14,10 @@ from dramatiq.middleware import TimeLimitExceeded
 from dramatiq.middleware.shutdown import Shutdown
 
 from middleware import InvalidPayload, Parked, RateLimited, Skipped
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
-from middleware.backends.redis.circuit_breakers import RedisCircuitBreakerStore
-from middleware.breaker_state import BreakerRule, check_key, counts_as_failure, tells_nothing
-from middleware.circuit_breakers import CircuitBreakers
+from middleware.circuit_breakers.guard import CircuitBreakers
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
+from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
+from middleware.circuit_breakers.state import BreakerRule, check_key, counts_as_failure, tells_nothing
 from tests.middleware.breakers import RULE, Clock, fail, make, succeed
 from tests.middleware.emitted import Emitted, handling
 

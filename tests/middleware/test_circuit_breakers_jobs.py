@@ -14,11 +14,11 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
 from middleware import Guard, Parked, Retries, StoreUnavailable
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
-from middleware.backends.redis.circuit_breakers import RedisCircuitBreakerStore
-from middleware.breaker_state import BreakerRule
-from middleware.breaker_store import CircuitBreakerStore, Reading
-from middleware.circuit_breakers import CircuitBreakers, InvalidDependency
+from middleware.circuit_breakers.guard import CircuitBreakers, InvalidDependency
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
+from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
+from middleware.circuit_breakers.state import BreakerRule
+from middleware.circuit_breakers.store import CircuitBreakerStore, Reading
 from tests.middleware.breakers import RULE, Clock, fail, make, succeed
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.emitted import Emitted, handling

@@ -11,8 +11,8 @@ from dramatiq.composition import pipeline
 from pydantic import BaseModel, ConfigDict
 
 from middleware import Contracts, InvalidPayload, Parked, Retries
-from middleware.contracts import UnknownVersion, json_schemas
-from middleware.enforcement import Parks
+from middleware.base.delegation import Parks
+from middleware.contracts.guard import UnknownVersion, json_schemas
 from tests.middleware.brokers import replace_stack, stored, work
 
 

@@ -11,8 +11,8 @@ import pytest
 from dramatiq.broker import MessageProxy
 
 from middleware import Guard, MisplacedGuard, Parked
-from middleware.backends.memory.cron import MemoryCronStore
-from middleware.cron import Cron, InvalidSchedule
+from middleware.cron.guard import Cron, InvalidSchedule
+from middleware.cron.memory import MemoryCronStore
 from tests.middleware.brokers import stored
 from tests.middleware.cron_stage import Stage, outcomes, wait_for
 from tests.middleware.emitted import Emitted, handling

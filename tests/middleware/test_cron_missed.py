@@ -11,8 +11,8 @@ from dramatiq.broker import MessageProxy
 from pydantic import BaseModel
 
 from middleware import Contracts
-from middleware.backends.memory.cron import MemoryCronStore
-from middleware.cron import Cron, cron
+from middleware.cron.guard import Cron, cron
+from middleware.cron.memory import MemoryCronStore
 from tests.middleware.brokers import stored
 from tests.middleware.cron_stage import Stage, wait_for
 from tests.middleware.emitted import Emitted, handling

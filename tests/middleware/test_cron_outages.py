@@ -11,9 +11,9 @@ from dramatiq.brokers.redis import RedisBroker
 from pydantic import BaseModel
 
 from middleware import Contracts, StoreUnavailable
-from middleware.backends.redis.cron import RedisCronStore
-from middleware.cron import Cron, cron
-from middleware.cron_sending import SEND_WAITS_S
+from middleware.cron.guard import Cron, cron
+from middleware.cron.redis import RedisCronStore
+from middleware.cron.sending import SEND_WAITS_S
 from tests.middleware.cron_stage import Stage
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.own_valkey import own_valkey

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from middleware.cron_fields import ALIASES, InvalidSchedule, parse_fields
-from middleware.cron_schedule import CronSchedule, Fold, Gap, cron
+from middleware.cron.fields import ALIASES, InvalidSchedule, parse_fields
+from middleware.cron.schedule import CronSchedule, Fold, Gap, cron
 
 MINUTE = timedelta(minutes=1)
 

@@ -10,8 +10,8 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.composition import pipeline
 
 from middleware import Guard, InvalidPayload, RateLimited
-from middleware.dead_letter_entry import letter_id
-from middleware.dead_letter_replay import (
+from middleware.dead_letters.letter import letter_id
+from middleware.dead_letters.replay import (
     AlreadyReplayed,
     Criteria,
     LetterNotFound,

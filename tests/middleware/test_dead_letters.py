@@ -16,10 +16,10 @@ from dramatiq.middleware import Retries as StockRetries
 from pydantic import BaseModel, Field
 
 from middleware import Contracts, Retries, StoreUnavailable
-from middleware.backends.memory.dead_letter_spool import MemoryDeadLetterSpool
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.dead_letter_entry import DeadLetter, letter_id
-from middleware.dead_letters import DeadLetters, DeadLettersUnavailable
+from middleware.dead_letters.guard import DeadLetters, DeadLettersUnavailable
+from middleware.dead_letters.letter import DeadLetter, letter_id
+from middleware.dead_letters.memory import MemoryDeadLetterStore
+from middleware.dead_letters.memory_spool import MemoryDeadLetterSpool
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.fates import FATES, Doorkeeper, Faulty, send_to

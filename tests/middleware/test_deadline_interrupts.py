@@ -12,10 +12,10 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import AgeLimit, ShutdownNotifications, TimeLimit
 from dramatiq.middleware.shutdown import Shutdown
 
-from middleware.attempts import Attempt
-from middleware.deadlines import Deadlines, remaining
-from middleware.interrupts import DeadlineExceeded
-from middleware.observer import Observer
+from middleware.base.attempts import Attempt
+from middleware.base.interrupts import DeadlineExceeded
+from middleware.base.observer import Observer
+from middleware.deadlines.guard import Deadlines, remaining
 from tests.middleware.brokers import stored, work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.limiting import Ends, Rig, busy
@@ -148,7 +148,7 @@ def test_a_stuck_job_is_logged_with_its_stack_and_no_values(
     finally:
         logging.getLogger("middleware").removeHandler(handler)
 
-    (record,) = [each for each in caplog.records if each.name == "middleware.replacement"]
+    (record,) = [each for each in caplog.records if each.name == "middleware.deadlines.stuck_process"]
     assert "is stuck" in record.getMessage()
     assert f"in {'swallow' if stubborn == 'swallows' else 'wait'}\n" in record.getMessage()
     assert "hunter2" not in record.getMessage()

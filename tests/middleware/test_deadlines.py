@@ -11,8 +11,8 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import InvalidPayload
-from middleware.cancellation import checkpoint
-from middleware.deadlines import Deadlines, remaining
+from middleware.cancellation.guard import checkpoint
+from middleware.deadlines.guard import Deadlines, remaining
 from tests.middleware.brokers import stored
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.limiting import Rig, busy

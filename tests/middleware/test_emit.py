@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from middleware import emit_counter, emit_gauge, emit_metric, emit_timer, remove_metric_handler
-from middleware.emit import Kind
+from middleware.base.emit import Kind
 from tests.middleware.emitted import Emitted, handling
 
 
@@ -60,7 +60,7 @@ def test_a_broken_handler_breaks_neither_the_caller_nor_other_handlers(
         emit_counter(name)
 
     assert emitted.of(name) == later.of(name) == [1, 1]
-    assert [record.name for record in caplog.records] == ["middleware.emit"]
+    assert [record.name for record in caplog.records] == ["middleware.base.emit"]
 
 
 def test_a_handler_that_was_removed_hears_no_more(emitted: Emitted, name: str) -> None:

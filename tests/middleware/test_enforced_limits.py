@@ -7,11 +7,11 @@ import pytest
 from dramatiq.broker import MessageProxy
 
 from middleware import Guard, Parked, Retries, Skipped
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.enforcement import StartRate
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
-from middleware.slots import Answer, Attempt
+from middleware.base.delegation import StartRate
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.slots import Answer, Attempt
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.enforcing import EnforcingBroker
 from tests.middleware.limited_jobs import working

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from middleware.flags import Flags, process_flags
+from middleware.base.poller import Flags, process_flags
 
 
 class Source:
@@ -80,7 +80,7 @@ def test_an_outage_is_logged_once_and_so_is_its_end(
     flags: Flags, added: Callable[[Source], Source], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A store that is away for an hour makes one line, not 3,600; its error's text, which may quote, is in none."""
-    caplog.set_level(logging.INFO, logger="middleware.flags")
+    caplog.set_level(logging.INFO, logger="middleware.base.poller")
     source = added(Source(RuntimeError("hunter2")))
     flags.poll_now()
     flags.poll_now()

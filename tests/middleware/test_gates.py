@@ -7,11 +7,11 @@ import pytest
 from dramatiq.errors import ConnectionClosed
 
 from middleware import PauseSwitch, Retries
-from middleware.backends.memory.pauses import MemoryPauseStore
-from middleware.flags import Flags
-from middleware.gates import TELL_AGAIN_S, Gatekeeper, Shut
-from middleware.pauses import Pauses
-from middleware.region_concurrency import RegionConcurrency
+from middleware.base.gates import TELL_AGAIN_S, Gatekeeper, Shut
+from middleware.base.poller import Flags
+from middleware.pauses.guard import Pauses
+from middleware.pauses.memory import MemoryPauseStore
+from middleware.region_concurrency.guard import RegionConcurrency
 from tests.middleware.brokers import replace_stack
 from tests.middleware.enforcing import NOW_MS, EnforcingBroker
 

@@ -12,7 +12,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, SkipMessage
 
 from middleware import Callbacks, DuplicateMessage, Guard, MisplacedGuard, Outcome, Parked, Retries, Skipped
-from middleware.contracts import Contracts
+from middleware.contracts.guard import Contracts
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.emitted import Emitted, handling
 

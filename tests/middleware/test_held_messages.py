@@ -10,9 +10,9 @@ from dramatiq.middleware import Retries as StockRetries
 from pydantic import BaseModel
 
 from middleware import Contracts, Parked, Retries
-from middleware.contract_release import Release
-from middleware.contracts import UnknownVersion
-from middleware.flags import Flags
+from middleware.base.poller import Flags
+from middleware.contracts.guard import UnknownVersion
+from middleware.contracts.held_messages import Release
 from tests.middleware.brokers import replace_stack
 from tests.middleware.enforcing import EnforcingBroker
 

@@ -18,10 +18,10 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from adapters.database.history import SqlHistoryStore
-from middleware.backends.memory.history import MemoryHistoryStore
-from middleware.backends.redis.history import RedisHistoryStore
-from middleware.history import AttemptRecord, History
-from middleware.results import record_result
+from middleware.history.guard import AttemptRecord, History
+from middleware.history.memory import MemoryHistoryStore
+from middleware.history.redis import RedisHistoryStore
+from middleware.history.results import record_result
 from tests.middleware.brokers import work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.fates import FATES, Fate, Faulty, send_to, watched

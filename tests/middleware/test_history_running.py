@@ -7,9 +7,9 @@ from uuid import uuid4
 import dramatiq
 import pytest
 
-from middleware.backends.memory.history import MemoryHistoryStore
-from middleware.history import AttemptRecord, History
-from middleware.results import record_result
+from middleware.history.guard import AttemptRecord, History
+from middleware.history.memory import MemoryHistoryStore
+from middleware.history.results import record_result
 from tests.middleware.brokers import work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.fates import FATES, Fate, send_to, watched

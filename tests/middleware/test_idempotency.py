@@ -14,12 +14,12 @@ from dramatiq.results import Results
 from dramatiq.results.backends import StubBackend
 
 from middleware import DuplicateMessage, Guard, Parked, Retries, Skipped
-from middleware.backends.memory.idempotency import MemoryIdempotencyStore
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.emit import Kind, add_metric_handler, remove_metric_handler
-from middleware.enforcement import EndsAlong
-from middleware.errors import RateLimited
-from middleware.idempotency import Idempotency, IdempotencyStore
+from middleware.base.delegation import EndsAlong
+from middleware.base.emit import Kind, add_metric_handler, remove_metric_handler
+from middleware.base.errors import RateLimited
+from middleware.idempotency.guard import Idempotency, IdempotencyStore
+from middleware.idempotency.memory import MemoryIdempotencyStore
+from middleware.idempotency.redis import RedisIdempotencyStore
 from tests.middleware.brokers import redis_prefix, replace_stack, stored, work
 from tests.middleware.keyed_jobs import Job
 

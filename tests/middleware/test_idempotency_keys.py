@@ -4,8 +4,8 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import DuplicateMessage, Retries, StoreUnavailable
-from middleware.backends.memory.idempotency import MemoryIdempotencyStore
-from middleware.idempotency import Idempotency
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.memory import MemoryIdempotencyStore
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.keyed_jobs import Job

@@ -10,9 +10,9 @@ import redis
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Retries
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.emit import add_metric_handler, remove_metric_handler
-from middleware.idempotency import Idempotency
+from middleware.base.emit import add_metric_handler, remove_metric_handler
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.keyed_jobs import Job
 from tests.middleware.own_valkey import OwnValkey, own_valkey

@@ -17,7 +17,7 @@ from dramatiq.threading import Interrupt
 from pydantic import BaseModel
 
 from middleware import Contracts, Guard
-from middleware.interrupts import Window, make_interruptible, window_of
+from middleware.base.interrupts import Window, make_interruptible, window_of
 from tests.middleware.brokers import replace_stack, work
 
 #: How many interrupts are really sent.

@@ -17,9 +17,9 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 
 from app.embedded import Servers
-from middleware.log_context import LogContext
-from middleware.log_format import configure_logging
-from middleware.log_redaction import LogRedaction
+from middleware.logs.format import configure_logging
+from middleware.logs.guard import LogContext
+from middleware.logs.redaction import LogRedaction
 from tests.middleware.brokers import work
 from tests.middleware.fates import FATES, Faulty, send_to, watched
 from tests.middleware.log_lines import Lines, configured
@@ -33,8 +33,8 @@ import logging, os, signal
 import dramatiq
 import structlog
 from dramatiq.brokers.redis import RedisBroker
-from middleware.log_context import LogContext
-from middleware.log_format import configure_logging
+from middleware.logs.guard import LogContext
+from middleware.logs.format import configure_logging
 from middleware.retries import Retries
 
 stack = [LogContext(configure=configure_logging), Retries(max_retries=0)]
@@ -137,7 +137,7 @@ def test_each_attempt_leaves_one_line(bare_broker: dramatiq.Broker, lines: Lines
     message = send_to(bare_broker, FATES[fate])
     work(bare_broker, message.queue_name)
 
-    told = [each for each in lines.objects if each["logger"] == "middleware.log_context"]
+    told = [each for each in lines.objects if each["logger"] == "middleware.logs.guard"]
     assert tuple(each["outcome"] for each in told) == FATES[fate].outcomes
     assert all(each["duration_ms"] >= 0 and each["level"] == "info" for each in told)
     assert all(each["message_id"] == message.message_id for each in told)
@@ -149,7 +149,7 @@ def test_that_line_can_be_done_without(bare_broker: dramatiq.Broker, lines: Line
 
     work(bare_broker, send_to(bare_broker, FATES["succeeded"]).queue_name)
 
-    assert [each for each in lines.objects if each["logger"] == "middleware.log_context"] == []
+    assert [each for each in lines.objects if each["logger"] == "middleware.logs.guard"] == []
 
 
 def test_a_failure_is_logged_without_its_text(bare_broker: dramatiq.Broker, lines: Lines) -> None:

@@ -7,8 +7,8 @@ import dramatiq
 import pytest
 from dramatiq.errors import BrokerConnectionError
 
-from middleware.log_format import log_formatter
-from middleware.log_redaction import LogRedaction, summary, trace
+from middleware.logs.format import log_formatter
+from middleware.logs.redaction import LogRedaction, summary, trace
 
 SECRET = "correct-horse-battery-staple"
 

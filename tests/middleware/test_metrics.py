@@ -10,8 +10,8 @@ import pytest
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 
-from middleware.metrics import DUE_MS, Metrics
-from middleware.queue_sampler import QueueState, queue_state
+from middleware.metrics.guard import DUE_MS, Metrics
+from middleware.metrics.queue_sampler import QueueState, queue_state
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.fates import FATES, Fate, send_to, watched

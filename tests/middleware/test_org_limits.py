@@ -13,12 +13,12 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Guard, GuardError, InvalidPayload, Parked, RateLimited, Retries, Skipped
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.emit import Kind, add_metric_handler, remove_metric_handler
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
-from middleware.slots import OrgLimitsStore
+from middleware.base.emit import Kind, add_metric_handler, remove_metric_handler
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.redis import RedisOrgLimitsStore
+from middleware.org_limits.slots import OrgLimitsStore
 from tests.middleware.brokers import redis_prefix, replace_stack, stored, work
 from tests.middleware.limited_jobs import Job, Parks, working
 

@@ -9,9 +9,9 @@ import redis
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Retries
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.limited_jobs import Job, Parks, working
 from tests.middleware.own_valkey import OwnValkey, own_valkey

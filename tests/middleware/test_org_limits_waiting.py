@@ -11,16 +11,16 @@ import redis
 from dramatiq.middleware import Middleware
 
 from middleware import GuardError, Retries
-from middleware.backends.memory.idempotency import MemoryIdempotencyStore
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.emit import Kind, add_metric_handler, remove_metric_handler
-from middleware.idempotency import Idempotency
-from middleware.messages import WAKE
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
-from middleware.slots import OrgLimitsStore
+from middleware.base.emit import Kind, add_metric_handler, remove_metric_handler
+from middleware.base.messages import WAKE
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.memory import MemoryIdempotencyStore
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.redis import RedisOrgLimitsStore
+from middleware.org_limits.slots import OrgLimitsStore
 from tests.middleware.brokers import redis_prefix, replace_stack, work
 from tests.middleware.limited_jobs import Job, Parks, working
 

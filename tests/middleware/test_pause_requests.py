@@ -16,11 +16,11 @@ from middleware import (
     Retries,
     in_region,
 )
-from middleware.backends.memory.pauses import MemoryPauseStore
-from middleware.backends.redis.pauses import RedisPauseStore
-from middleware.flags import Flags
-from middleware.pause_requests import InForce, KnownPauses
-from middleware.pauses import Pauses
+from middleware.base.poller import Flags
+from middleware.pauses.guard import Pauses
+from middleware.pauses.memory import MemoryPauseStore
+from middleware.pauses.pauses import InForce, KnownPauses
+from middleware.pauses.redis import RedisPauseStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.pausing import Rig
 

@@ -22,14 +22,14 @@ from middleware import (
     StoreUnavailable,
     cron,
 )
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.backends.memory.cron import MemoryCronStore
-from middleware.backends.memory.pauses import MemoryPauseStore
-from middleware.backends.redis.pauses import RedisPauseStore
-from middleware.cron_sending import minute_of, moment_of
-from middleware.flags import Flags
-from middleware.pause_requests import Target
-from middleware.pauses import Pauses
+from middleware.base.poller import Flags
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.cron.memory import MemoryCronStore
+from middleware.cron.sending import minute_of, moment_of
+from middleware.pauses.guard import Pauses
+from middleware.pauses.memory import MemoryPauseStore
+from middleware.pauses.pauses import Target
+from middleware.pauses.redis import RedisPauseStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.cancelling import Outcomes
 from tests.middleware.emitted import Emitted, handling

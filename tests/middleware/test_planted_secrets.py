@@ -19,14 +19,14 @@ from sqlalchemy import Engine, text
 from adapters.database.history import SqlHistoryStore
 from adapters.database.unit_of_work import SystemUnitOfWork
 from middleware import Contracts, Parked
-from middleware.backends.redis.history import RedisHistoryStore
-from middleware.history import AttemptRecord, History
-from middleware.log_context import LogContext
-from middleware.metric_handlers.emf import EmfHandler
-from middleware.metric_handlers.prometheus import PrometheusHandler
-from middleware.metric_handlers.statsd import StatsdHandler
-from middleware.metrics import Metrics
-from middleware.results import record_result
+from middleware.history.guard import AttemptRecord, History
+from middleware.history.redis import RedisHistoryStore
+from middleware.history.results import record_result
+from middleware.logs.guard import LogContext
+from middleware.metrics.emf import EmfHandler
+from middleware.metrics.guard import Metrics
+from middleware.metrics.prometheus import PrometheusHandler
+from middleware.metrics.statsd import StatsdHandler
 from middleware.tracing import Tracing
 from tests.middleware.brokers import work
 from tests.middleware.emitted import handling

@@ -16,14 +16,14 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import AsyncIO
 
 from middleware import Guard, Parked, Retries, Skipped
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.backends.memory.progress import MemoryProgressStore
-from middleware.cancel_requests import Cancellations
-from middleware.cancellation import Cancellation
-from middleware.deadlines import Deadlines
-from middleware.flags import Flags
-from middleware.interrupts import Cancelled
-from middleware.progress import Progress, ProgressLine, ProgressReader, progress
+from middleware.base.interrupts import Cancelled
+from middleware.base.poller import Flags
+from middleware.cancellation.guard import Cancellation
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.cancellation.requests import Cancellations
+from middleware.deadlines.guard import Deadlines
+from middleware.progress.guard import Progress, ProgressLine, ProgressReader, progress
+from middleware.progress.memory import MemoryProgressStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.waiting import eventually
 

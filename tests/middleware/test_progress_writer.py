@@ -8,9 +8,9 @@ import redis
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Retries
-from middleware.backends.redis.progress import RedisProgressStore
-from middleware.progress import Progress, progress
-from middleware.progress_writer import MAX_WAITING, ProgressWriter
+from middleware.progress.guard import Progress, progress
+from middleware.progress.latest_writer import MAX_WAITING, ProgressWriter
+from middleware.progress.redis import RedisProgressStore
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.own_valkey import own_valkey
@@ -88,7 +88,7 @@ def test_with_the_store_gone_jobs_run_and_the_last_of_it_is_written_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No job waits or fails, the outage is logged once, and what was last said is there when it is over."""
-    caplog.set_level(logging.INFO, logger="middleware.progress_writer")
+    caplog.set_level(logging.INFO, logger="middleware.progress.latest_writer")
     with own_valkey() as server, redis.Redis.from_url(server.url) as client:
         store = RedisProgressStore(client)
         broker = StubBroker(middleware=[])
@@ -113,7 +113,7 @@ def test_with_the_store_gone_jobs_run_and_the_last_of_it_is_written_later(
         states = [line and (line.state, line.note) for m in messages if (line := store.read(m.message_id))]
         assert states == [("done", "half")] * 21
 
-    said = [each.getMessage() for each in caplog.records if each.name == "middleware.progress_writer"]
+    said = [each.getMessage() for each in caplog.records if each.name == "middleware.progress.latest_writer"]
     assert said == [
         "Progress cannot be written (StoreUnavailable); the last of it is kept.",
         "Progress is written again.",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.rate import Rate
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.rate import Rate
 
 
 @pytest.mark.parametrize(

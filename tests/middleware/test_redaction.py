@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 
 from middleware import Contracts
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.dead_letters import DeadLetters
-from middleware.redaction import MAX_DEPTH, PLACEHOLDER, Redaction, as_text, mark_secrets, secret_paths
+from middleware.base.redaction import MAX_DEPTH, PLACEHOLDER, Redaction, as_text, mark_secrets, secret_paths
+from middleware.dead_letters.guard import DeadLetters
+from middleware.dead_letters.memory import MemoryDeadLetterStore
 
 SECRET = 'hunter2"\\ü'
 Marked = Annotated[str, Field(json_schema_extra={"secret": True})]

@@ -11,7 +11,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Parked, Retries, add_metric_handler, remove_metric_handler
-from middleware.region_concurrency import RegionConcurrency, in_region
+from middleware.region_concurrency.guard import RegionConcurrency, in_region
 from tests.middleware.brokers import replace_stack, work
 
 NINE = {

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from middleware import RegionConcurrency, Retries
-from middleware.metric_handlers.prometheus import PrometheusHandler
+from middleware.metrics.prometheus import PrometheusHandler
 from tests.middleware.brokers import replace_stack
 from tests.middleware.emitted import handling
 from tests.middleware.waiting import PATIENCE_S, eventually

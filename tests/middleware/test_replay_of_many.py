@@ -4,7 +4,7 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from middleware.dead_letter_replay import (
+from middleware.dead_letters.replay import (
     Criteria,
 )
 from tests.middleware.brokers import stored

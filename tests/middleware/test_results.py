@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from middleware.results import MAX_RESULT_BYTES, plain_result, record_result, recording
+from middleware.history.results import MAX_RESULT_BYTES, plain_result, record_result, recording
 
 
 class Login(BaseModel):

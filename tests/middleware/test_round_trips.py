@@ -9,11 +9,11 @@ import redis
 from dramatiq.brokers.stub import StubBroker
 
 from middleware import Retries
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.idempotency import Idempotency
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.own_valkey import own_valkey
 

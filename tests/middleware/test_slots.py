@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from middleware import StoreUnavailable
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.slots import Attempt, Slot, SlotKeeper
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.slots import Attempt, Slot, SlotKeeper
 from tests.middleware.waiting import eventually
 
 

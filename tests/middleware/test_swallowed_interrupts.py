@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 from dramatiq.threading import Interrupt
 
-from middleware import interrupts
-from middleware.interrupts import Cancelled, Window
+from middleware.base import interrupts
+from middleware.base.interrupts import Cancelled, Window
 from tests.middleware.waiting import PATIENCE_S
 
 

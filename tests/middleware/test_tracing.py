@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from middleware import GuardError
-from middleware.guard import Guard
+from middleware.base.guard import Guard
 from middleware.tracing import ERRORS, Tracing
 from tests.middleware.brokers import replace_stack, stored, work
 from tests.middleware.fates import FATES, Fate, Faulty, send_to, watched

@@ -13,10 +13,10 @@ from dramatiq.errors import BrokerConnectionError, ConnectionClosed, DecodeError
 from app.embedded import Servers
 from broker import FairRedisBroker
 from middleware import Retries, StoreUnavailable
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.dead_letter_entry import DeadLetter
-from middleware.dead_letters import DeadLetters
-from middleware.undecodable import keep_undecodable
+from middleware.dead_letters.guard import DeadLetters
+from middleware.dead_letters.letter import DeadLetter
+from middleware.dead_letters.memory import MemoryDeadLetterStore
+from middleware.dead_letters.undecodable import keep_undecodable
 from tests.middleware.brokers import close, dead, replace_stack, work
 from tests.middleware.letters import put_raw
 

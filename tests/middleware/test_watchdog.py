@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from middleware.watchdog import Watchdog
+from middleware.deadlines.watchdog import Watchdog
 from tests.middleware.waiting import PATIENCE_S, eventually
 
 

@@ -31,8 +31,8 @@ from middleware import (
     Retries,
     cron,
 )
-from middleware.backends.memory.cron import MemoryCronStore
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
+from middleware.cron.memory import MemoryCronStore
+from middleware.dead_letters.memory import MemoryDeadLetterStore
 from tests.middleware.brokers import replace_stack, work
 
 QUICK: dict[str, Any] = {"min_backoff": 1, "max_backoff": 1}

@@ -11,7 +11,7 @@ from adapters.database.dead_letters import SqlDeadLetterBox, SqlDeadLetters
 from adapters.database.engine import create_engine
 from adapters.database.migrate import upgrade
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
-from middleware.dead_letter_entry import DeadLetter
+from middleware.dead_letters.letter import DeadLetter
 from tests.databases import Database
 
 #: Twenty orgs with a thousand letters each, half of them of one category.

@@ -13,7 +13,7 @@ from adapters.database.history import SqlHistoryStore
 from adapters.database.maintenance import SqlMaintenance
 from adapters.database.migrate import upgrade
 from adapters.database.unit_of_work import SystemUnitOfWork
-from middleware.history import AttemptRecord
+from middleware.history.guard import AttemptRecord
 from tests.databases import Database
 
 #: Twenty orgs with 2,500 attempts each, five at each message; of one in five hundred the last one runs.

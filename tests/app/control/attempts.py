@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Engine
 
 from adapters.database.history import SqlHistoryStore
-from middleware.attempts import AttemptOutcome
-from middleware.history import AttemptRecord
+from middleware.base.attempts import AttemptOutcome
+from middleware.history.guard import AttemptRecord
 
 #: When the first one started.
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -21,12 +21,12 @@ from app.settings import Settings
 from broker import FairRedisBroker
 from domain.errors import InvalidInput, NotFound, ProviderUnavailable
 from middleware import Contracts
-from middleware.backends.redis.cancellation import RedisCancellationStore
-from middleware.backends.redis.progress import RedisProgressStore
-from middleware.cancel_requests import KnownRequests
-from middleware.dead_letter_entry import DeadLetter, letter_id
-from middleware.history import AttemptRecord
-from middleware.progress import ProgressLine
+from middleware.cancellation.redis import RedisCancellationStore
+from middleware.cancellation.requests import KnownRequests
+from middleware.dead_letters.letter import DeadLetter, letter_id
+from middleware.history.guard import AttemptRecord
+from middleware.progress.guard import ProgressLine
+from middleware.progress.redis import RedisProgressStore
 from tests.app.control.attempts import START, an_attempt, put_attempt
 from tests.app.control.examples import World
 from tests.middleware.brokers import stored

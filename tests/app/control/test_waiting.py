@@ -15,7 +15,7 @@ from app.control.build import build
 from app.settings import Settings
 from broker.inspect import Inspector
 from domain.errors import InvalidInput, NotFound, ProviderUnavailable
-from middleware.dead_letter_entry import DeadLetter, letter_id
+from middleware.dead_letters.letter import DeadLetter, letter_id
 from tests.app.control.attempts import put_attempt
 from tests.app.control.examples import World
 from tests.broker.looking import fetched, serving

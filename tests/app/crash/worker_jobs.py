@@ -18,7 +18,7 @@ from dramatiq.middleware import CurrentMessage
 from app.bootstrap.heartbeat import Heartbeat
 from app.bootstrap.lifecycle import Lifecycle
 from middleware import AttemptRecord, Deadlines, Draining, History, LogContext, Retries, configure_logging
-from middleware.attempts import AttemptOutcome
+from middleware.base.attempts import AttemptOutcome
 from tests.app.crash.stage import new_broker
 
 NAMESPACE = os.environ["WORKER_JOBS_NAMESPACE"]

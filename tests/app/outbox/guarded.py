@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 from adapters.database.unit_of_work import UnitOfWork
 from app.bootstrap.outbox import build_outbox
 from middleware import Contracts, Retries
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.idempotency import Idempotency
-from middleware.org_limits import OrgLimits
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.adapters.outbox.letters import Letter
 from tests.tenants import Tenant
 

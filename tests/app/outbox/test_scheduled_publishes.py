@@ -19,10 +19,10 @@ from app.embedded import Servers
 from app.settings import Settings
 from domain.publish_execution import PublishExecution
 from middleware import Contracts, Retries
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.idempotency import Idempotency
-from middleware.org_limits import OrgLimits
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.adapters.database.due_content import add_content, add_target, forget_everything, intents
 from tests.databases import Database
 from tests.middleware.emitted import Emitted, handling

@@ -11,8 +11,8 @@ import dramatiq
 import redis
 
 from broker import FairRedisBroker
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.idempotency import Idempotency
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
 from middleware.retries import Retries
 from tests.broker.chaos.plan import NAMESPACE, OWN, QUEUE, URL_VARIABLE, Plan
 

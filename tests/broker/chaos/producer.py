@@ -9,7 +9,7 @@ from dramatiq import Message
 from dramatiq.errors import ConnectionClosed
 
 from broker import FairRedisBroker
-from middleware.messages import as_copy
+from middleware.base.messages import as_copy
 from tests.broker.chaos.jobs import connected
 from tests.broker.chaos.plan import OWN, QUEUE, URL_VARIABLE, Plan
 

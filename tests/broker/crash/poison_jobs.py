@@ -14,7 +14,7 @@ import redis
 
 from broker import FairRedisBroker
 from middleware import DeadLetters
-from middleware.backends.redis.dead_letters import RedisDeadLetterStore
+from middleware.dead_letters.redis import RedisDeadLetterStore
 
 SPACE = os.environ["SUPERVISED_SPACE"]
 client = redis.Redis.from_url(os.environ["SUPERVISED_URL"], socket_timeout=None)

@@ -14,8 +14,8 @@ from dramatiq import Message
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from middleware.backends.redis.dead_letters import RedisDeadLetterStore
-from middleware.dead_letter_entry import DeadLetter
+from middleware.dead_letters.letter import DeadLetter
+from middleware.dead_letters.redis import RedisDeadLetterStore
 from tests.broker.conftest import MakeBroker
 from tests.broker.stage import left_for_ever, places
 from tests.broker.supervisor.stage import Stage, is_alive, staged

@@ -10,8 +10,8 @@ from dramatiq.middleware import Middleware
 
 from broker import FairRedisBroker
 from middleware import Retries
-from middleware.attempts import Attempt
-from middleware.observer import Observer
+from middleware.base.attempts import Attempt
+from middleware.base.observer import Observer
 from tests.middleware.brokers import replace_stack
 from tests.middleware.waiting import eventually
 

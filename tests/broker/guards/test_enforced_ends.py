@@ -12,12 +12,12 @@ from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.leases import LeasedMessage
 from middleware import Callbacks, Contracts
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.dead_letters import DeadLetters
-from middleware.flags import Flags
-from middleware.idempotency import Idempotency
-from middleware.metrics import Metrics
+from middleware.base.poller import Flags
+from middleware.dead_letters.guard import DeadLetters
+from middleware.dead_letters.memory import MemoryDeadLetterStore
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.metrics.guard import Metrics
 from tests.broker.guards.conftest import MakeBroker
 from tests.broker.guards.enforced import QUEUE, Site
 from tests.middleware.emitted import Emitted, handling

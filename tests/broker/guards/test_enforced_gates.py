@@ -6,13 +6,13 @@ import pytest
 import redis
 
 from middleware import PauseSwitch
-from middleware.backends.redis.circuit_breakers import RedisCircuitBreakerStore
-from middleware.backends.redis.pauses import RedisPauseStore
-from middleware.breaker_state import BreakerRule
-from middleware.circuit_breakers import CircuitBreakers
-from middleware.flags import Flags
-from middleware.pauses import Pauses
-from middleware.region_concurrency import RegionConcurrency, in_region
+from middleware.base.poller import Flags
+from middleware.circuit_breakers.guard import CircuitBreakers
+from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
+from middleware.circuit_breakers.state import BreakerRule
+from middleware.pauses.guard import Pauses
+from middleware.pauses.redis import RedisPauseStore
+from middleware.region_concurrency.guard import RegionConcurrency, in_region
 from tests.broker.guards.conftest import MakeBroker
 from tests.broker.guards.enforced import QUEUE, Site
 from tests.middleware.breakers import fail

@@ -7,10 +7,10 @@ import pytest
 from dramatiq.broker import MessageProxy
 
 from middleware import Guard, Parked
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
-from middleware.slots import Answer, Attempt
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.slots import Answer, Attempt
 from tests.broker.guards.conftest import MakeBroker
 from tests.broker.guards.enforced import Site
 from tests.middleware.waiting import eventually

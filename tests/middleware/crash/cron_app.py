@@ -8,8 +8,8 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import CurrentMessage
 
 from middleware import Retries
-from middleware.backends.redis.cron import RedisCronStore
-from middleware.cron import Cron, cron
+from middleware.cron.guard import Cron, cron
+from middleware.cron.redis import RedisCronStore
 
 #: Where the server is; set for the command line by the test.
 URL_VARIABLE = "CRON_TEST_REDIS_URL"

@@ -13,7 +13,7 @@ import redis
 from dramatiq.middleware import CurrentMessage
 
 from middleware import Retries
-from middleware.deadlines import Deadlines
+from middleware.deadlines.guard import Deadlines
 from tests.middleware.crash.crash_broker import crash_broker
 
 NAMESPACE = os.environ["DEADLINE_JOBS_NAMESPACE"]

@@ -13,9 +13,9 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
 from middleware import Retries
-from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
-from middleware.backends.redis.dead_letters import RedisDeadLetterStore
-from middleware.dead_letters import DeadLetters
+from middleware.dead_letters.guard import DeadLetters
+from middleware.dead_letters.redis import RedisDeadLetterStore
+from middleware.dead_letters.redis_spool import RedisDeadLetterSpool
 from tests.middleware.crash.crash_broker import crash_broker
 
 

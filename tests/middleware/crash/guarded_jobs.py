@@ -15,12 +15,12 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
 from middleware import Parked, Retries
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.emit import Kind, add_metric_handler
-from middleware.idempotency import Idempotency
-from middleware.org_limits import OrgLimits
-from middleware.rate import Rate
+from middleware.base.emit import Kind, add_metric_handler
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
+from middleware.org_limits.guard import OrgLimits
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.middleware.crash.crash_broker import crash_broker
 from tests.middleware.crash.scenario import Scenario
 

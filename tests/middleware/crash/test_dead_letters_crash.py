@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from app.embedded import Servers
-from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
-from middleware.backends.redis.dead_letters import RedisDeadLetterStore
+from middleware.dead_letters.redis import RedisDeadLetterStore
+from middleware.dead_letters.redis_spool import RedisDeadLetterSpool
 from tests.middleware.brokers import close, dead
 from tests.middleware.crash.crash_broker import KINDS
 from tests.middleware.crash.dying_jobs import broker_of

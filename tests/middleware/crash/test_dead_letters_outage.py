@@ -23,10 +23,10 @@ from adapters.database.migrate import upgrade
 from app.embedded import postgres, valkey
 from app.embedded.places import Places, find_places
 from middleware import Contracts, Retries
-from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
-from middleware.dead_letter_entry import DeadLetter
-from middleware.dead_letters import DeadLetters
-from middleware.log_context import LogContext
+from middleware.dead_letters.guard import DeadLetters
+from middleware.dead_letters.letter import DeadLetter
+from middleware.dead_letters.redis_spool import RedisDeadLetterSpool
+from middleware.logs.guard import LogContext
 from tests.folders import open_folder
 from tests.middleware.brokers import replace_stack
 from tests.middleware.fates import Faulty

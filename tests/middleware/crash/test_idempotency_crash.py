@@ -9,8 +9,8 @@ import pytest
 
 from app.embedded import Servers
 from middleware import DuplicateMessage, Retries
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.idempotency import Idempotency
+from middleware.idempotency.guard import Idempotency
+from middleware.idempotency.redis import RedisIdempotencyStore
 from tests.middleware.crash.crash_broker import KINDS
 from tests.middleware.crash.scenario import Scenario, Stage, staged
 

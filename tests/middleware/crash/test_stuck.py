@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from app.embedded import Servers
-from middleware.replacement import STUCK_EXIT_CODE
+from middleware.deadlines.stuck_process import STUCK_EXIT_CODE
 from tests.middleware.brokers import close
 from tests.middleware.crash.crash_broker import KINDS, crash_broker
 from tests.middleware.own_valkey import own_valkey

@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from middleware.metric_handlers.emf import MAX_DIMENSIONS, EmfHandler
+from middleware.metrics.emf import MAX_DIMENSIONS, EmfHandler
 
 
 def test_a_value_is_a_line_that_cloudwatch_reads(tmp_path: Path) -> None:

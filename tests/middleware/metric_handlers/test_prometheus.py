@@ -8,12 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from middleware.metric_handlers.prometheus import PrometheusHandler
+from middleware.metrics.prometheus import PrometheusHandler
 
 #: A worker process: emits, says so, and ends when told, or is killed.
 WORKER = """
 import sys
-from middleware.metric_handlers.prometheus import PrometheusHandler
+from middleware.metrics.prometheus import PrometheusHandler
 handler = PrometheusHandler()
 handler("counter", "attempts_total", 2, {"actor": "resize"})
 handler("gauge", "attempts_in_flight", 3, {"actor": "resize"})
@@ -24,7 +24,7 @@ sys.stdin.read()
 """
 READER = """
 import sys
-from middleware.metric_handlers.prometheus import PrometheusHandler
+from middleware.metrics.prometheus import PrometheusHandler
 sys.stdout.buffer.write(PrometheusHandler().exposition())
 """
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.metric_handlers.series import MAX_VALUE_CHARS, OVERFLOW, SeriesBound
+from middleware.metrics.series import MAX_VALUE_CHARS, OVERFLOW, SeriesBound
 
 
 def test_series_over_the_bound_become_one(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from middleware.metric_handlers.statsd import StatsdHandler
+from middleware.metrics.statsd import StatsdHandler
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import redis
 
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.rate import Rate
-from middleware.slots import Answer, Attempt, OrgLimitsStore, Slot, Wake
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.rate import Rate
+from middleware.org_limits.redis import RedisOrgLimitsStore
+from middleware.org_limits.slots import Answer, Attempt, OrgLimitsStore, Slot, Wake
 from tests.middleware.stores.shifted import age
 
 LEASE_MS = 60_000

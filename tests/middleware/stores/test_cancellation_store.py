@@ -10,10 +10,10 @@ import redis
 
 from app.embedded import Servers
 from middleware import StoreUnavailable
-from middleware.backends.memory.cancellation import MemoryCancellationStore
-from middleware.backends.redis import cancellation as in_redis
-from middleware.backends.redis.cancellation import RedisCancellationStore
-from middleware.cancel_requests import Cancellations, CancellationStore, CancelRequest
+from middleware.cancellation import redis as in_redis
+from middleware.cancellation.memory import MemoryCancellationStore
+from middleware.cancellation.redis import RedisCancellationStore
+from middleware.cancellation.requests import Cancellations, CancellationStore, CancelRequest
 from tests.middleware.own_valkey import own_valkey
 from tests.middleware.stores.shifted import age
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 import redis
 
-from middleware.backends.memory.circuit_breakers import MemoryCircuitBreakerStore
-from middleware.backends.redis.circuit_breakers import RedisCircuitBreakerStore
-from middleware.breaker_state import BreakerRule, BreakerState
-from middleware.breaker_store import CircuitBreakerStore
+from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
+from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
+from middleware.circuit_breakers.state import BreakerRule, BreakerState
+from middleware.circuit_breakers.store import CircuitBreakerStore
 
 #: Two failures open it for ten seconds; two successes close it; a trial may take five.
 RULE = BreakerRule(failures=2, open_s=10, trials=2, trial_lease_s=5, forget_s=60)

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 import redis
 
-from middleware.backends.memory.cron import MemoryCronStore
-from middleware.backends.redis.cron import RedisCronStore
-from middleware.cron_store import Claim, CronStore
+from middleware.cron.memory import MemoryCronStore
+from middleware.cron.redis import RedisCronStore
+from middleware.cron.store import Claim, CronStore
 
 DAY_S = 86_400.0
 

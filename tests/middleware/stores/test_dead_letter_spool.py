@@ -11,12 +11,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from middleware import StoreUnavailable
-from middleware.backends.memory.dead_letter_spool import MemoryDeadLetterSpool
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.backends.redis.dead_letter_spool import RedisDeadLetterSpool
-from middleware.dead_letter_entry import DeadLetter
-from middleware.dead_letter_mover import BATCH, Mover
-from middleware.dead_letters import DeadLetterSpool
+from middleware.dead_letters.forwarder import BATCH, Mover
+from middleware.dead_letters.guard import DeadLetterSpool
+from middleware.dead_letters.letter import DeadLetter
+from middleware.dead_letters.memory import MemoryDeadLetterStore
+from middleware.dead_letters.memory_spool import MemoryDeadLetterSpool
+from middleware.dead_letters.redis_spool import RedisDeadLetterSpool
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.letters import a_letter
 from tests.middleware.own_valkey import own_valkey
@@ -209,7 +209,7 @@ def test_a_mover_goes_on_when_the_store_is_back(
     assert sum(emitted.of("dead_letters_move_failed_total")) >= 3
     assert emitted.of("dead_letters_moved_total") == [1]
     assert [
-        record.getMessage() for record in caplog.records if record.name == "middleware.dead_letter_mover"
+        record.getMessage() for record in caplog.records if record.name == "middleware.dead_letters.forwarder"
     ] == [
         "Dead letters wait in the spool (middleware.errors.StoreUnavailable); trying on.",
         "Dead letters are moved again.",

@@ -16,10 +16,10 @@ from sqlalchemy import Engine
 
 from adapters.database.dead_letters import SqlDeadLetters
 from middleware import StoreUnavailable
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
-from middleware.backends.redis.dead_letters import RedisDeadLetterStore
-from middleware.dead_letter_entry import CATEGORIES, DeadLetter
-from middleware.dead_letters import DeadLetterBox, DeadLetterStore
+from middleware.dead_letters.guard import DeadLetterBox, DeadLetterStore
+from middleware.dead_letters.letter import CATEGORIES, DeadLetter
+from middleware.dead_letters.memory import MemoryDeadLetterStore
+from middleware.dead_letters.redis import RedisDeadLetterStore
 from tests.middleware.letters import a_letter
 
 THREADS = 8

@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 
 from adapters.database.history import SqlHistoryStore
 from middleware import StoreUnavailable
-from middleware.attempts import AttemptOutcome
-from middleware.backends.memory.history import MemoryHistoryStore
-from middleware.backends.redis.history import RedisHistoryStore
-from middleware.history import AttemptRecord, HistoryStore
+from middleware.base.attempts import AttemptOutcome
+from middleware.history.guard import AttemptRecord, HistoryStore
+from middleware.history.memory import MemoryHistoryStore
+from middleware.history.redis import RedisHistoryStore
 from tests.middleware.own_valkey import own_valkey
 
 #: Recent, so that no store lets go of it, and to the microsecond, as precise as stores have to be.

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 import redis
 
-from middleware.backends.memory.idempotency import MemoryIdempotencyStore
-from middleware.backends.redis.idempotency import RedisIdempotencyStore
-from middleware.errors import StoreUnavailable
-from middleware.idempotency import Claim, IdempotencyStore
+from middleware.base.errors import StoreUnavailable
+from middleware.idempotency.guard import Claim, IdempotencyStore
+from middleware.idempotency.memory import MemoryIdempotencyStore
+from middleware.idempotency.redis import RedisIdempotencyStore
 from tests.middleware.stores.shifted import age
 
 DAY_MS = 86_400_000
@@ -144,6 +144,6 @@ def test_a_server_that_does_not_answer_is_the_guards_own_error() -> None:
     """Callers catch one error, and it does not quote the address, which may hold a password."""
     with redis.Redis.from_url("unix:///nowhere/hunter2.sock") as client:
         store = RedisIdempotencyStore(client)
-        with pytest.raises(StoreUnavailable, match="idempotency_claim: ConnectionError") as caught:
+        with pytest.raises(StoreUnavailable, match="idempotency/claim: ConnectionError") as caught:
             store.claim("k", holder="m", token="t", ttl_ms=1)
     assert "hunter2" not in str(caught.value)

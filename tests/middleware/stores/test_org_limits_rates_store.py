@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.embedded import Servers
-from middleware.rate import Rate
+from middleware.org_limits.rate import Rate
 from tests.middleware.stores.limits_under_test import (
     HOUR_MS,
     HOURLY,

@@ -10,10 +10,10 @@ import pytest
 import redis
 
 from app.embedded import Servers
-from middleware.backends.memory.org_limits import MemoryOrgLimitsStore
-from middleware.backends.redis.org_limits import RedisOrgLimitsStore
-from middleware.errors import StoreUnavailable
-from middleware.slots import Concurrency, Slot
+from middleware.base.errors import StoreUnavailable
+from middleware.org_limits.memory import MemoryOrgLimitsStore
+from middleware.org_limits.redis import RedisOrgLimitsStore
+from middleware.org_limits.slots import Concurrency, Slot
 from tests.middleware.stores.limits_under_test import (
     HOUR_MS,
     HOURLY,

@@ -12,9 +12,9 @@ import redis
 
 from app.embedded import Servers
 from middleware import PauseSwitch, StoreUnavailable
-from middleware.backends.memory.pauses import MemoryPauseStore
-from middleware.backends.redis.pauses import RedisPauseStore
-from middleware.pause_requests import Pause, PauseStore, Target
+from middleware.pauses.memory import MemoryPauseStore
+from middleware.pauses.pauses import Pause, PauseStore, Target
+from middleware.pauses.redis import RedisPauseStore
 from tests.middleware.own_valkey import own_valkey
 
 MINUTE_MS = 60_000

@@ -10,9 +10,9 @@ import redis
 
 from app.embedded import Servers
 from middleware import StoreUnavailable
-from middleware.backends.memory.progress import MemoryProgressStore
-from middleware.backends.redis.progress import RedisProgressStore
-from middleware.progress import ProgressLine, ProgressReader, ProgressStore
+from middleware.progress.guard import ProgressLine, ProgressReader, ProgressStore
+from middleware.progress.memory import MemoryProgressStore
+from middleware.progress.redis import RedisProgressStore
 from tests.middleware.own_valkey import own_valkey
 from tests.middleware.stores.shifted import age
 

@@ -1,0 +1,1 @@
+"""What every guard stands on; it knows none of them."""

@@ -1,0 +1,180 @@
+"""Cancellation: jobs stop when somebody asks, wherever they are: queued, delayed, parked or running."""
+
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq import Actor, Broker, Worker
+from dramatiq.broker import MessageProxy
+
+from ..base.classification import category_of
+from ..base.emit import emit_counter
+from ..base.errors import Skipped
+from ..base.guard import Guard, Outcome
+from ..base.interrupts import Cancelled, DeadlineExceeded, Window, make_interruptible, window_of
+from ..base.poller import Flags, process_flags
+from ..deadlines.guard import remaining
+from .requests import CancellationStore, KnownRequests
+
+logger = logging.getLogger(__name__)
+
+
+class Cancellation(Guard):
+    """Stops messages that somebody asked to be stopped, with `Cancellations`.
+
+    Without it a job that was sent by mistake runs, or its queue is emptied by hand with everybody else's work in
+    it.
+
+    - A message that waits, in whatever way, is found when its turn comes and done without running.
+    - A running job stops at its next `checkpoint()`; one with the option `interrupt_on_cancel` at once.
+    - Either way it ends as `Skipped("cancelled")`: acked, not retried, in no dead letters, and told from a success by
+      its outcome, `cancelled`, and the counter `messages_cancelled_total`. No success or failure callback fires.
+    - A job that raises an error of its own with category `cancelled` ends the same way.
+
+    Costs no round trip a job: requests reach each process by one background poll a second, in which an idle store
+    is asked once. A store that is away is asked again; until it answers, what was known stays in force.
+
+    Actor and message option: `interrupt_on_cancel` (bool, default False).
+
+    Parameters:
+      store: Where requests are kept.
+      flags: The poll that fetches them. Default the process's own, shared with other guards.
+
+    Example:
+      >>> broker.add_middleware(Cancellation(RedisCancellationStore(client)))
+      >>> @dramatiq.actor
+      ... def export(rows):
+      ...     for row in rows:
+      ...         checkpoint()
+      ...         write(row)
+      >>> Cancellations(RedisCancellationStore(client)).cancel(message.message_id)
+    """
+
+    def __init__(self, store: CancellationStore, *, flags: Flags | None = None) -> None:
+        super().__init__()
+        self._requests = KnownRequests(store)
+        self._flags = flags or process_flags()
+        self._lock = threading.Lock()
+        self._running: dict[int, _Attempt] = {}
+
+    @property
+    def actor_options(self) -> set[str]:
+        return {"interrupt_on_cancel"}
+
+    def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
+        make_interruptible(actor)
+        _end_cancelled_jobs_skipped(actor)
+
+    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
+        # Only needed for actors that were declared before this guard was added.
+        self.before_declare_actor(broker, actor)
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        super().before_worker_boot(broker, worker)
+        self._flags.add("cancellations", self.refresh)
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        self._flags.remove(self.refresh)
+
+    def refresh(self) -> None:
+        """Fetch what was asked since the last time, and interrupt the running jobs that want to be.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        self._requests.refresh()
+        with self._lock:
+            running = list(self._running.values())
+        for attempt in running:
+            if attempt.interrupts and attempt.is_cancelled():
+                attempt.window.interrupt(Cancelled)
+
+    def admit(self, broker: Broker, message: MessageProxy) -> None:
+        options = broker.get_actor(message.actor_name).options
+        attempt = _Attempt(
+            message=message,
+            window=window_of(message),
+            interrupts=bool(message.options.get("interrupt_on_cancel", options.get("interrupt_on_cancel"))),
+            is_cancelled=lambda: self._requests.match(message),
+        )
+        # Known before it is asked about, so that a request between the two is not missed.
+        self._know(attempt)
+        if attempt.is_cancelled():
+            self._forget()
+            raise _cancelled(message, "waiting")
+
+    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+        self._forget()
+
+    def _know(self, attempt: "_Attempt") -> None:
+        _current.set(attempt)
+        with self._lock:
+            self._running[threading.get_ident()] = attempt
+
+    def _forget(self) -> None:
+        _current.set(None)
+        with self._lock:
+            self._running.pop(threading.get_ident(), None)
+
+
+def checkpoint() -> None:
+    """A place in a job where it is safe to stop. Costs a look into memory; outside a job it does nothing.
+
+    Raises:
+        Cancelled: somebody asked for this job to stop.
+        DeadlineExceeded: its time is used up.
+
+    Example:
+        >>> for row in rows:
+        ...     checkpoint()
+        ...     write(row)
+    """
+    attempt = _current.get()
+    if attempt is not None and attempt.is_cancelled():
+        raise Cancelled
+    if remaining() == 0:
+        raise DeadlineExceeded
+
+
+@dataclass(eq=False, kw_only=True)
+class _Attempt:
+    message: MessageProxy
+    window: Window
+    interrupts: bool
+    is_cancelled: Callable[[], bool]
+
+
+_current: ContextVar[_Attempt | None] = ContextVar("pressroom_cancellation", default=None)
+
+
+def _end_cancelled_jobs_skipped(actor: "Actor[..., Any]") -> None:
+    inner = actor.fn
+    if getattr(inner, "_ends_cancelled", False):
+        return
+
+    @functools.wraps(inner)
+    def cancellable(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return inner(*args, **kwargs)
+        except BaseException as error:
+            attempt = _current.get()
+            # A job may call another actor's function; only the message's own ends with it.
+            if attempt is None or attempt.message.actor_name != actor.actor_name:
+                raise
+            if category_of(error) != "cancelled":
+                raise
+            raise _cancelled(attempt.message, "running") from error
+
+    cancellable._ends_cancelled = True  # type: ignore[attr-defined]  # functions take attributes
+    actor.fn = cancellable
+
+
+def _cancelled(message: MessageProxy, cause: str) -> Skipped:
+    labels = {"actor": message.actor_name, "queue": message.queue_name, "cause": cause}
+    emit_counter("messages_cancelled_total", labels)
+    logger.info("Message %s of %s was cancelled while %s.", message.message_id, message.actor_name, cause)
+    return Skipped("cancelled")

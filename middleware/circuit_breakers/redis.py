@@ -1,0 +1,112 @@
+"""Circuits in Redis: one hash each, gone when nobody calls, and an index of those that have something to say."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import redis
+
+from ..base.redis_scripts import Script
+from .state import BreakerRule, BreakerState, State, Verdict, describe
+from .store import Change, Permit, Reading
+
+
+class RedisCircuitBreakerStore:
+    """Keeps circuits under `<prefix>:{breakers}:...`, in one hash slot.
+
+    Parameters:
+      client: A redis-py client. Give it time-outs: while one thread waits for an answer, others go on.
+      prefix: Set before every key. Default `pressroom`.
+
+    Example:
+      >>> CircuitBreakers(RedisCircuitBreakerStore(redis.Redis.from_url(url, socket_timeout=2)))
+    """
+
+    def __init__(self, client: "redis.Redis", *, prefix: str = "pressroom") -> None:
+        self._base = f"{prefix}:{{breakers}}"
+        self._read = Script(client, __package__, "read")
+        self._trial = Script(client, __package__, "acquire_trial")
+        self._record = Script(client, __package__, "record")
+        self._force = Script(client, __package__, "force")
+
+    def read(self, known_version: str | None) -> Reading | None:
+        answer = self._read(
+            keys=[f"{self._base}:index", f"{self._base}:version"],
+            args=["" if known_version is None else known_version, f"{self._base}:state:"],
+        )
+        if answer is None:
+            return None
+        version, now_ms, *rest = answer
+        names = [_text(each) for each in rest[::2]]
+        states = {name: _state(name, now_ms, fields) for name, fields in zip(names, rest[1::2], strict=True)}
+        return Reading(_text(version), states)
+
+    def take_trial(self, key: str, token: str, rule: BreakerRule) -> Permit:
+        granted, first, now_ms, fields = self._trial(
+            keys=self._circuit(key), args=[token, rule.trials, _ms(rule.trial_lease_s)]
+        )
+        return Permit(granted=bool(granted), first=bool(first), state=_state(key, now_ms, fields))
+
+    def record(
+        self,
+        key: str,
+        verdict: Verdict,
+        rule: BreakerRule,
+        *,
+        token: str | None = None,
+        open_s: float | None = None,
+        reason: str = "",
+    ) -> Change:
+        limits: list[int] = [
+            rule.failures,
+            rule.trials,
+            _ms(rule.open_s),
+            _ms(open_s or 0),
+            _ms(rule.forget_s),
+        ]
+        return _change(
+            key, self._record(keys=self._all(key), args=[key, verdict, token or "", *limits, reason])
+        )
+
+    def force(self, key: str, to: State | None, *, reason: str, who: str, rule: BreakerRule) -> Change:
+        args: list[str | int] = [key, to or "", reason, who, _ms(rule.forget_s)]
+        return _change(key, self._force(keys=self._all(key), args=args))
+
+    def _circuit(self, key: str) -> list[str]:
+        return [f"{self._base}:state:{key}", f"{self._base}:trials:{key}"]
+
+    def _all(self, key: str) -> list[str]:
+        return [*self._circuit(key), f"{self._base}:index", f"{self._base}:version"]
+
+
+def _change(key: str, answer: Sequence[Any]) -> Change:
+    before, now_ms, fields = answer
+    states: dict[str, State] = {"closed": "closed", "half-open": "half-open", "open": "open"}
+    return Change(before=states[_text(before)], after=_state(key, now_ms, fields))
+
+
+def _state(key: str, now_ms: int, flat: Sequence[str | bytes]) -> BreakerState:
+    texts = [_text(each) for each in flat]
+    fields = dict(zip(texts[::2], texts[1::2], strict=True))
+    forced: dict[str, Literal["closed", "open"]] = {"closed": "closed", "open": "open"}
+    return describe(
+        key,
+        now_ms,
+        failures=int(fields.get("failures", 0)),
+        until_ms=_int(fields.get("until")),
+        forced=forced.get(fields.get("forced", "")),
+        reason=fields.get("reason", ""),
+        who=fields.get("who", ""),
+        since_ms=_int(fields.get("since")),
+    )
+
+
+def _int(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1_000)
+
+
+def _text(data: str | bytes) -> str:
+    return data.decode() if isinstance(data, bytes) else data

@@ -1,0 +1,1 @@
+"""Sends actors on schedule, each tick once in the fleet."""

@@ -1,0 +1,1 @@
+"""Records each attempt at each message, and what it returned."""

@@ -1,0 +1,1 @@
+"""Gives every log line of a job its ids, and hides payloads."""

@@ -1,0 +1,1 @@
+"""Counts and times attempts and queues for Prometheus, StatsD or CloudWatch."""

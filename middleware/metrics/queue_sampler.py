@@ -1,0 +1,132 @@
+"""How full the queues are, asked now and then, off the jobs' path."""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from dramatiq import Broker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.common import dq_name
+
+from ..base.emit import emit_counter, emit_gauge
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """How full a queue is."""
+
+    #: Messages that are not done: waiting, delayed, and where the broker cannot tell them apart, in hand.
+    depth: int
+    #: Seconds since the oldest waiting message was due; None where the broker cannot tell cheaply.
+    oldest_age_s: float | None = None
+
+
+@runtime_checkable
+class KnowsItsQueues(Protocol):
+    """What a broker may offer, to be asked for more than the depth."""
+
+    def queue_state(self, queue_name: str) -> QueueState:
+        """How full the queue is."""
+        ...
+
+
+@runtime_checkable
+class KnowsWhyTheyWait(Protocol):
+    """What a broker may offer, to be asked why messages are parked."""
+
+    def parked_by_cause(self, queue_name: str) -> Mapping[str, int]:
+        """How many of a queue's messages are parked, by what for in one word."""
+        ...
+
+
+#: Asks a broker about one of its queues; None when it cannot tell.
+QueueProbe = Callable[[Broker, str], QueueState | None]
+
+
+def queue_state(broker: Broker, queue_name: str) -> QueueState | None:
+    """How full a queue is, as far as the broker's own methods tell.
+
+    A broker with a `queue_state` method is asked by that, RabbitMQ's for its message counts, Redis's for its size,
+    which counts messages in hand too.
+
+    Example:
+        >>> queue_state(broker, "exports")
+        QueueState(depth=12, oldest_age_s=None)
+    """
+    if isinstance(broker, KnowsItsQueues):
+        return broker.queue_state(queue_name)
+    if isinstance(broker, StubBroker):
+        return QueueState(broker.queues[queue_name].qsize() + broker.queues[dq_name(queue_name)].qsize())
+    counts = getattr(broker, "get_queue_message_counts", None)
+    if counts is not None:
+        ready, delayed, _ = counts(queue_name)
+        return QueueState(ready + delayed)
+    size = getattr(broker, "do_qsize", None)
+    return None if size is None else QueueState(int(size(queue_name)))
+
+
+class QueueSampler:
+    """A thread that emits `queue_depth` and `queue_oldest_age_seconds` for every declared queue, and `queue_parked`
+    by cause where the broker knows causes.
+
+    Parameters:
+      probe: Asks the broker; one round trip a queue with `queue_state`, and one for the causes.
+      every_s: Seconds between two looks.
+    """
+
+    def __init__(self, probe: QueueProbe, every_s: float) -> None:
+        self._probe = probe
+        self._every_s = every_s
+        self._parked: defaultdict[str, set[str]] = defaultdict(set)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, broker: Broker) -> None:
+        """Look now, and from then on every `every_s` seconds."""
+        self._stopping.clear()
+        self._thread = threading.Thread(
+            target=self._run, args=(broker,), name="pressroom-queue-sampler", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 1.0) -> None:
+        """Look no more; a look that hangs is left behind."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+
+    def _run(self, broker: Broker) -> None:
+        complained = False
+        while True:
+            try:
+                for name in sorted(broker.get_declared_queues() - broker.get_declared_delay_queues()):
+                    self._emit(name, self._probe(broker, name))
+                    if isinstance(broker, KnowsWhyTheyWait):
+                        self._emit_parked(name, broker.parked_by_cause(name))
+                complained = False
+            except Exception as error:  # noqa: BLE001  # the next look may work
+                emit_counter("queue_samples_failed_total")
+                if not complained:
+                    logger.warning("Queues cannot be measured: %s", type(error).__name__)
+                complained = True
+            if self._stopping.wait(self._every_s):
+                return
+
+    def _emit_parked(self, name: str, counts: Mapping[str, int]) -> None:
+        # A gauge stays where it was left: what nobody waits for any more is 0.
+        self._parked[name] |= counts.keys()
+        for cause in self._parked[name]:
+            emit_gauge("queue_parked", counts.get(cause, 0), {"queue": name, "cause": cause})
+
+    def _emit(self, name: str, state: QueueState | None) -> None:
+        if state is None:
+            return
+        emit_gauge("queue_depth", state.depth, {"queue": name})
+        if state.oldest_age_s is not None:
+            emit_gauge("queue_oldest_age_seconds", state.oldest_age_s, {"queue": name})

@@ -1,0 +1,1 @@
+"""Publishes how far a running job has come."""

@@ -1,0 +1,59 @@
+"""What jobs are doing, in this process's memory."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from .guard import ProgressLine
+
+#: How long a line is kept after it was written last, in milliseconds: a day.
+DEFAULT_KEEP_FOR_MS = 24 * 60 * 60 * 1_000
+
+
+class MemoryProgressStore:
+    """Keeps lines for this process alone.
+
+    Parameters:
+      keep_for_ms: How long a line is kept after it was written last, in milliseconds. Default a day.
+      now_ms: The time as epoch milliseconds; for tests. Default the system's.
+
+    Example:
+      >>> broker.add_middleware(Progress(MemoryProgressStore()))
+    """
+
+    def __init__(
+        self,
+        *,
+        keep_for_ms: int = DEFAULT_KEEP_FOR_MS,
+        now_ms: Callable[[], float] = lambda: time.time() * 1_000,
+    ) -> None:
+        if keep_for_ms < 1:
+            raise ValueError(f"keep_for_ms must be at least 1, not {keep_for_ms}")
+        self._keep_for_ms = keep_for_ms
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+        self._lines: dict[str, ProgressLine] = {}
+
+    def write(self, lines: list[ProgressLine]) -> None:
+        """See `ProgressStore`."""
+        with self._lock:
+            now_ms = int(self._now_ms())
+            self._forget_old_lines(now_ms)
+            for line in lines:
+                kept = self._lines.pop(line.message_id, None)
+                newer = kept if kept is not None and kept.turn > line.turn else None
+                self._lines[line.message_id] = newer or replace(line, updated_at_ms=now_ms)
+
+    def read(self, message_id: str) -> ProgressLine | None:
+        """See `ProgressStore`."""
+        with self._lock:
+            line = self._lines.get(message_id)
+            return line if line is not None and not self._is_old(line, self._now_ms()) else None
+
+    def _forget_old_lines(self, now_ms: float) -> None:
+        for message_id in [each for each, line in self._lines.items() if self._is_old(line, now_ms)]:
+            del self._lines[message_id]
+
+    def _is_old(self, line: ProgressLine, now_ms: float) -> bool:
+        return line.updated_at_ms + self._keep_for_ms <= now_ms

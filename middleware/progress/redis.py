@@ -1,0 +1,71 @@
+"""What jobs are doing, in Redis: one hash a message, gone a day after the last news."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import redis
+
+from ..base.errors import StoreUnavailable
+from ..base.redis_scripts import Script
+from .guard import ProgressLine
+
+#: How long a line is kept after it was written last, in milliseconds: a day.
+DEFAULT_KEEP_FOR_MS = 24 * 60 * 60 * 1_000
+
+
+class RedisProgressStore:
+    """Keeps lines in hashes `{<prefix>:progress}:<message id>`.
+
+    Parameters:
+      client: A redis-py client.
+      prefix: Begins every key. Default `pressroom`.
+      keep_for_ms: How long a line is kept after it was written last, in milliseconds. Default a day.
+
+    Example:
+      >>> broker.add_middleware(Progress(RedisProgressStore(redis.Redis())))
+    """
+
+    def __init__(
+        self, client: "redis.Redis", *, prefix: str = "pressroom", keep_for_ms: int = DEFAULT_KEEP_FOR_MS
+    ) -> None:
+        if keep_for_ms < 1:
+            raise ValueError(f"keep_for_ms must be at least 1, not {keep_for_ms}")
+        self._client = client
+        self._keep_for_ms = keep_for_ms
+        self._lines_key = f"{{{prefix}:progress}}"
+        self._write = Script(client, __package__, "write")
+
+    def write(self, lines: list[ProgressLine]) -> None:
+        """See `ProgressStore`."""
+        bodies = [json.dumps(_fields(line)) for line in lines]
+        self._write(keys=[self._lines_key], args=[self._keep_for_ms, *bodies])
+
+    def read(self, message_id: str) -> ProgressLine | None:
+        """See `ProgressStore`."""
+        try:
+            kept = self._client.hgetall(f"{self._lines_key}:{message_id}")
+        except redis.RedisError as error:
+            raise StoreUnavailable(f"progress_read: {type(error).__name__}") from error
+        return (
+            _line(message_id, {_text(name): _text(value) for name, value in kept.items()}) if kept else None
+        )
+
+
+#: Fields that are not text.
+_NUMBERS = frozenset({"percent", "attempts", "turn", "updated_at_ms"})
+
+
+def _fields(line: ProgressLine) -> dict[str, str]:
+    named = asdict(line)
+    del named["updated_at_ms"]  # the server's to say
+    return {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _line(message_id: str, kept: dict[str, str]) -> ProgressLine:
+    fields: dict[str, Any] = {name: int(value) if name in _NUMBERS else value for name, value in kept.items()}
+    return ProgressLine(**{"org": None, **fields, "message_id": message_id})
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,1 @@
+"""Adapts how many jobs a process runs to its error rate and backlog."""
