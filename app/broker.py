@@ -7,7 +7,7 @@ import dramatiq
 
 from app.bootstrap.broker import build_broker
 from app.settings import SettingsError, load_settings
-from broker.exit_codes import ExitCode
+from broker.supervisor.exit_codes import ExitCode
 
 #: Command lines that import this and show what it raises to people.
 _COMMANDS = ("broker", "dramatiq", "periodiq")

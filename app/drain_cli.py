@@ -12,8 +12,8 @@ from app.bootstrap.redis import NAMESPACE
 from app.callers_cli import AsJson, AsOperator, Reason, caller_of
 from app.presentation import CommandError, out
 from app.settings import SettingsError, load_settings
-from broker.draining import Drained, Progress, drain_all, look_at_all
-from broker.stock import StockDrain
+from broker.drain.drain import Drained, Progress, drain_all, look_at_all
+from broker.drain.dramatiq_queues import StockDrain
 
 
 class DrainError(CommandError):

@@ -25,7 +25,7 @@ from app.callers_cli import (
 )
 from app.control.inspector import Job, JobDetails, JobState, JobWhy
 from app.presentation import CommandError, out
-from broker.views import WaitingMessage
+from broker.inspection.views import WaitingMessage
 from middleware.cancellation.requests import CancelRequest
 from middleware.history.guard import AttemptRecord
 

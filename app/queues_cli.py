@@ -22,8 +22,8 @@ from app.control.inspector import QueueInfo
 from app.durations import duration_s
 from app.paused_rows import For, for_ms, paused_as_json, paused_row
 from app.presentation import show
-from broker.operations import WAITING
-from broker.views import Lane, WaitingState
+from broker.inspection.admin import WAITING
+from broker.inspection.views import Lane, WaitingState
 
 queues = typer.Typer(
     name="queues",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from broker.exit_codes import ExitCode
+from broker.supervisor.exit_codes import ExitCode
 
 #: What a worker's exit code means.
 _CODES: dict[int, str] = {

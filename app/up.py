@@ -18,7 +18,7 @@ from app.presentation import err, fail, out
 from app.processes import AFTER_GRACE_S, Children, scheduler_command, web_command, worker_command
 from app.settings import RUN_FILE, Settings, child_environment, load_settings
 from app.supervision import in_words
-from broker.fleet import GRACE_S
+from broker.supervisor.fleet import GRACE_S
 
 _LOOK_S = 0.2
 _HTTP_TIMEOUT_S = 1.0

@@ -7,7 +7,7 @@ import typer
 
 from app.callers_cli import AsJson, AsOperator, Org, Reason, caller_of, controlling, show_rows, tell
 from app.presentation import show
-from broker.views import WorkerView
+from broker.inspection.views import WorkerView
 
 workers = typer.Typer(
     name="workers",

@@ -3,13 +3,13 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
+from .configuration import OrgShare
 from .errors import BrokerScriptError, MessageTooLarge, NotReplicated, PoisonMessage, QueueFull
-from .inspect import Inspector
-from .operations import Operations
+from .inspection.admin import Operations
+from .inspection.inspector import Inspector
+from .inspection.why import Why
 from .redis import FairRedisBroker
-from .rules import OrgShare
 from .server_check import UnsafeServer
-from .why import Why
 
 __all__ = [
     "BrokerScriptError",

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .fleet import DRAIN_S, Fleet
-from .supervisor import Supervisor
+from .supervisor.fleet import DRAIN_S, Fleet
+from .supervisor.supervisor import Supervisor
 
 _EXAMPLES = """\
 signals (to this process):
@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["one-worker"]:
-        from .working import main as be_one_worker  # late: the supervisor itself runs no jobs
+        from .supervisor.worker import main as be_one_worker  # late: the supervisor itself runs no jobs
 
         return be_one_worker(words[1:])
     if words[:1] == ["drain-stock"]:
-        from .drain_command import main as drain_stock  # late: it loads the broker
+        from .drain.command import main as drain_stock  # late: it loads the broker
 
         return drain_stock(words[1:])
     parser = _parser()

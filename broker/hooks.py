@@ -1,8 +1,15 @@
-"""Which hooks there are: calling only those that do something saves a large part of what a message costs."""
+"""Calls the hooks of middleware, and keeps what a message's after hooks enqueue for that message's end."""
 
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any, Final
 
-from dramatiq.middleware import Middleware
+from dramatiq import Broker, Worker
+from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
+
+from .leasing.lease import CONDEMNED, Lease, LeasedMessage
+from .leasing.session import Process
 
 Hook = tuple[Middleware, Callable[..., None]]
 
@@ -31,3 +38,93 @@ class Hooks:
         ]
         self._known[name] = (list(middleware), hooks)
         return hooks
+
+
+class Here(threading.local):
+    """What the thread does; None outside a message's after hooks."""
+
+    lease: Lease | None = None
+
+
+#: After these, what a message's hooks enqueued goes along with the message's own end.
+_CARRYING: Final = frozenset({"process_message", "skip_message"})
+
+
+class Emitting(Broker, ABC):
+    """Dramatiq's two `emit` methods, for a broker with leases."""
+
+    _process: Process | None = None
+
+    def __init__(self, middleware: list[Middleware] | None) -> None:
+        # The base class adds middleware, whose hooks are found through these.
+        self._hooks = Hooks()
+        self._here = Here()
+        super().__init__(middleware=middleware)
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq's, except that hooks that do nothing are not called, nor any for what others took over."""
+        message = args[0] if args else None
+        if isinstance(message, LeasedMessage):
+            if signal == "process_message":
+                self._here.lease = None
+                process = self._process
+                if process is None or not process.begin(message.lease):
+                    raise SkipMessage("the message went to another worker")
+            elif message.lease.was_taken_away:
+                return
+        elif signal == "worker_boot":
+            self._worker_boots(args[0])
+        elif signal == "worker_shutdown":
+            self._worker_stops()
+        name = "before_" + signal
+        for middleware, hook in self._hooks.of(self.middleware, name):
+            try:
+                hook(self, *args, **kwargs)
+            except MiddlewareError:
+                raise
+            except Exception:
+                self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq's, with the same exception; what the hooks enqueue about a message is kept for its end."""
+        message = args[0] if args else None
+        if isinstance(message, LeasedMessage):
+            if message.lease.was_taken_away:
+                return
+            if signal in _CARRYING:
+                # An interrupt makes Dramatiq come here twice: what the last round says is what counts.
+                message.lease.carried = []
+                self._here.lease = message.lease
+            if signal == "process_message" and message.lease.flag == CONDEMNED:
+                # To those who look at nothing else: it did not succeed.
+                kwargs["exception"] = message._exception
+        try:
+            name = "after_" + signal
+            for middleware, hook in reversed(self._hooks.of(self.middleware, name)):
+                try:
+                    hook(self, *args, **kwargs)
+                except Exception:
+                    self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
+        finally:
+            if signal in _CARRYING:
+                self._here.lease = None
+        if signal == "worker_boot":
+            self._worker_booted()
+        elif signal == "worker_shutdown":
+            self._worker_stopped()
+
+    @abstractmethod
+    def _worker_boots(self, worker: Worker) -> None:
+        """Before anything of it runs; an error ends the boot."""
+
+    @abstractmethod
+    def _worker_booted(self) -> None:
+        """Now it works."""
+
+    @abstractmethod
+    def _worker_stops(self) -> None:
+        """It is to begin nothing more."""
+
+    @abstractmethod
+    def _worker_stopped(self) -> None:
+        """Nothing of it runs."""

@@ -16,20 +16,20 @@ from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from .budget import Mode
-from .consumer import LONGEST_WAIT_S, FairConsumer
-from .emitting import Emitting
-from .enforcing import Enforcing
-from .inspect import Inspector
+from .configuration import Rules
+from .delegation import Enforcing
+from .hooks import Emitting
+from .inspection.inspector import Inspector
+from .inspection.views import QueueState
 from .keys import base_key
-from .line import FairLine
-from .process import Process
-from .reception import DEFAULT_HOLD_MS, Reception, known_actors
-from .rules import Rules
+from .leasing.consumer import LONGEST_WAIT_S, FairConsumer
+from .leasing.delivery import DEFAULT_HOLD_MS, Reception, known_actors
+from .leasing.dramatiq_worker import FairLine
+from .leasing.prefetch import Mode
+from .leasing.session import Process
 from .scripts import Script, away
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
-from .views import QueueState
 
 #: A worker that was silent for so long is taken for dead, in milliseconds.
 DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000

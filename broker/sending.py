@@ -10,7 +10,7 @@ from dramatiq.errors import ConnectionClosed
 
 from .errors import MessageTooLarge, NotReplicated, QueueFull
 from .keys import Uniqs, lane_of, record_of, split_record
-from .leases import Sent
+from .leasing.lease import Sent
 from .scripts import Argument, Script, away
 
 #: The largest message that is taken, in bytes.

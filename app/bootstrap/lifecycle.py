@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
-from broker.exit_codes import ExitCode
+from broker.supervisor.exit_codes import ExitCode
 from middleware import Draining, emit_counter
 from middleware.logs.redaction import facts
 
@@ -78,7 +78,7 @@ class Lifecycle(Middleware):
             theirs = signal.getsignal(number) if _in_main_thread() else None
             # Whoever embeds a worker has handlers of their own, and they stay.
             if callable(theirs) and getattr(theirs, "__module__", "").endswith(
-                ("dramatiq.cli", "broker.working")
+                ("dramatiq.cli", "broker.supervisor.worker")
             ):
                 signal.signal(number, self._handler(theirs))
 

@@ -19,10 +19,10 @@ from app.bootstrap.org_shares import OrgShares
 from app.bootstrap.redis import NAMESPACE, redis_client
 from app.bootstrap.schedules import keep_schedules
 from app.settings import Settings, SettingsError
-from broker.inspect import Inspector
+from broker.configuration import Rules
+from broker.inspection.admin import Operations
+from broker.inspection.inspector import Inspector
 from broker.keys import base_key
-from broker.operations import Operations
-from broker.rules import Rules
 from middleware import Cancellations
 from middleware.cancellation.redis import RedisCancellationStore
 from middleware.dead_letters.letter import DeadLetter

@@ -10,10 +10,10 @@ from dramatiq import Actor, Broker
 from pydantic import JsonValue
 
 from broker.errors import MessageTooLarge, QueueFull
-from broker.inspect import Inspector as Look
-from broker.operations import Moved, Operations
-from broker.views import Lane, WaitingMessage, WaitingState, WorkerView
-from broker.why import Why
+from broker.inspection.admin import Moved, Operations
+from broker.inspection.inspector import Inspector as Look
+from broker.inspection.views import Lane, WaitingMessage, WaitingState, WorkerView
+from broker.inspection.why import Why
 from domain.errors import InvalidInput, ProviderUnavailable
 from middleware import GuardError, RateLimited
 from middleware.contracts.guard import contract_of

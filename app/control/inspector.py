@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from broker.operations import Moved
-from broker.views import Lane, QueueDepth, WaitingMessage, WaitingState, WorkerView
-from broker.why import Cause, Reason
+from broker.inspection.admin import Moved
+from broker.inspection.views import Lane, QueueDepth, WaitingMessage, WaitingState, WorkerView
+from broker.inspection.why import Cause, Reason
 from middleware.base.attempts import AttemptOutcome
 from middleware.history.guard import AttemptRecord
 from middleware.progress.guard import ProgressLine

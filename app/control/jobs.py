@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from broker.views import WaitingMessage
+from broker.inspection.views import WaitingMessage
 from domain.errors import InvalidInput, NotFound
 from middleware.cancellation.requests import DEFAULT_KEEP_FOR_MS, Cancellations, CancelRequest, request_id_of
 

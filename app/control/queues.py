@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from broker.operations import WAITING
-from broker.views import Lane, WaitingState
+from broker.inspection.admin import WAITING
+from broker.inspection.views import Lane, WaitingState
 from domain.errors import InvalidInput, NotFound
 
 from .audit import AuditLog, Section, changes, reads

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from broker.views import WorkerView
+from broker.inspection.views import WorkerView
 from domain.errors import NotFound
 
 from .audit import AuditLog, Section, changes, reads

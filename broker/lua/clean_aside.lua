@@ -5,7 +5,7 @@
 --       qd for the first three, qx for the last; the org `|` and an empty actor mean any; sent_before_ms is 'inf' for all;
 --       so many due at from_ms were looked at and are still there
 -- Returns: {how many were dropped or would be, how many were looked at, from_ms and skip of the next portion}
--- INCLUDE: lanes putting looking dropping
+-- INCLUDE: lanes putting inspection dropping
 local set, queue, only, actor, sent_before, dry = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
 local from, skip, most, states = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), {}
 for i = 10, #ARGV do

@@ -3,7 +3,7 @@
 -- DERIVED: base:m, base:n, base:no, base:p, base:pn, base:pk:*, base:d, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qs:*, base:bk:*
 -- ARGV: queue org lane before_ms most dry; before_ms is 'inf' for all; dry is 1 to drop none
 -- Returns: how many were dropped, or would be
--- INCLUDE: lanes putting looking dropping settling
+-- INCLUDE: lanes putting inspection dropping settling
 local queue, org, lane, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5])
 local before_ms = ARGV[4] == 'inf' and math.huge or tonumber(ARGV[4])
 local key = lane_key(queue, org, lane)

@@ -4,7 +4,7 @@
 --          base:a, base:ak, base:workers, base:lease:*, base:xq:*
 -- ARGV: org, then queues; the org `|` counts all orgs' messages, no queues means those that have any
 -- Returns: JSON of the queues
--- INCLUDE: lanes looking
+-- INCLUDE: lanes inspection
 local PORTION = 200
 local only, queues, listed = ARGV[1], {}, {}
 

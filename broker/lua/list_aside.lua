@@ -3,7 +3,7 @@
 -- DERIVED: base:m, base:p, base:qd:*, base:qx:*
 -- ARGV: set queue org start count; the set is qd for what is delayed or parked, qx for suspects; the org `|` means all
 -- Returns: {how many were looked at, then for each that fits: mid due_ms org lane parked}
--- INCLUDE: lanes looking
+-- INCLUDE: lanes inspection
 local set, queue, only, start, many = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local due = redis.call('ZRANGE', B .. ':' .. set .. ':' .. queue, start, start + many - 1, 'WITHSCORES')
 local reply = {#due / 2}

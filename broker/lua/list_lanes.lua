@@ -4,7 +4,7 @@
 -- ARGV: queue org most facts; the org `|` means all, those that may run first, the next to run before the others; facts
 --       is 1 to be told what may hold each back
 -- Returns: JSON of the lanes
--- INCLUDE: lanes looking
+-- INCLUDE: lanes inspection
 local queue, only, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local aside, orgs, seen, rows = lanes_aside(queue), {}, {}, {}
 

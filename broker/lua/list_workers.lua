@@ -3,7 +3,7 @@
 -- DERIVED: base:m, base:workers, base:wi, base:quiet, base:lease:*
 -- ARGV: nothing
 -- Returns: JSON of the workers
--- INCLUDE: lanes looking
+-- INCLUDE: lanes inspection
 local workers = worker_facts()
 for _, worker in ipairs(workers) do
   local leases = redis.call('HGETALL', B .. ':lease:' .. worker.id)

@@ -4,7 +4,7 @@
 -- DERIVED: base:pn, base:l:*, base:ql:*, base:qr:*, base:qs:*, base:b:*, base:bk:*, base:a, base:ak, base:g
 -- ARGV: queue
 -- Returns: any number of times: word number
--- INCLUDE: lanes looking
+-- INCLUDE: lanes inspection
 local MOST = 1000
 local queue, counts, left = ARGV[1], {}, MOST
 local aside = lanes_aside(queue)

@@ -4,7 +4,7 @@
 --          base:bk:*, base:wake:*
 -- ARGV: mid old_record new_record entry; entry is where it stands in its lane, as "<since ms>|<mid>", or empty
 -- Returns: 1 when it was done; 0 when the message is not as it was, or not there any more
--- INCLUDE: lanes looking settling
+-- INCLUDE: lanes inspection settling
 local mid, entry = ARGV[1], ARGV[4]
 if redis.call('HGET', B .. ':m', mid) ~= ARGV[2] then
   return 0

@@ -6,7 +6,7 @@
 -- ARGV: mid entry, then queues whose dead letters are looked at; entry is where it stands in its lane, as
 --       "<since ms>|<mid>", or empty: then only the first 10,000 of the lane are looked through
 -- Returns: JSON of what is known, and the record where the message is there or dead
--- INCLUDE: lanes looking
+-- INCLUDE: lanes inspection
 local PORTION, MOST = 1000, 10000
 local mid, entry = ARGV[1], ARGV[2]
 local known = {now = now, workers = worker_facts()}

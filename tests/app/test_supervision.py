@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.supervision import in_words
-from broker.reports import ending
+from broker.supervisor.events import ending
 
 
 def said(event: str, **facts: object) -> str | None:

@@ -8,9 +8,9 @@ import dramatiq
 from dramatiq import Message
 
 from broker import FairRedisBroker
-from broker.inspect import Inspector
-from broker.leases import LeasedMessage
-from broker.operations import Operations
+from broker.inspection.admin import Operations
+from broker.inspection.inspector import Inspector
+from broker.leasing.lease import LeasedMessage
 from broker.scripts import Script
 from tests.broker.stage import take
 

@@ -12,7 +12,7 @@ from dramatiq.errors import BrokerConnectionError
 
 from broker import FairRedisBroker
 from broker.keys import base_key, split_record
-from broker.leases import LeasedMessage
+from broker.leasing.lease import LeasedMessage
 
 #: How long a test waits for a queue to be empty, in milliseconds.
 PATIENCE_MS = 20_000

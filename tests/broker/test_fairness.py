@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from broker import FairRedisBroker, OrgShare
-from broker.budget import MOST_AHEAD
+from broker.leasing.prefetch import MOST_AHEAD
 from tests.broker.conftest import Work
 from tests.broker.stage import run_all, take
 from tests.middleware.waiting import eventually

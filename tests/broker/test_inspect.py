@@ -11,9 +11,9 @@ from redis import Redis
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.inspect import Inspector
-from broker.leases import LeasedMessage
-from broker.places import portion
+from broker.inspection.inspector import Inspector
+from broker.inspection.lookup import portion
+from broker.leasing.lease import LeasedMessage
 from tests.broker.conftest import MakeBroker
 from tests.broker.looking import fetch, fetched, inspector, operations, park, reclaim, send, serving
 from tests.middleware.waiting import eventually

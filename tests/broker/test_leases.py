@@ -9,8 +9,8 @@ from dramatiq.common import current_millis
 from redis import Redis
 
 from broker import FairRedisBroker
-from broker.leases import DONE, LeasedMessage, Sent
-from broker.process import Process
+from broker.leasing.lease import DONE, LeasedMessage, Sent
+from broker.leasing.session import Process
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.stage import dead, places, take
 from tests.middleware.waiting import PATIENCE_S, eventually

@@ -7,8 +7,8 @@ import pytest
 from dramatiq import Message
 from dramatiq.worker import _WorkQueueItem
 
-from broker.leases import Lease, LeasedMessage
-from broker.line import FairLine
+from broker.leasing.dramatiq_worker import FairLine
+from broker.leasing.lease import Lease, LeasedMessage
 
 
 def test_what_comes_later_of_another_org_stands_before_the_rest_of_a_flood() -> None:

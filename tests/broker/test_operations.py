@@ -11,8 +11,8 @@ import pytest
 from redis import Redis
 
 from broker import FairRedisBroker
-from broker.operations import PORTION
-from broker.places import portion
+from broker.inspection.admin import PORTION
+from broker.inspection.lookup import portion
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.looking import fetch, fetched, inspector, operations, park, reclaim, send, serving
 from tests.broker.stage import left_for_ever, run_all

@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from broker import FairRedisBroker, PoisonMessage
-from broker.leases import ALONE, CONDEMNED, LeasedMessage
+from broker.leasing.lease import ALONE, CONDEMNED, LeasedMessage
 from tests.broker.conftest import MakeBroker
 from tests.broker.looking import inspector, operations, reclaim
 from tests.broker.stage import left_for_ever, take

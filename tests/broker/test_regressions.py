@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from broker import FairRedisBroker, OrgShare
-from broker.leases import BACK
+from broker.leasing.lease import BACK
 from broker.scripts import Script
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.stage import places, take

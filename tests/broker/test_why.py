@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from broker import FairRedisBroker
-from broker.why import Cause
+from broker.inspection.why import Cause
 from tests.broker.conftest import MakeBroker
 from tests.broker.looking import fetched, inspector, operations, park, reclaim, send, serving
 from tests.middleware.waiting import eventually

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from app.control.inspector import JobCause
-from broker.why import Cause
+from broker.inspection.why import Cause
 from tests.app.control.test_every_call import CALLS
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

@@ -13,7 +13,7 @@ from adapters.database.unit_of_work import SystemUnitOfWork
 from app.control import Caller, OperatorsOnly
 from app.control.build import build
 from app.settings import Settings
-from broker.inspect import Inspector
+from broker.inspection.inspector import Inspector
 from domain.errors import InvalidInput, NotFound, ProviderUnavailable
 from middleware.dead_letters.letter import DeadLetter, letter_id
 from tests.app.control.attempts import put_attempt

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from broker.fleet import Fleet
-from broker.supervisor import Supervisor
-from broker.working import main as be_one_worker
+from broker.supervisor.fleet import Fleet
+from broker.supervisor.supervisor import Supervisor
+from broker.supervisor.worker import main as be_one_worker
 from tests.broker.chaos import jobs
 
 __all__ = ["jobs"]

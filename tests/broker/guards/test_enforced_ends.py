@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.leases import LeasedMessage
+from broker.leasing.lease import LeasedMessage
 from middleware import Callbacks, Contracts
 from middleware.base.poller import Flags
 from middleware.dead_letters.guard import DeadLetters

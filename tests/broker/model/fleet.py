@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from broker.leases import DONE, Lease, Sent
+from broker.leasing.lease import DONE, Lease, Sent
 from tests.broker.model.scripted import Shard
 from tests.broker.model.state import Header, State, Token, mids, read
 from tests.broker.model.structure import Broken, check, key_of
@@ -23,7 +23,7 @@ class Fleet:
     Parameters:
         client: of a server that nobody else uses.
         base: the shard's base key.
-        modes: of the workers, as `broker/budget.py` has them.
+        modes: of the workers, as `broker/leasing/prefetch.py` has them.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Fleet:
 
     def report(self, worker: Worker, what: str) -> None:
         """A supervisor saw it end."""
-        self.shard.run("died", worker.wid, what)
+        self.shard.run("report_death", worker.wid, what)
         self._look()
         if self.state.workers.get(worker.wid, 0.0) > 0:
             raise Broken("4: a death was reported, and the worker counts as one that has just beaten")

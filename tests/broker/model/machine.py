@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from broker.keys import lane_of
-from broker.leases import BACK, DEAD, DONE, Lease, Operation, Sent
+from broker.leasing.lease import BACK, DEAD, DONE, Lease, Operation, Sent
 from tests.broker.model.fleet import QUEUES, Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.worker import Fate, Worker
@@ -191,7 +191,7 @@ class Machine(RuleBasedStateMachine):
 
     @action(1, worker=picks)
     def introduce(self, worker: int) -> None:
-        self.fleet.run("introduce", self._worker(worker).wid, "{}")
+        self.fleet.run("publish_worker", self._worker(worker).wid, "{}")
 
     @action(1, key=st.sampled_from(PARKED_UNDER))
     def release(self, key: str) -> None:

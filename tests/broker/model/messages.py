@@ -3,7 +3,7 @@
 from itertools import count
 
 from broker.keys import record_of
-from broker.leases import Sent
+from broker.leasing.lease import Sent
 
 
 class Messages:

@@ -1,6 +1,6 @@
 """What tests of single transitions do to a fleet."""
 
-from broker.leases import DONE, Lease, Sent
+from broker.leasing.lease import DONE, Lease, Sent
 from tests.broker.model.fleet import Fleet
 
 

@@ -5,7 +5,7 @@ After each call all invariants are looked at as well.
 
 import pytest
 
-from broker.leases import DEAD, DONE
+from broker.leasing.lease import DEAD, DONE
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import end_all, leased

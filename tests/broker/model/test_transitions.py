@@ -5,7 +5,7 @@ After each call all invariants are looked at as well.
 
 import pytest
 
-from broker.leases import BACK, DONE, Operation
+from broker.leasing.lease import BACK, DONE, Operation
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import die, end_all, leased, suspect

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.leases import BACK, DEAD, Lease, Sent
+from broker.leasing.lease import BACK, DEAD, Lease, Sent
 from tests.broker.model.state import Header, State, Token
 from tests.broker.model.structure import Broken
 

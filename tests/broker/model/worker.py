@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from broker.keys import split_record
-from broker.leases import Lease, Operation, Sent
+from broker.leasing.lease import Lease, Operation, Sent
 from broker.scripts import Argument
 from tests.broker.model.scripted import Shard
 
@@ -20,7 +20,7 @@ Fate = Literal["answered", "answer lost"]
 class Worker:
     """One incarnation.
 
-    The order of its calls is that of `broker/process.py`; its threads and its timing are left out.
+    The order of its calls is that of `broker/leasing/session.py`; its threads and its timing are left out.
     """
 
     shard: Shard

@@ -97,7 +97,7 @@ IN_LUA = [
     ),
     Variant(
         4,
-        "died.lua",
+        "report_death.lua",
         "redis.call('ZADD', B .. ':workers', 'XX', 'CH', 0, ARGV[1])",
         "1",
         one.test_a_reported_death_is_believed_at_once,

@@ -10,7 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.stock import Moved, StockDrain
+from broker.drain.dramatiq_queues import Moved, StockDrain
 from tests.middleware.brokers import close
 
 

@@ -14,9 +14,9 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.drain_command import DrainExit
-from broker.draining import Drained, Progress
-from broker.stock import Moved, StockQueue
+from broker.drain.command import DrainExit
+from broker.drain.drain import Drained, Progress
+from broker.drain.dramatiq_queues import Moved, StockQueue
 from tests.broker.stage import places
 from tests.middleware.waiting import PATIENCE_S, eventually
 

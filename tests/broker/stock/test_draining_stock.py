@@ -13,9 +13,9 @@ from dramatiq.errors import ConnectionClosed
 
 from app.embedded import Servers
 from broker import BrokerScriptError, FairRedisBroker
+from broker.drain.dramatiq_queues import Moved, StockDrain, StockQueue
 from broker.keys import split_record
 from broker.scripts import Script
-from broker.stock import Moved, StockDrain, StockQueue
 from tests.broker.conftest import MakeBroker
 from tests.broker.stage import places, run_all, started, take
 from tests.middleware.brokers import close

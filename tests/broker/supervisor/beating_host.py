@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from broker.heartbeat import Address, Beating
+from broker.leasing.heartbeat import Address, Beating
 
 
 def say(text: str) -> None:

@@ -4,8 +4,8 @@ import json
 import sys
 from typing import Any
 
-from broker.fleet import Fleet
-from broker.supervisor import Supervisor
+from broker.supervisor.fleet import Fleet
+from broker.supervisor.supervisor import Supervisor
 
 
 def on_death(pid: int, worker_id: str | None, code: int) -> None:

@@ -11,7 +11,7 @@ from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
-from broker.announcing import announce_suspects, announce_worker_id
+from broker.announcements import announce_suspects, announce_worker_id
 
 client = redis.Redis.from_url(os.environ["SUPERVISED_URL"], socket_timeout=None)
 SPACE = os.environ["SUPERVISED_SPACE"]

@@ -8,7 +8,7 @@ import pytest
 import redis
 from redis.sentinel import Sentinel
 
-from broker.heartbeat import Address, Beating, Tls, UnsupportedConnection
+from broker.leasing.heartbeat import Address, Beating, Tls, UnsupportedConnection
 from tests.broker.supervisor.beaten import beaten
 from tests.broker.supervisor.gateway import certificate, gateway
 from tests.middleware.own_valkey import OwnValkey, own_valkey

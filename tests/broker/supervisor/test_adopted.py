@@ -15,7 +15,7 @@ def test_orphans_are_collected_and_own_children_keep_their_codes() -> None:
     """An orphan leaves no zombie behind; the exit code of a child of one's own is not taken away."""
     script = """
         import ctypes, os, signal, subprocess, sys
-        from broker.adopted import collect_adopted
+        from broker.supervisor.wakeups import collect_adopted
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: as if it were the first process
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})

@@ -25,7 +25,7 @@ def helpers() -> list[int]:
     return [
         child.pid
         for child in psutil.Process(os.getpid()).children()
-        if child.status() != psutil.STATUS_ZOMBIE and child.cmdline()[-1].endswith("beater.py")
+        if child.status() != psutil.STATUS_ZOMBIE and child.cmdline()[-1].endswith("heartbeat_process.py")
     ]
 
 

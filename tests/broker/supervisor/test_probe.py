@@ -9,8 +9,8 @@ from dramatiq import Message
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 
-from broker.fleet import Fleet
-from broker.probe import IDLE_S, Alone
+from broker.supervisor.fleet import Fleet
+from broker.supervisor.probe import IDLE_S, Alone
 from tests.broker.supervisor.stage import Stage, Supervised
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.fleet import Fleet
-from broker.slots import Backoff
+from broker.supervisor.fleet import Fleet
+from broker.supervisor.slots import Backoff
 from tests.broker.supervisor.stage import Stage, is_alive
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from tests.middleware.waiting import PATIENCE_S
 #: The kernel may give a signal to any thread; Python's handler runs in the main thread alone, when that runs Python.
 TO_ANOTHER_THREAD = """
 import os, signal, threading
-from broker.working import Told
+from broker.supervisor.worker import Told
 
 told, begun = Told(), threading.Event()
 

@@ -283,5 +283,5 @@ def test_a_server_that_does_not_answer_is_the_guards_own_error() -> None:
             lambda: store.charge("acme", "crawl", HOURLY),
         ]
         for call in calls:
-            with pytest.raises(StoreUnavailable, match="org_limits_"):
+            with pytest.raises(StoreUnavailable, match="org_limits/"):
                 call()

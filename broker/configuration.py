@@ -14,7 +14,7 @@ from .scripts import Argument, Script
 _PORTION: Final = 256
 
 _CONFIGURE = Script("configure")
-_DIED = Script("died")
+_DIED = Script("report_death")
 _LIMIT = Script("limit")
 _RELEASE = Script("release")
 _SHUT = Script("shut")

@@ -3,7 +3,7 @@
 import os
 import selectors
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from types import FrameType
 
@@ -67,3 +67,20 @@ class Wakeups:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number in _ASKED:
             self._asked.append(number)
+
+
+def collect_adopted(own_pids: Set[int]) -> None:
+    """Collect children that have ended and that nobody else waits for; those would stay as zombies for ever.
+
+    Parameters:
+        own_pids: children whose exit codes somebody wants; they are left alone.
+    """
+    while True:
+        try:
+            # Looked at first, for a plain wait would take an exit code away from whoever started that child.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in own_pids:
+            return
+        os.waitpid(ended.si_pid, os.WNOHANG)

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from dramatiq.errors import BrokerError
 
-from .announcing import announce_reported
+from ..announcements import announce_reported
 
 #: Seconds until a broker that was away is told again.
 _RETRY_S = 1.0

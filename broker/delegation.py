@@ -8,8 +8,8 @@ import redis
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
-from .leases import LeasedMessage, Operation, Sent
-from .rules import MaxActive, OrgShare, Rule, Rules, StartRate
+from .configuration import MaxActive, OrgShare, Rule, Rules, StartRate
+from .leasing.lease import LeasedMessage, Operation, Sent
 from .scripts import away
 
 #: A change of a hash that goes along with an end: key, field, what it has to be, the field and value to set (None: the

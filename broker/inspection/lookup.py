@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import redis
 
-from .keys import part
-from .scripts import Script, away
+from ..keys import part
+from ..scripts import Script, away
 from .views import read_org
 
 #: Asks the scripts for all orgs; no org is stored under this name.

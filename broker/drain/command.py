@@ -13,9 +13,9 @@ from typing import Any
 from dramatiq import Actor, Broker, get_broker
 from dramatiq.errors import BrokerError
 
-from .draining import Drained, Progress, drain_all, look_at_all
-from .redis import FairRedisBroker
-from .stock import SILENT_S, StockDrain
+from ..redis import FairRedisBroker
+from .drain import Drained, Progress, drain_all, look_at_all
+from .dramatiq_queues import SILENT_S, StockDrain
 
 _EXAMPLES = """\
 what it does:

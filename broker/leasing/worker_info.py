@@ -9,13 +9,13 @@ from pathlib import Path
 
 import redis
 
-from .scripts import Script
+from ..scripts import Script
 
 #: Seconds between two introductions: what they say changes slowly.
 EVERY_S = 10.0
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_INTRODUCE = Script("introduce")
+_INTRODUCE = Script("publish_worker")
 
 
 class Introduction:

@@ -20,15 +20,14 @@ import redis
 from dramatiq import Worker
 from dramatiq.errors import BrokerError
 
-from .announcing import announce_suspects, announce_worker_id
-from .budget import Budget, Mode
-from .forgotten import look_for_forgotten
+from ..announcements import announce_suspects, announce_worker_id
+from ..keys import split_record
+from ..scripts import Argument, Script
+from .dramatiq_worker import drop_ended, replace_dead_threads
 from .heartbeat import Beating
-from .introduction import EVERY_S, Introduction
-from .keys import split_record
-from .leases import BACK, LOST, Fetched, Lease, drop
-from .scripts import Argument, Script
-from .worker_threads import drop_ended, replace_dead_threads
+from .lease import BACK, LOST, Fetched, Lease, drop, look_for_forgotten
+from .prefetch import Budget, Mode
+from .worker_info import EVERY_S, Introduction
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005

@@ -22,8 +22,8 @@ STALL_TIMEOUT_S = 120.0
 #: Longest wait before a helper that ended by itself is started again, in seconds.
 _LONGEST_WAIT_S = 30.0
 
-_HELPER = Path(__file__).with_name("beater.py")
-_SCRIPT = Path(__file__).with_name("lua") / "beat.lua"
+_HELPER = Path(__file__).with_name("heartbeat_process.py")
+_SCRIPT = Path(__file__).parent.with_name("lua") / "beat.lua"
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 from dramatiq import Broker, Message
 from dramatiq.errors import DecodeError
 
-from .errors import PoisonMessage
-from .leases import CONDEMNED, DEAD, DONE, Lease, LeasedMessage, Sent
-from .process import Process
+from ..errors import PoisonMessage
+from .lease import CONDEMNED, DEAD, DONE, Lease, LeasedMessage, Sent
+from .session import Process
 
 #: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
 DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from .places import LANES, answers, entry_of, lane_key, lanes_of, org_of, portion, stored_org
-from .scripts import Script
+from ..scripts import Script
+from .lookup import LANES, answers, entry_of, lane_key, lanes_of, org_of, portion, stored_org
 from .views import (
     Facts,
     Lane,

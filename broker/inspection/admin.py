@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from dramatiq import Message
 from dramatiq.errors import DecodeError
 
-from .keys import part
-from .places import answers, entry_of, lanes_of, org_of, stored_org
-from .scripts import Argument, Script
+from ..keys import part
+from ..scripts import Argument, Script
+from .lookup import answers, entry_of, lanes_of, org_of, stored_org
 from .views import WaitingState, read_lane
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
-from .deaths import Death
+from .death_reports import Death
 from .fleet import Fleet
 
 #: Bytes of a memory page.

@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from .adopted import collect_adopted
 from .child import Child, Start, start_process
-from .deaths import Death
+from .death_reports import Death
+from .events import Tell, ending, tell_on_stdout, write_status
 from .exit_codes import ExitCode
 from .fleet import Fleet
-from .reports import Tell, ending, tell_on_stdout, write_status
 from .slots import Backoff, Bench, Slot
-from .wakeups import Wakeups
+from .wakeups import Wakeups, collect_adopted
 
 #: Is told of each worker that did not end as asked: process id, worker id where it announced one, and exit code, or
 #: the negative number of the signal that ended it.

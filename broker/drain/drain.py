@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .stock import Moved, StockDrain, StockQueue
+from .dramatiq_queues import Moved, StockDrain, StockQueue
 
 #: Seconds between two looks at what workers there still hold.
 LOOK_EVERY_S = 1.0

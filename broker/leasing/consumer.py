@@ -11,9 +11,9 @@ from uuid import uuid4
 import redis
 from dramatiq.broker import Consumer, MessageProxy
 
-from .keys import wake_key
-from .leases import BACK, DEAD, DONE, Lease, LeasedMessage
-from .process import Process
+from ..keys import wake_key
+from .lease import BACK, DEAD, DONE, Lease, LeasedMessage
+from .session import Process
 
 #: An idle worker looks by itself this often, in seconds; what wakes it in time is the sender's token.
 LONGEST_WAIT_S = 5.0

@@ -1,12 +1,14 @@
 """One worker process: loads the actors, works until it is told to stop, and says by its exit code how that went."""
 
 import argparse
+import ctypes
 import importlib
 import logging
 import os
 import random
 import select
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from functools import reduce
@@ -18,12 +20,11 @@ from dramatiq.broker import MessageProxy
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.middleware import Middleware
 
-from .announcing import announce_ready, announce_spent, announce_stopping, announce_to
-from .deaths import Probed, report_from
+from ..announcements import announce_ready, announce_spent, announce_stopping, announce_to
+from ..server_check import UnsafeServer
+from .death_reports import Probed, report_from
 from .exit_codes import ExitCode
-from .orphans import end_with
 from .probe import Alone
-from .server_check import UnsafeServer
 
 _LOG_FORMAT = "[%(asctime)s] [PID %(process)d] [%(threadName)s] [%(name)s] [%(levelname)s] %(message)s"
 
@@ -197,3 +198,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--probe", action="store_true")
     parser.add_argument("--parent", type=int)
     return parser
+
+
+_PR_SET_PDEATHSIG = 1
+_EVERY_S = 1.0
+
+
+def end_with(parent_pid: int, *, within_s: float) -> None:
+    """Have this process get SIGTERM when its parent is gone, and end it when it has not ended `within_s` later.
+
+    On Linux the kernel sends the signal at that moment; elsewhere a look each second does.
+
+    Parameters:
+        parent_pid: who started this process, as that one knew itself: it may be gone already.
+        within_s: seconds it may take to drain; nobody else is left who would kill it.
+    """
+    if sys.platform == "linux":
+        # Refused by some sandboxes; then the look each second is what there is.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    threading.Thread(
+        target=_watch, args=(parent_pid, within_s), name="pressroom-parent-watch", daemon=True
+    ).start()
+
+
+def _watch(parent_pid: int, within_s: float) -> None:
+    nobody = threading.Event()
+    while os.getppid() == parent_pid:
+        nobody.wait(_EVERY_S)
+    # A second one within moments is the same request to whoever handles it.
+    os.kill(os.getpid(), signal.SIGTERM)
+    nobody.wait(within_s)
+    os._exit(1)

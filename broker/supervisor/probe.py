@@ -8,7 +8,7 @@ from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
-from .announcing import announce_began, announce_idle
+from ..announcements import announce_began, announce_idle
 
 #: A probe that had nothing to run for so long ends, in seconds.
 IDLE_S = 2.0

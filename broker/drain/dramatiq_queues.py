@@ -15,10 +15,10 @@ from dramatiq import Message
 from dramatiq.common import dq_name, q_name, xq_name
 from dramatiq.errors import DecodeError
 
-from .keys import part, record_of
-from .reception import KeepsUndecodable
-from .redis import FairRedisBroker
-from .scripts import Argument, Script, away
+from ..keys import part, record_of
+from ..leasing.delivery import KeepsUndecodable
+from ..redis import FairRedisBroker
+from ..scripts import Argument, Script, away
 
 #: Messages moved by one call of the server: others wait for no longer than some milliseconds.
 PORTION: Final = 100

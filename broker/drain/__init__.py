@@ -1,0 +1,1 @@
+"""Moves the messages of Dramatiq's own Redis broker over to ours."""

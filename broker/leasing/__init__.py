@@ -1,0 +1,1 @@
+"""Fetches messages under leases, runs them by Dramatiq, and reports their ends."""

@@ -1,0 +1,1 @@
+"""Keeps worker processes running and replaces those that die."""
