@@ -188,6 +188,6 @@ class Child:
 
 def _command(announce_fd: int, deaths_fd: int) -> list[str]:
     # Under whichever name this package was installed.
-    package = __package__ or "broker"
+    package = __name__.partition(".supervisor.")[0]
     told = ["--announce-fd", str(announce_fd), "--deaths-fd", str(deaths_fd), "--parent", str(os.getpid())]
     return [sys.executable, "-m", package, "one-worker", *told]

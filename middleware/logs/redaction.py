@@ -20,7 +20,7 @@ from ..base.attempts import word
 from ..base.classification import category_of, class_name, fingerprint
 
 #: Loggers whose tracebacks are rewritten, besides every line that Dramatiq's own source writes.
-DEFAULT_LOGGERS = ("dramatiq", "periodiq", "asyncio", "concurrent.futures", str(__package__))
+DEFAULT_LOGGERS = ("dramatiq", "periodiq", "asyncio", "concurrent.futures", __name__.partition(".")[0])
 
 #: How much of a traceback is kept: frames of one exception, and exceptions that led to it.
 MAX_FRAMES = 30

@@ -73,7 +73,7 @@ def serving(
     worker_id = uuid4().hex
     broker.client.zadd(f"{broker.base}:workers", {worker_id: 1 if silent else broker.server_now_ms()})
     said = {"pid": 7, "host": "h", "version": "1", "threads": threads, "queues": queues, **about}
-    Script("introduce")(broker.client, broker.base, [worker_id, json.dumps(said)])
+    Script("publish_worker")(broker.client, broker.base, [worker_id, json.dumps(said)])
     return worker_id
 
 

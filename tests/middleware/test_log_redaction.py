@@ -7,6 +7,7 @@ import dramatiq
 import pytest
 from dramatiq.errors import BrokerConnectionError
 
+from middleware import Guard
 from middleware.logs.format import log_formatter
 from middleware.logs.redaction import LogRedaction, summary, trace
 
@@ -47,6 +48,14 @@ def test_a_value_in_an_option_is_not_repeated(redaction: LogRedaction) -> None:
     text = record_of("dramatiq.worker.ConsumerThread(q)", template, "the-id", SECRET).getMessage()
 
     assert text == "Invalid eta value for message 'the-id'. Setting eta to current_millis()."
+
+
+def test_tracebacks_of_the_guards_themselves_lose_their_text(redaction: LogRedaction) -> None:
+    """Whichever room of the library writes the record, an error that it logs may quote a payload."""
+    record = record_of(Guard.__module__, "x", error=ValueError(SECRET))
+
+    assert record.exc_info is None
+    assert SECRET not in logging.Formatter().format(record)
 
 
 def test_tracebacks_lose_their_text_where_dramatiq_and_its_like_write_them(redaction: LogRedaction) -> None:
