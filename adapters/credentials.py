@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from domain.contract import Model
 from domain.errors import AuthFailed, InvalidInput
 
-from .links import MIN_KEY_CHARACTERS
+from .net.links import MIN_KEY_CHARACTERS
 
 #: Characters that a webhook's secret needs at least.
 MIN_SECRET_CHARACTERS = 16

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from domain.errors import InvalidReply
 from domain.feedback import FeedbackEvent, FeedbackPage, FeedbackQuery
 
-from .http import HttpExchange, raise_for_refusal
+from .net.http import HttpExchange, raise_for_refusal
 
 #: Events on one page.
 MAX_PAGE_EVENTS = 1_000

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.bootstrap.services import Services
+    from app.bootstrap.jobs.services import Services
 
 _built: "tuple[int, Services] | None" = None
 _replacement: "Services | None" = None
@@ -25,7 +25,7 @@ def services() -> "Services":
         return _replacement
     if _built is None or _built[0] != os.getpid():
         # Only now: a process that only sends loads no database, HTTP or PDF library.
-        from app.bootstrap.services import build_services
+        from app.bootstrap.jobs.services import build_services
         from app.settings import load_settings
 
         _built = os.getpid(), build_services(load_settings())

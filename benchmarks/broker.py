@@ -21,7 +21,7 @@ from typing import Annotated
 import redis
 import typer
 
-from app.presentation import err
+from app.output import err
 from benchmarks.figures import as_json, as_markdown
 from benchmarks.lab import Child, server
 from benchmarks.measures import FULL, MEASURES, QUICK, Bench, Samples, Sizes

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from app.embedded import running
-from app.presentation import err
+from app.output import err
 from benchmarks.stacks import BARE, NAMES
 from benchmarks.systems import PREFETCH, PREFETCHED
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 from pydantic import SecretStr
 
-from adapters.http import HttpExchange, raise_for_refusal
+from adapters.net.http import HttpExchange, raise_for_refusal
 from domain.errors import InvalidReply
 from domain.idea_providers import IdeaRequest, Usage
 from domain.ideas import IdeaDraft

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import BinaryIO
 from uuid import UUID
 
-from adapters.links import Links
-from adapters.object_store import ObjectStore
+from adapters.net.links import Links
+from adapters.storage.object_store import ObjectStore
 from domain.domain_export import DomainExport
 from domain.export_ports import Delivery
 

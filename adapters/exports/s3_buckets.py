@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 from uuid import UUID
 
-from adapters.object_store import ObjectStore
+from adapters.storage.object_store import ObjectStore
 from domain.domain_export import DomainExport, S3Object
 from domain.errors import InvalidInput
 from domain.export_paths import safe_segments

@@ -10,9 +10,9 @@ from typing import Self
 import httpx
 
 from adapters.credentials import CredentialBox, WebhookCredentials, WordPressCredentials
-from adapters.http import HttpExchange
-from adapters.outbound import Lookup, outbound_client, system_lookup
-from adapters.outbound_policy import OutboundPolicy
+from adapters.net.http import HttpExchange
+from adapters.net.outbound import Lookup, outbound_client, system_lookup
+from adapters.net.outbound_policy import OutboundPolicy
 from domain.errors import AuthFailed
 from domain.ports import Clock
 from domain.publishing import Publisher, PublishTarget, RetryOptions

@@ -7,7 +7,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.credentials import WebhookCredentials
-from adapters.http import HttpExchange, raise_for_refusal
+from adapters.net.http import HttpExchange, raise_for_refusal
 from domain.ports import Clock
 from domain.publishing import MAX_EXTERNAL_ID_CHARS, Found, Journal, Post
 

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from domain.errors import InvalidReply, JobError, LeaseLost, ProviderUnavailable
 from domain.publishing import Found, Journal, Post
 

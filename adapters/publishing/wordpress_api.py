@@ -12,7 +12,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from adapters.credentials import WordPressCredentials
-from adapters.http import HttpExchange, HttpReply, raise_for_refusal
+from adapters.net.http import HttpExchange, HttpReply, raise_for_refusal
 from domain.errors import AuthFailed, InvalidReply
 
 #: Posts on one page of a list; the most that WordPress gives.

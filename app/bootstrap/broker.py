@@ -6,8 +6,8 @@ from middleware import __version__
 
 from .breakers import circuit_breakers
 from .redis import NAMESPACE, redis_client
-from .regions import org_regions, send_in_regions
 from .stack import build_stack
+from .worker.routing import org_regions, send_in_regions
 
 #: How long the broker keeps its own dead letters, as they came, secrets included. Those of `DeadLetters` are there
 #: before, redacted.

@@ -37,14 +37,14 @@ from middleware.org_limits.redis import RedisOrgLimitsStore
 from middleware.pauses.redis import RedisPauseStore
 from middleware.progress.redis import RedisProgressStore
 
-from .duties import WorkerDuties
-from .heartbeat import Heartbeat
-from .lifecycle import Lifecycle
-from .org_shares import tell_shares
-from .outbox import relay_outbox
 from .redis import NAMESPACE
-from .schedules import fire_schedules
 from .stores import Stores
+from .worker.heartbeat import Heartbeat
+from .worker.lifecycle import Lifecycle
+from .worker.org_shares import tell_shares
+from .worker.outbox import relay_outbox
+from .worker.periodic_tasks import WorkerDuties
+from .worker.schedules import fire_schedules
 
 #: What each guard may take to write what it has left when a worker stops; all of them fit into `FLUSH_S`.
 _LAST_WORDS_S = 1.5

@@ -9,7 +9,7 @@ from middleware.circuit_breakers.state import BreakerState
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller
-from .outages import redis_answers
+from .errors import redis_answers
 
 
 class Breakers(Section):

@@ -15,9 +15,9 @@ from adapters.database.org_shares import SqlOrgShares
 from adapters.database.orgs import SqlOrgs
 from adapters.database.schedules import SqlScheduleLists
 from app.bootstrap.breakers import circuit_breakers
-from app.bootstrap.org_shares import OrgShares
 from app.bootstrap.redis import NAMESPACE, redis_client
-from app.bootstrap.schedules import keep_schedules
+from app.bootstrap.worker.org_shares import OrgShares
+from app.bootstrap.worker.schedules import keep_schedules
 from app.settings import Settings, SettingsError
 from broker.configuration import Rules
 from broker.inspection.admin import Operations
@@ -32,10 +32,10 @@ from middleware.progress.guard import ProgressReader
 from middleware.progress.redis import RedisProgressStore
 
 from .breakers import Breakers
-from .fair import FairInspector
+from .errors import redis_answers
 from .jobs import Jobs
+from .live import FairInspector
 from .orgs import Orgs
-from .outages import redis_answers
 from .pauses import Pauses
 from .queues import Queues
 from .recorded import RecordedJobs

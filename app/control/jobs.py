@@ -11,8 +11,8 @@ from middleware.cancellation.requests import DEFAULT_KEEP_FOR_MS, Cancellations,
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, OperatorsOnly, OrgCaller
+from .errors import redis_answers
 from .inspector import ENDED, MAX_PAGE, Inspector, Job, JobDetails, JobFilter, JobState, JobWhy
-from .outages import redis_answers
 
 #: How far from 0 a priority may be. Each step counts as much as a second of waiting.
 MAX_PRIORITY = 1_000

@@ -12,8 +12,8 @@ from middleware.pauses.pauses import PauseStore, Target
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, Operator, OperatorsOnly
+from .errors import redis_answers
 from .orgs import OrgRepository
-from .outages import redis_answers
 
 #: The level of what orgs have paused themselves: they resume that, and nothing that an operator has paused.
 ORG_LEVEL = "org"

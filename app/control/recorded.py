@@ -12,8 +12,8 @@ from middleware.dead_letters.letter import DeadLetter, letter_id
 from middleware.history.guard import AttemptRecord
 from middleware.progress.guard import ProgressLine, ProgressReader
 
+from .errors import redis_answers
 from .inspector import Job, JobDetails, JobFilter, JobState, outcome_of, state_of
-from .outages import redis_answers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

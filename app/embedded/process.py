@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from app.pids import ProcessIdentity, wait_gone
+from app.process_identity import ProcessIdentity, wait_gone
 
 #: How long a server may take to answer after its start, and to go after a request to stop.
 START_TIMEOUT_S = 60.0

@@ -13,7 +13,7 @@ import stamina
 from pydantic import SecretStr
 
 from adapters.feedback_source import MAX_PAGE_EVENTS, HttpFeedbackSource
-from adapters.http import RETRIES, HttpExchange
+from adapters.net.http import RETRIES, HttpExchange
 from domain.errors import AuthFailed, InvalidReply, JobError, ProviderUnavailable
 from domain.feedback import Entity, FeedbackEvent, FeedbackPage, FeedbackQuery, FeedbackSource
 from tests.adapters.ai.scripted_server import (

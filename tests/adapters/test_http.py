@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
 
-from adapters.http import (
+from adapters.net.http import (
     MAX_RETRY_AFTER_S,
     RETRIES,
     HttpExchange,

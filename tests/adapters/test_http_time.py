@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import httpx
 import pytest
 
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from domain.errors import ProviderUnavailable
 from tests.adapters.ai.scripted_server import ScriptedServer, answer, hold, scripted_server
 from tests.adapters.test_http import NOW, ask

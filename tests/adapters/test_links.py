@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from adapters.links import LinkExpired, LinkRefused, SignedLinks, StoreLinks
-from adapters.object_store import S3Options, open_store
+from adapters.net.links import LinkExpired, LinkRefused, SignedLinks, StoreLinks
+from adapters.storage.object_store import S3Options, open_store
 from domain.errors import InvalidInput
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.media_store import ObjectMediaStore
-from adapters.object_store import ObjectStore, S3Options, open_store
+from adapters.storage.media_store import ObjectMediaStore
+from adapters.storage.object_store import ObjectStore, S3Options, open_store
 from app.embedded.s3 import EmbeddedS3, embedded_s3
 from domain.errors import NotFound, StorageUnavailable
 

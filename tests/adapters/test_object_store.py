@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from adapters.object_store import ObjectStore, S3Options, open_store
+from adapters.storage.object_store import ObjectStore, S3Options, open_store
 from app.embedded.s3 import EmbeddedS3, embedded_s3
 from domain.errors import AuthFailed, InvalidInput, JobError, NotFound, StorageUnavailable
 

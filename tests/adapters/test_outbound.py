@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.http import HttpExchange
-from adapters.outbound import MAX_ADDRESSES, outbound_client, system_lookup
-from adapters.outbound_policy import OutboundPolicy, networks
+from adapters.net.http import HttpExchange
+from adapters.net.outbound import MAX_ADDRESSES, outbound_client, system_lookup
+from adapters.net.outbound_policy import OutboundPolicy, networks
 from domain.errors import InvalidInput, InvalidReply, ProviderUnavailable
 from tests.adapters.ai.scripted_server import ScriptedServer, answer, hold, refused_url, scripted_server
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adapters.outbound import outbound_client
+from adapters.net.outbound import outbound_client
 from tests.adapters.test_outbound import LOOPBACK, Names
 from tests.adapters.tls_servers import Authority, tls_server
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.breakers_cli import breakers
+from app.cli.breakers import breakers
 from app.control import OperatorsOnly
 from domain.errors import InvalidInput
 from tests.app.commands import Commands, as_operator

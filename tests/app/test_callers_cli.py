@@ -7,15 +7,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app.breakers_cli import breakers
-from app.callers_cli import LOOKING, caller_of, readable
-from app.cli import cli
+from app.cli.breakers import breakers
+from app.cli.jobs import jobs
+from app.cli.options import LOOKING, caller_of, readable
+from app.cli.orgs import orgs
+from app.cli.queues import queues
+from app.cli.root import cli
+from app.cli.workers import workers
 from app.control import Operator, OrgCaller
-from app.jobs_cli import jobs
-from app.orgs_cli import orgs
-from app.queues_cli import queues
 from app.settings import SettingsError
-from app.workers_cli import workers
 from tests.app.commands import MISTAKEN_CALLERS
 
 APPS: dict[str, tuple[typer.Typer, dict[str, tuple[str, ...]]]] = {

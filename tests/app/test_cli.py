@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
+from app.cli.root import cli
 from app.settings import Settings, SettingsError, variable
 from tests.databases import Database
 

@@ -20,8 +20,8 @@ from adapters.database.dead_letters import SqlDeadLetters
 from adapters.database.tables import audit_log
 from adapters.database.unit_of_work import SystemUnitOfWork
 from app.bootstrap.redis import NAMESPACE
-from app.dlq_cli import dlq
-from app.presentation import CommandError
+from app.cli.dlq import dlq
+from app.output import CommandError
 from app.settings import SettingsError
 from middleware.dead_letters.letter import DeadLetter
 from tests.broker.stage import stored
@@ -33,7 +33,7 @@ from tests.tenants import Tenant
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The whole command line, with the errors it knows as one line and an exit code.
-MAIN = "from app import cli, dlq_cli; cli.cli.add_typer(dlq_cli.dlq, name='dlq'); cli.main()"
+MAIN = "from app.cli.root import main; main()"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 import redis
 
-from app import doctor
-from app.doctor import Finding, examine
 from app.embedded import Servers
+from app.run import doctor
+from app.run.doctor import Finding, examine
 from app.settings import load_settings
 from tests.databases import Database
 

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, select, text
 
 from adapters.database.tables import domain_registry, job_attempts, tenant_tables
 from adapters.database.unit_of_work import SystemUnitOfWork
-from app.bootstrap.services import Services, build_services
-from app.bootstrap.transfers import transfer_tokens
+from app.bootstrap.jobs.domain_transfer import transfer_tokens
+from app.bootstrap.jobs.services import Services, build_services
 from app.settings import Settings, as_environment
 from domain.content_idea_generation import ContentIdeaGeneration
 from domain.domain_export import DomainExport, LocalFile

@@ -13,8 +13,8 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 
-from app.cli import cli
-from app.drain_cli import DrainError
+from app.cli.drain import DrainError
+from app.cli.root import cli
 from tests.app.commands import Commands, as_operator
 from tests.databases import Database
 from tests.middleware.brokers import close

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.bootstrap.duties import DutyThread
+from app.bootstrap.worker.periodic_tasks import DutyThread
 from tests.middleware.emitted import Emitted, handling
 from tests.middleware.waiting import PATIENCE_S, eventually
 

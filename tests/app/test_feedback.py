@@ -22,7 +22,7 @@ from sqlalchemy import Engine, event, select
 from adapters.database.engine import create_engine
 from adapters.database.tables import feedback_metrics
 from adapters.database.unit_of_work import UnitOfWork
-from app.bootstrap.feedback import CONNECTIONS_AT_ONCE, feedback_ingest
+from app.bootstrap.jobs.feedback_ingest import CONNECTIONS_AT_ONCE, feedback_ingest
 from app.settings import Settings, SettingsError
 from domain.errors import InvalidInput, ProviderUnavailable
 from domain.feedback import FeedbackEvent, Source

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 
 import actors
 from app.broker import broker
-from app.job_docs import DOCS, DocumentationMissing, generated, outdated
-from app.job_docs.facts import Failure, Job, facts_of
-from app.job_docs.words import limits_in_words, nested, type_in_words
+from app.dev.job_docs import DOCS, DocumentationMissing, generated, outdated
+from app.dev.job_docs.facts import Failure, Job, facts_of
+from app.dev.job_docs.words import limits_in_words, nested, type_in_words
 from domain.contract import TenantJob
 from middleware import json_schemas
 from middleware.contracts.guard import contract_of, parse
@@ -33,8 +33,8 @@ def facts(name: str) -> Job:
 
 
 def test_what_is_kept_is_what_the_contracts_say_today() -> None:
-    """After a change of a contract, `python -m app.job_docs` writes docs/jobs.md and docs/schemas/ anew."""
-    assert outdated() == [], "out of date; run `python -m app.job_docs`"
+    """After a change of a contract, `python -m app.dev.job_docs` writes docs/jobs.md and docs/schemas/ anew."""
+    assert outdated() == [], "out of date; run `python -m app.dev.job_docs`"
 
 
 @pytest.mark.parametrize("name", actors.__all__)
@@ -152,7 +152,7 @@ class Handle:
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> StubBroker:
     """A broker of the test's own, whose jobs' handlers stand in this module."""
     module = SimpleNamespace(__name__=__name__, Handle=Handle)
-    monkeypatch.setattr("app.job_docs.facts._modules", lambda: [module])
+    monkeypatch.setattr("app.dev.job_docs.facts._modules", lambda: [module])
     return StubBroker(middleware=[])
 
 

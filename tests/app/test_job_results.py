@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert
 from actors import experiment_start, feedback_ingest
 from adapters.database.tables import experiment_variants, experiments
 from adapters.database.unit_of_work import UnitOfWork
-from app.bootstrap.services import build_services
+from app.bootstrap.jobs.services import build_services
 from app.embedded import Servers
 from app.services import replaced_services
 from app.settings import Settings

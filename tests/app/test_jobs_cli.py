@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from app.bootstrap.redis import NAMESPACE
+from app.cli.jobs import jobs
 from app.control import OperatorsOnly
-from app.jobs_cli import jobs
-from app.presentation import CommandError
+from app.output import CommandError
 from domain.errors import InvalidInput, NotFound
 from middleware.progress.guard import ProgressLine
 from middleware.progress.redis import RedisProgressStore

@@ -10,7 +10,7 @@ import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from app.bootstrap.heartbeat import Heartbeat
+from app.bootstrap.worker.heartbeat import Heartbeat
 from middleware import Deadlines, Draining
 from tests.middleware.waiting import eventually
 
@@ -46,7 +46,7 @@ def test_a_folder_that_cannot_be_written_to_stops_no_worker(
         done.append(number)
 
     worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
-    with caplog.at_level(logging.WARNING, logger="app.bootstrap.heartbeat"):
+    with caplog.at_level(logging.WARNING, logger="app.bootstrap.worker.heartbeat"):
         worker.start()
         for number in range(20):
             job.send(number)
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_written_to_stops_no_worker(
 def test_an_error_of_the_main_thread_is_told_without_its_text() -> None:
     """Class and fingerprint in one line of JSON, instead of a traceback that quotes values."""
     done = run("""
-        from app.bootstrap.lifecycle import watch_uncaught_errors
+        from app.bootstrap.worker.lifecycle import watch_uncaught_errors
         from middleware import configure_logging
         configure_logging()
         watch_uncaught_errors()
@@ -76,7 +76,7 @@ def test_an_error_of_the_main_thread_is_told_without_its_text() -> None:
 def test_spans_that_wait_are_sent_before_the_end() -> None:
     """Where an OpenTelemetry SDK is configured; without one there is nothing to do."""
     done = run("""
-        from app.bootstrap.lifecycle import flush_traces
+        from app.bootstrap.worker.lifecycle import flush_traces
         assert flush_traces(1.0)
 
         from opentelemetry import trace

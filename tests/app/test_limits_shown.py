@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.root import cli
 from app.settings import variable
 from domain.limits import Limits
 

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, insert, select
 from adapters.database.migrate import upgrade
 from adapters.database.tables import media_assets
 from adapters.database.unit_of_work import SystemUnitOfWork
-from adapters.object_store import open_store
-from app.bootstrap.exports import s3_options
-from app.bootstrap.media import media_cleanup, media_store
+from adapters.storage.object_store import open_store
+from app.bootstrap.jobs.domain_export import s3_options
+from app.bootstrap.jobs.media_cleanup import media_cleanup, media_store
 from app.embedded.s3 import embedded_s3
 from app.settings import Settings, SettingsError
 from domain.media_cleanup import CleanupReport

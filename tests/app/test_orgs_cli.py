@@ -4,9 +4,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.cli.orgs import orgs
+from app.cli.queues import queues
 from app.control import OperatorsOnly
-from app.orgs_cli import orgs
-from app.queues_cli import queues
 from domain.errors import NotFound
 from tests.app.commands import Commands, as_operator
 from tests.app.control.attempts import put_attempt

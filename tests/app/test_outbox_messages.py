@@ -8,7 +8,7 @@ from dramatiq.brokers.stub import StubBroker
 from opentelemetry.sdk.trace import TracerProvider
 from pydantic import SecretStr
 
-from app.bootstrap.outbox import MessageEncoder, broker_sender
+from app.bootstrap.worker.outbox import MessageEncoder, broker_sender
 from domain.errors import InvalidInput
 from middleware import Contracts, DeadLetters, Deadlines, Retries, Tracing
 from middleware.dead_letters.memory import MemoryDeadLetterStore

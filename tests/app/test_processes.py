@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.pids import ProcessIdentity
-from app.processes import Children, sweep
+from app.process_identity import ProcessIdentity
+from app.run.children import Children, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,7 +97,7 @@ def test_children_of_a_killed_owner_are_swept_up_by_the_next(tmp_path: Path) -> 
     script = textwrap.dedent("""
         import os, sys
         from pathlib import Path
-        from app.processes import Children
+        from app.run.children import Children
         with Children(Path(sys.argv[1]), os.environ) as children:
             children.start("orphan", ["sh", "-c", f"sleep 600 & touch {sys.argv[2]}; wait"])
             sys.stdin.readline()

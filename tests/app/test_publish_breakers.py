@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from app.bootstrap.publishing import BehindBreakers, breaker_key
+from app.bootstrap.jobs.publish_execution import BehindBreakers, breaker_key
 from domain.errors import AuthFailed, DatabaseUnavailable, InvalidReply, LeaseLost, ProviderUnavailable
 from domain.publishing import AdapterName, Found, Journal, Post, Publisher, PublishTarget, RetryOptions
 from middleware import BreakerRule, CircuitBreakers, Parked

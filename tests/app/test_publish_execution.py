@@ -23,12 +23,12 @@ from adapters.database.tables import (
     publish_targets,
 )
 from adapters.database.unit_of_work import UnitOfWork
-from app.bootstrap.publishing import publish_execution
-from app.bootstrap.services import build_services
-from app.bootstrap.sites import credential_box, site_publishers
+from app.bootstrap.jobs.publish_execution import publish_execution
+from app.bootstrap.jobs.publishers import credential_box, site_publishers
+from app.bootstrap.jobs.services import build_services
+from app.dev.wordpress_site import Answer, HangUp, Hold, WordPressSite, wordpress_site
 from app.embedded import Servers
 from app.settings import Settings
-from app.wordpress_site import Answer, HangUp, Hold, WordPressSite, wordpress_site
 from domain.errors import NotFound
 from domain.publish_execution import PublishExecution, PublishOutcome
 from domain.publishing import RetryOptions

@@ -7,11 +7,11 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
+from app.cli.orgs import orgs
+from app.cli.queues import queues
+from app.cli.schedules import schedule
 from app.control import OperatorsOnly
-from app.orgs_cli import orgs
-from app.presentation import CommandError
-from app.queues_cli import queues
-from app.schedule_cli import schedule
+from app.output import CommandError
 from domain.errors import InvalidInput, NotFound
 from tests.app.commands import Commands, as_operator
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, RowMapping, func, insert, select
 
 from adapters.database.tables import content_ideas, content_items, domain_exports
 from adapters.database.unit_of_work import UnitOfWork
-from app.bootstrap.services import Services, build_services
+from app.bootstrap.jobs.services import Services, build_services
 from app.embedded import Servers
 from app.embedded.s3 import EmbeddedS3, embedded_s3
 from app.settings import AiProvider, Settings

@@ -187,4 +187,4 @@ def test_nothing_else_reads_the_environment() -> None:
 
     # prometheus_client itself is told by PROMETHEUS_MULTIPROC_DIR, and nothing else, that processes share.
     # The probe runs every few seconds and has no time for settings; tests/app/test_worker.py holds it to them.
-    assert sorted(readers) == ["app/probe.py", "app/settings.py", "middleware/metrics/prometheus.py"]
+    assert sorted(readers) == ["app/run/probe.py", "app/settings.py", "middleware/metrics/prometheus.py"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.supervision import in_words
+from app.run.worker_events import in_words
 from broker.supervisor.events import ending
 
 

@@ -19,10 +19,10 @@ from adapters.credentials import CredentialBox, WordPressCredentials
 from adapters.database.tables import audit_log, publish_targets
 from adapters.database.targets import SqlPublishTargets
 from adapters.database.unit_of_work import SystemUnitOfWork
+from app.cli.targets import targets
 from app.control import Operator
-from app.presentation import CommandError
-from app.targets_cli import targets
-from app.wordpress_site import SiteUser, WordPressSite, wordpress_site
+from app.dev.wordpress_site import SiteUser, WordPressSite, wordpress_site
+from app.output import CommandError
 from domain.errors import InvalidInput, NotFound
 from tests.databases import Database
 from tests.tenants import Tenant

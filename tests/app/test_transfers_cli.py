@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from adapters.database.tables import audit_log, domain_transfer_tokens
 from adapters.database.unit_of_work import SystemUnitOfWork
+from app.cli.transfers import transfers
 from app.settings import SettingsError
-from app.transfers_cli import transfers
 from domain.errors import InvalidInput, NotFound
 from domain.transfer_tokens import token_hash
 from tests.databases import Database

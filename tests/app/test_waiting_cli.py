@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 
 from app.bootstrap.redis import NAMESPACE
+from app.cli.jobs import jobs
+from app.cli.queues import queues
+from app.cli.workers import workers
 from app.control import OperatorsOnly
-from app.jobs_cli import jobs
-from app.queues_cli import queues
-from app.workers_cli import workers
 from broker import FairRedisBroker
 from domain.errors import InvalidInput, NotFound
 from tests.app.commands import Commands, as_operator

@@ -13,9 +13,9 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
-from adapters.links import SignedLinks
-from adapters.object_store import ObjectStore, open_store
-from app.web import web_app
+from adapters.net.links import SignedLinks
+from adapters.storage.object_store import ObjectStore, open_store
+from app.run.web import web_app
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEYS = [SecretStr("k" * 32)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.wordpress_site import Answer, HangUp, Hold, SiteUser, WordPressSite, wordpress_site
+from app.dev.wordpress_site import Answer, HangUp, Hold, SiteUser, WordPressSite, wordpress_site
 from tests.middleware.waiting import eventually
 
 USERS = (

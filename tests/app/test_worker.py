@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from app.embedded import Servers
-from app.probe import ready_folder
+from app.run.probe import ready_folder
+from app.run.worker import UnknownQueue, worker
 from app.settings import SettingsError, load_settings
-from app.worker import UnknownQueue, worker
 from tests.databases import Database
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -37,7 +37,7 @@ BACKGROUND = ("Cron", "WorkerDuties")
 
 
 #: What jobs load when they first need it; here once, instead of in each child.
-LOADED_LATE = ("app.bootstrap.services", "adapters.database.dead_letters", "adapters.database.history")
+LOADED_LATE = ("app.bootstrap.jobs.services", "adapters.database.dead_letters", "adapters.database.history")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from adapters.database.tables import (
     publish_intents,
     publish_targets,
 )
-from app.wordpress_site import WordPressSite, wordpress_site
+from app.dev.wordpress_site import WordPressSite, wordpress_site
 from domain.publish_execution import post_key
 from tests.crash.kill_kit import Case, Slot, kill_everywhere
 from tests.crash.seeds import SECRET_KEY, new_domain, new_org, put, rows

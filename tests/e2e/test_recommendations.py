@@ -25,7 +25,7 @@ from adapters.database.tables import content_ideas, domain_registry, orgs, publi
 from adapters.database.transactions import SqlTransactions
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from app.bootstrap.broker import build_broker
-from app.bootstrap.services import Services, build_services
+from app.bootstrap.jobs.services import Services, build_services
 from app.settings import AiProvider, Settings, as_environment
 from broker import FairRedisBroker
 from domain.content_idea_generation import ContentIdeaGeneration

@@ -21,8 +21,8 @@ from adapters.database.migrate import upgrade
 from adapters.database.tables import content_items, domain_registry, orgs, publish_targets
 from adapters.database.unit_of_work import SystemUnitOfWork
 from app.bootstrap.redis import NAMESPACE
+from app.dev.wordpress_site import WordPressSite, wordpress_site
 from app.settings import as_environment
-from app.wordpress_site import WordPressSite, wordpress_site
 from broker import FairRedisBroker
 from tests.databases import Database
 from tests.middleware.own_valkey import own_valkey

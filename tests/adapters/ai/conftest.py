@@ -7,7 +7,7 @@ import httpx
 import pytest
 import stamina
 
-from adapters.http import RETRIES, HttpExchange
+from adapters.net.http import RETRIES, HttpExchange
 
 from .scripted_server import ScriptedServer, scripted_server
 

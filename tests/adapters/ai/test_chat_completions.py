@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.ai.chat_completions import ChatCompletionsGenerator
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from domain.errors import AuthFailed, InvalidReply, JobError, ProviderUnavailable
 from domain.idea_providers import IdeaRequest, KeywordAverages, Usage
 from domain.ideas import IdeaDraft

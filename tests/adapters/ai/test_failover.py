@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from adapters.ai.chat_completions import ChatCompletionsGenerator
 from adapters.ai.template_generator import TemplateIdeaGenerator
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from domain.errors import AuthFailed, InvalidReply, JobError, ProviderUnavailable
 from domain.idea_providers import IdeaGenerator, Usage, gather_drafts
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, insert, select, text
 from adapters.database.tables import content_items, publish_intents, publish_targets
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from adapters.outbox import SqlOutbox
-from app.bootstrap.outbox import MessageEncoder
+from app.bootstrap.worker.outbox import MessageEncoder
 from domain.publish_execution import PublishExecution
 from middleware import Contracts
 from tests.middleware.brokers import replace_stack

@@ -19,7 +19,7 @@ from adapters.database.tables import content_items, content_performance, outbox,
 from adapters.database.transactions import SqlSystemTransactions
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from adapters.outbox import SqlOutbox
-from app.bootstrap.outbox import MessageEncoder
+from app.bootstrap.worker.outbox import MessageEncoder
 from domain.content_scheduler import NO_TARGET, DueItem, ScheduleContent, SchedulerReport
 from domain.errors import Cancelled
 from domain.limits import Limits

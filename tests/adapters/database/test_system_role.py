@@ -34,7 +34,7 @@ def test_no_statement_takes_the_role_past_the_doors() -> None:
         path.relative_to(ROOT).as_posix() for path in sources if '"pressroom_system"' in path.read_text()
     }
 
-    assert named <= {"adapters/database/unit_of_work.py", "app/embedded/postgres.py", "app/doctor.py"}
+    assert named <= {"adapters/database/unit_of_work.py", "app/embedded/postgres.py", "app/run/doctor.py"}
 
 
 def test_every_user_has_a_reason() -> None:

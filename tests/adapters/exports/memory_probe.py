@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from adapters.exports import WRITERS
 from adapters.exports.s3_buckets import S3Buckets
 from adapters.exports.spool import Spool
-from adapters.object_store import S3Options, open_store
+from adapters.storage.object_store import S3Options, open_store
 from domain.domain_export import DomainExport, S3Object
 from domain.export_records import ContentRow, ExportHeader
 from domain.export_size import SizeLimit

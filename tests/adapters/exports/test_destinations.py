@@ -14,8 +14,8 @@ from adapters.exports.destinations import ExportDestinations
 from adapters.exports.downloads import Downloads
 from adapters.exports.local_files import LocalFiles
 from adapters.exports.s3_buckets import S3Buckets
-from adapters.links import SignedLinks, StoreLinks
-from adapters.object_store import ObjectStore, S3Options, open_store
+from adapters.net.links import SignedLinks, StoreLinks
+from adapters.storage.object_store import ObjectStore, S3Options, open_store
 from app.embedded.s3 import EmbeddedS3
 from domain.domain_export import Destination, DomainExport, Download, Format, LocalFile, S3Object
 from domain.errors import InvalidInput, NotFound, UnsafePath

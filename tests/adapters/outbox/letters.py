@@ -10,7 +10,7 @@ from sqlalchemy import Engine, RowMapping, select
 from adapters.database.tables import outbox
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from adapters.outbox import SqlOutbox
-from app.bootstrap.outbox import MessageEncoder
+from app.bootstrap.worker.outbox import MessageEncoder
 from domain.contract import TenantJob
 from middleware import Contracts
 from tests.middleware.brokers import replace_stack

@@ -12,7 +12,7 @@ from adapters.database.engine import create_engine
 from adapters.database.transactions import SqlTransactions
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from adapters.outbox import SqlOutbox
-from app.bootstrap.outbox import MessageEncoder
+from app.bootstrap.worker.outbox import MessageEncoder
 from domain.errors import InvalidInput, PermanentError
 from tests.adapters.database.faults import LostCommits
 from tests.databases import Database

@@ -9,9 +9,9 @@ import stamina
 from pydantic import SecretStr
 
 from adapters.credentials import CredentialBox, WebhookCredentials, WordPressCredentials
-from adapters.outbound_policy import OutboundPolicy, networks
+from adapters.net.outbound_policy import OutboundPolicy, networks
 from adapters.publishing import SitePublishers
-from app.wordpress_site import SiteUser, WordPressSite, wordpress_site
+from app.dev.wordpress_site import SiteUser, WordPressSite, wordpress_site
 from domain.publishing import AdapterName, Publisher, PublishTarget, RetryOptions
 
 #: Retries of the publishers under test.

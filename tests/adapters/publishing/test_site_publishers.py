@@ -8,13 +8,13 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.credentials import CredentialBox, WebhookCredentials, WordPressCredentials
-from adapters.outbound_policy import OutboundPolicy
+from adapters.net.outbound_policy import OutboundPolicy
 from adapters.publishing import SitePublishers
 from adapters.publishing.webhook import WebhookPublisher
 from adapters.publishing.wordpress import WordPressPublisher
-from app.bootstrap.sites import site_publishers
+from app.bootstrap.jobs.publishers import site_publishers
+from app.dev.wordpress_site import SiteUser, WordPressSite
 from app.settings import Settings, SettingsError, load_settings
-from app.wordpress_site import SiteUser, WordPressSite
 from domain.errors import AuthFailed, InvalidInput, InvalidReply, ProviderUnavailable
 from domain.publishing import Post, RetryOptions
 from tests.adapters.ai.scripted_server import answer, refused_url, scripted_server

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.wordpress_site import Answer, WordPressSite, wordpress_site
+from app.dev.wordpress_site import Answer, WordPressSite, wordpress_site
 from domain.errors import AuthFailed, InvalidReply, LeaseLost, ProviderUnavailable
 from domain.publishing import Found, Post
 

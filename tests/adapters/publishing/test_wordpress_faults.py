@@ -5,8 +5,8 @@ import traceback
 
 import pytest
 
-from adapters.http import SHORT_RETRY_AFTER_S
-from app.wordpress_site import Answer, Fault, HangUp, Hold, Operation, SiteUser, WordPressSite
+from adapters.net.http import SHORT_RETRY_AFTER_S
+from app.dev.wordpress_site import Answer, Fault, HangUp, Hold, Operation, SiteUser, WordPressSite
 from domain.errors import AuthFailed, InvalidReply, JobError, LeaseLost, ProviderUnavailable
 from domain.publishing import Post
 from tests.adapters.ai.scripted_server import answer as scripted

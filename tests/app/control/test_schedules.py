@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 
 from adapters.database.tables import outbox, schedules
 from adapters.database.unit_of_work import SystemUnitOfWork
-from app.bootstrap.schedules import fire_schedules, read_timetable
+from app.bootstrap.worker.schedules import fire_schedules, read_timetable
 from domain.errors import InvalidInput, NotFound
 from domain.schedules import Schedule, message_id_of
 from tests.app.control.examples import World

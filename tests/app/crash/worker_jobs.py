@@ -15,8 +15,8 @@ import dramatiq
 import redis
 from dramatiq.middleware import CurrentMessage
 
-from app.bootstrap.heartbeat import Heartbeat
-from app.bootstrap.lifecycle import Lifecycle
+from app.bootstrap.worker.heartbeat import Heartbeat
+from app.bootstrap.worker.lifecycle import Lifecycle
 from middleware import AttemptRecord, Deadlines, Draining, History, LogContext, Retries, configure_logging
 from middleware.base.attempts import AttemptOutcome
 from tests.app.crash.stage import new_broker

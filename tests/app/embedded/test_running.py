@@ -16,7 +16,7 @@ import redis
 
 from app.embedded import EmbeddedServerError, Servers, postgres, process, running
 from app.embedded.places import Places, find_places
-from app.pids import ProcessIdentity
+from app.process_identity import ProcessIdentity
 from tests.folders import open_folder
 
 pytestmark = pytest.mark.slow

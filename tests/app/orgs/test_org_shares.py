@@ -9,8 +9,8 @@ from sqlalchemy import Engine, event, update
 from adapters.database.org_shares import SqlOrgShares
 from adapters.database.tables import orgs
 from adapters.database.unit_of_work import SystemUnitOfWork
-from app.bootstrap.org_shares import BELIEVED_MS, LOOK_EVERY_S, OrgShares, orgs_key, tell_shares
 from app.bootstrap.redis import NAMESPACE
+from app.bootstrap.worker.org_shares import BELIEVED_MS, LOOK_EVERY_S, OrgShares, orgs_key, tell_shares
 from broker import FairRedisBroker, OrgShare
 from tests.middleware.own_valkey import own_valkey
 from tests.tenants import Tenant

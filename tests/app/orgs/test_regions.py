@@ -11,9 +11,9 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import ConnectionClosed
 from pydantic import BaseModel
 
-from app.bootstrap import regions
-from app.bootstrap.org_shares import orgs_key
-from app.bootstrap.regions import KNOWN_FOR_S, OrgRegions, send_in_regions
+from app.bootstrap.worker import routing as regions
+from app.bootstrap.worker.org_shares import orgs_key
+from app.bootstrap.worker.routing import KNOWN_FOR_S, OrgRegions, send_in_regions
 from domain.errors import DatabaseUnavailable
 from middleware import Contracts, Retries
 from tests.middleware.brokers import replace_stack, stored, work

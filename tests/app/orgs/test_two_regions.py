@@ -37,9 +37,9 @@ from uuid import UUID, uuid4
 from actors import experiment_start
 from adapters.database.engine import create_engine
 from adapters.database.unit_of_work import UnitOfWork
-from app.bootstrap.outbox import build_outbox
+from app.bootstrap.worker.outbox import build_outbox
 from app.control import OrgCaller, build_control
-from app.send import send_json
+from app.cli.send import send_json
 from app.settings import load_settings
 from domain.experiment_start import ExperimentStart
 

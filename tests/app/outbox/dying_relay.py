@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from adapters.database.engine import create_engine
 from adapters.outbox import Relay
-from app.bootstrap.outbox import broker_sender
+from app.bootstrap.worker.outbox import broker_sender
 from tests.adapters.outbox.letters import Letter
 from tests.app.outbox.guarded import guarded_broker
 

@@ -12,7 +12,7 @@ from dramatiq.middleware import Middleware
 from sqlalchemy import Engine
 
 from adapters.database.unit_of_work import UnitOfWork
-from app.bootstrap.outbox import build_outbox
+from app.bootstrap.worker.outbox import build_outbox
 from middleware import Contracts, Retries
 from middleware.idempotency.guard import Idempotency
 from middleware.idempotency.redis import RedisIdempotencyStore

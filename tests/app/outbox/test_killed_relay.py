@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from adapters.outbox import Relay
-from app.bootstrap.outbox import broker_sender
+from app.bootstrap.worker.outbox import broker_sender
 from app.embedded import Servers
 from tests.adapters.outbox.letters import rows
 from tests.databases import Database

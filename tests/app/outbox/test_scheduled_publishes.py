@@ -12,9 +12,9 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 
-from app.bootstrap.duties import WorkerDuties
-from app.bootstrap.outbox import build_outbox, relay_outbox
-from app.bootstrap.scheduler import content_scheduler
+from app.bootstrap.jobs.content_scheduler import content_scheduler
+from app.bootstrap.worker.outbox import build_outbox, relay_outbox
+from app.bootstrap.worker.periodic_tasks import WorkerDuties
 from app.embedded import Servers
 from app.settings import Settings
 from domain.publish_execution import PublishExecution

@@ -11,8 +11,8 @@ from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 
 from adapters.outbox import BrokerUnavailable, Relay
-from app.bootstrap.duties import WorkerDuties
-from app.bootstrap.outbox import UnknownActor, broker_sender, relay_outbox
+from app.bootstrap.worker.outbox import UnknownActor, broker_sender, relay_outbox
+from app.bootstrap.worker.periodic_tasks import WorkerDuties
 from app.embedded import Servers
 from app.settings import Settings
 from tests.adapters.outbox.letters import Letter, rows

@@ -13,7 +13,7 @@ from itertools import count
 from sqlalchemy import event
 
 from adapters.database.engine import create_engine
-from app.bootstrap.schedules import fire_schedules
+from app.bootstrap.worker.schedules import fire_schedules
 from tests.adapters.outbox.letters import a_broker
 
 

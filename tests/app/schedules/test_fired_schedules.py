@@ -13,9 +13,9 @@ from sqlalchemy import Engine, delete, func, select, update
 
 from adapters.database.tables import schedules
 from adapters.database.unit_of_work import SystemUnitOfWork
-from app.bootstrap.duties import WorkerDuties
-from app.bootstrap.outbox import relay_outbox
-from app.bootstrap.schedules import fire_schedules, keep_schedules
+from app.bootstrap.worker.outbox import relay_outbox
+from app.bootstrap.worker.periodic_tasks import WorkerDuties
+from app.bootstrap.worker.schedules import fire_schedules, keep_schedules
 from app.embedded import Servers
 from app.settings import Settings
 from domain.schedule_keeping import NewSchedule

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import redis
 
-from app.pids import ProcessIdentity
+from app.process_identity import ProcessIdentity
 
 ROOT = Path(__file__).resolve().parents[3]
 JOBS = "tests.broker.supervisor.jobs"

@@ -1,0 +1,1 @@
+"""HTTP to the outside: requests, the check of addresses, signed links."""

@@ -1,0 +1,1 @@
+"""Object stores, and the media kept in them."""

@@ -1,0 +1,1 @@
+"""Wires each job: its handler with the adapters it needs."""

@@ -1,0 +1,1 @@
+"""Runs the platform: servers, workers, web endpoint, probe and doctor."""
