@@ -14,7 +14,7 @@ from psycopg import sql
 from app.embedded import Servers, postgres, running
 from app.settings import is_setting, variable
 from tests.databases import Database
-from tests.other_server import other_server
+from tests.redis_server import other_server
 from tests.tenants import engine, new_tenant, tenant
 
 __all__ = ["engine", "new_tenant", "tenant"]
@@ -22,7 +22,10 @@ __all__ = ["engine", "new_tenant", "tenant"]
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Folders of tests whose modules are slow, all of them.
-SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "stores"}
+SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations"}
+
+#: Modules that are slow in whichever folder they lie: suites of stores, outages, killed processes.
+SLOW_MODULES = ("_stores", "_outage", "_spool", "_crash", "_stuck_process")
 
 
 def pytest_configure() -> None:
@@ -45,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(ROOT / "tests")
         on_redis = "redis" in [each for each in _parameters(item) if isinstance(each, str)]
         on_servers = "servers" in getattr(item, "fixturenames", ())
-        if SLOW_FOLDERS & set(place.parts) or place.stem.endswith("_outage") or on_redis or on_servers:
+        if SLOW_FOLDERS & set(place.parts) or place.stem.endswith(SLOW_MODULES) or on_redis or on_servers:
             item.add_marker(pytest.mark.slow)
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from app.embedded import Servers
-from tests.app.commands import Commands
+from tests.app.cli.commands import Commands
 from tests.databases import Database
 from tests.tenants import Tenant
 

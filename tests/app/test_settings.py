@@ -186,5 +186,5 @@ def test_nothing_else_reads_the_environment() -> None:
                 readers.append(path.relative_to(SOURCES).as_posix())
 
     # prometheus_client itself is told by PROMETHEUS_MULTIPROC_DIR, and nothing else, that processes share.
-    # The probe runs every few seconds and has no time for settings; tests/app/test_worker.py holds it to them.
+    # The probe runs every few seconds and has no time for settings; tests/app/run/test_worker.py holds it to them.
     assert sorted(readers) == ["app/run/probe.py", "app/settings.py", "middleware/metrics/prometheus.py"]

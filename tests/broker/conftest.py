@@ -11,8 +11,8 @@ import redis
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from tests.broker.proxy import Proxy, proxied
-from tests.broker.stage import started
+from tests.broker.cutting_proxy import Proxy, proxied
+from tests.broker.workers import started
 from tests.middleware.brokers import close
 
 MakeBroker = Callable[..., FairRedisBroker]

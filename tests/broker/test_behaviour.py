@@ -15,8 +15,8 @@ from dramatiq.middleware import Middleware
 from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.stage import PATIENCE_MS, dead, left_for_ever, places, run_all, started, take
-from tests.middleware.waiting import PATIENCE_S, eventually
+from tests.broker.workers import PATIENCE_MS, dead, left_for_ever, places, run_all, started, take
+from tests.middleware.eventually import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
 

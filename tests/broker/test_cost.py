@@ -9,10 +9,10 @@ from redis import Redis
 
 from app.embedded.places import find_places
 from broker import FairRedisBroker
-from tests.broker.stage import PATIENCE_MS, run_all, started
+from tests.broker.workers import PATIENCE_MS, run_all, started
 from tests.folders import open_folder
-from tests.middleware.own_valkey import OwnValkey
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
+from tests.middleware.own_server import OwnValkey
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ from redis import Redis
 
 from broker import FairRedisBroker
 from tests.broker.conftest import Work
-from tests.broker.stage import left_for_ever, run_all, take
-from tests.middleware.waiting import PATIENCE_S, eventually
+from tests.broker.workers import left_for_ever, run_all, take
+from tests.middleware.eventually import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from redis import Redis
 from broker import FairRedisBroker, OrgShare
 from broker.leasing.prefetch import MOST_AHEAD
 from tests.broker.conftest import Work
-from tests.broker.stage import run_all, take
-from tests.middleware.waiting import eventually
+from tests.broker.workers import run_all, take
+from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import redis
 
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.stage import all_of, left_for_ever, take
-from tests.middleware.waiting import eventually
+from tests.broker.workers import all_of, left_for_ever, take
+from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import redis
 
 from broker import FairRedisBroker, OrgShare
 from tests.broker.conftest import Work
-from tests.broker.stage import all_of, left_for_ever, run_all, take
+from tests.broker.workers import all_of, left_for_ever, run_all, take
 
 pytestmark = pytest.mark.slow
 

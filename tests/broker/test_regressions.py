@@ -8,8 +8,8 @@ from broker import FairRedisBroker, OrgShare
 from broker.leasing.lease import BACK
 from broker.scripts import Script
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.stage import places, take
-from tests.middleware.waiting import eventually
+from tests.broker.workers import places, take
+from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from dramatiq.middleware import Middleware, MiddlewareError
 from app.embedded import Servers
 from broker import FairRedisBroker, MessageTooLarge, NotReplicated, QueueFull
 from tests.broker.conftest import MakeBroker
-from tests.broker.stage import all_of, dead, places, run_all, take
-from tests.middleware.own_valkey import own_valkey
-from tests.middleware.waiting import eventually
+from tests.broker.workers import all_of, dead, places, run_all, take
+from tests.middleware.eventually import eventually
+from tests.middleware.own_server import own_valkey
 
 pytestmark = pytest.mark.slow
 

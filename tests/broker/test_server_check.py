@@ -14,7 +14,7 @@ from dramatiq.errors import ConnectionClosed
 from broker import FairRedisBroker
 from broker.server_check import UnsafeServer, check_server
 from tests.middleware.crash.scenario import ROOT
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import pytest
 from tests.crash.kill_kit import Slot, slots
 from tests.crash.seeds import SECRET_KEY
 from tests.databases import Database
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 
 @pytest.fixture(scope="package")

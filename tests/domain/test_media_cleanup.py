@@ -14,7 +14,7 @@ from dramatiq.threading import raise_thread_exception
 
 from domain.errors import Cancelled, DeadlineExceeded, StorageUnavailable
 from domain.media_cleanup import BATCH_ITEMS, ITEMS_AT_ONCE, MAX_REPORTED, CleanupReport, MediaFailure
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
 
 from .export_fakes import Attempt
 from .media_fakes import LONG_AGO, NOW, Killed, World

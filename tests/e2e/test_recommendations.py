@@ -36,10 +36,10 @@ from domain.limits import Limits
 from middleware import Rate
 from middleware.contracts.guard import parse
 from tests.adapters.ai.scripted_server import ScriptedServer, answer, scripted_server
-from tests.broker.stage import places
+from tests.broker.workers import places
 from tests.databases import Database
 from tests.middleware.brokers import work
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30

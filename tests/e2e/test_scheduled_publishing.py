@@ -25,7 +25,7 @@ from app.dev.wordpress_site import WordPressSite, wordpress_site
 from app.settings import as_environment
 from broker import FairRedisBroker
 from tests.databases import Database
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90

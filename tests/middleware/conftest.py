@@ -11,7 +11,7 @@ from dramatiq.brokers.stub import StubBroker
 
 from app.embedded import Servers
 from tests.middleware.brokers import close
-from tests.middleware.retrying import watch
+from tests.middleware.retrying_jobs import watch
 
 __all__ = ["watch"]
 

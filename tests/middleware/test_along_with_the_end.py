@@ -21,11 +21,11 @@ from middleware.idempotency.memory import MemoryIdempotencyStore
 from middleware.idempotency.redis import RedisIdempotencyStore
 from middleware.metrics.guard import Metrics
 from middleware.metrics.queue_sampler import QueueSampler, QueueState
+from tests.middleware.attempt_outcomes import Overloaded
 from tests.middleware.brokers import replace_stack, work
-from tests.middleware.emitted import Emitted, handling
-from tests.middleware.enforcing import EnforcingBroker
-from tests.middleware.fates import Overloaded
-from tests.middleware.waiting import eventually
+from tests.middleware.delegating_broker import EnforcingBroker
+from tests.middleware.eventually import eventually
+from tests.middleware.recorded_metrics import Emitted, handling
 
 QUEUE = "ending"
 

@@ -8,7 +8,7 @@ import dramatiq
 
 from middleware import Callbacks, Deadlines, Parked, Retries
 from tests.middleware.brokers import replace_stack, work
-from tests.middleware.retrying import QUICK, Job, Watch
+from tests.middleware.retrying_jobs import QUICK, Job, Watch
 
 
 def test_on_failure_fires_once_and_only_on_the_final_failure(

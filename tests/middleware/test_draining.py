@@ -14,8 +14,8 @@ from dramatiq.middleware import Middleware
 from middleware import Parked, Retries
 from middleware.draining import Draining
 from tests.middleware.brokers import replace_stack
-from tests.middleware.emitted import Emitted, handling
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
+from tests.middleware.recorded_metrics import Emitted, handling
 
 
 @contextmanager

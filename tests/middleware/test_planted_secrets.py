@@ -28,10 +28,10 @@ from middleware.metrics.guard import Metrics
 from middleware.metrics.prometheus import PrometheusHandler
 from middleware.metrics.statsd import StatsdHandler
 from middleware.tracing import Tracing
+from tests.middleware.attempt_outcomes import watched
 from tests.middleware.brokers import work
-from tests.middleware.emitted import handling
-from tests.middleware.fates import watched
-from tests.middleware.log_lines import configured
+from tests.middleware.logs.log_lines import configured
+from tests.middleware.recorded_metrics import handling
 
 IN_PAYLOAD = "planted-in-the-payload-7f3a"
 IN_ERROR = "planted-in-the-error-91bc"

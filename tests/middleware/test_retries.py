@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from middleware import Callbacks, Parked, Retries, ends_with
 from middleware.retries import ENQUEUE_WAITS_S
 from tests.middleware.brokers import work
-from tests.middleware.emitted import Emitted, handling
-from tests.middleware.retrying import QUICK, Fault, Job, Watch
+from tests.middleware.recorded_metrics import Emitted, handling
+from tests.middleware.retrying_jobs import QUICK, Fault, Job, Watch
 
 
 def test_a_failed_message_is_tried_as_often_as_it_may_and_then_rejected(

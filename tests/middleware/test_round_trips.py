@@ -15,7 +15,7 @@ from middleware.org_limits.guard import OrgLimits
 from middleware.org_limits.rate import Rate
 from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.middleware.brokers import replace_stack, work
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 JOBS = 25
 #: Commands that scripts run inside the server are counted as well; only these cross the wire.

@@ -18,8 +18,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from middleware import GuardError
 from middleware.base.guard import Guard
 from middleware.tracing import ERRORS, Tracing
+from tests.middleware.attempt_outcomes import FATES, Fate, Faulty, send_to, watched
 from tests.middleware.brokers import replace_stack, stored, work
-from tests.middleware.fates import FATES, Fate, Faulty, send_to, watched
 
 
 @pytest.fixture

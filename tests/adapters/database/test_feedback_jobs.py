@@ -29,7 +29,7 @@ from domain.limits import Limits
 from tests.databases import Database
 from tests.domain.feedback_fakes import FakeSource
 from tests.domain.idea_fakes import FakeRun
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
 from tests.tenants import Tenant
 
 from .faults import LostCommits

@@ -16,7 +16,7 @@ from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from domain.feedback import Entity
 from domain.limits import Limits
 from tests.databases import Database
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
 
 #: Twenty orgs; each with a hundred entities, one of them loved by everybody, and with experiments that ran.
 FILL = """

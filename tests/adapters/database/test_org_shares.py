@@ -16,7 +16,7 @@ from adapters.database.org_shares import OrgShareRow, SqlOrgShares
 from adapters.database.tables import orgs
 from adapters.database.unit_of_work import SystemUnitOfWork
 from tests.databases import Database
-from tests.middleware.waiting import PATIENCE_S, eventually
+from tests.middleware.eventually import PATIENCE_S, eventually
 
 PLAIN, OTHER = UUID(int=1), UUID(int=2)
 

@@ -11,7 +11,7 @@ from domain.errors import AuthFailed, InvalidReply, JobError, LeaseLost, Provide
 from domain.publishing import Post
 from tests.adapters.ai.scripted_server import answer as scripted
 from tests.adapters.ai.scripted_server import refused_url, scripted_server
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
 
 from .conftest import USERS, Way
 from .journals import MemoryJournal

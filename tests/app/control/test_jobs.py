@@ -30,7 +30,7 @@ from middleware.progress.redis import RedisProgressStore
 from tests.app.control.attempts import START, an_attempt, put_attempt
 from tests.app.control.examples import World
 from tests.middleware.brokers import stored
-from tests.middleware.letters import a_letter
+from tests.middleware.dead_letters.sample_letters import a_letter
 
 
 def put(world: World, *records: AttemptRecord) -> None:

@@ -18,8 +18,8 @@ from domain.errors import InvalidInput, NotFound, ProviderUnavailable
 from middleware.dead_letters.letter import DeadLetter, letter_id
 from tests.app.control.attempts import put_attempt
 from tests.app.control.examples import World
-from tests.broker.looking import fetched, serving
-from tests.middleware.letters import a_letter
+from tests.broker.inspection.inspection_helpers import fetched, serving
+from tests.middleware.dead_letters.sample_letters import a_letter
 
 
 def send(world: World, org_id: UUID | None = None, *, delay_ms: int = 0) -> str:

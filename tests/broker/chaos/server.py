@@ -6,7 +6,7 @@ from pathlib import Path
 import redis
 
 from app.embedded import process
-from tests.other_server import other_server
+from tests.redis_server import other_server
 
 
 class DurableValkey:

@@ -19,7 +19,7 @@ import redis
 from tests.broker.chaos.plan import Plan
 from tests.broker.chaos.server import DurableValkey
 from tests.broker.chaos.verdict import State
-from tests.broker.supervisor.stage import Supervised
+from tests.broker.supervisor.supervised import Supervised
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -10,7 +10,7 @@ from broker.keys import base_key
 from tests.broker.chaos.jobs import BEGUN, EFFECTS, REPEATS, TAKEN
 from tests.broker.chaos.plan import NAMESPACE, QUEUE, Plan, job_of
 from tests.broker.chaos.verdict import MOST_DEATHS, State
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 pytestmark = pytest.mark.slow
 

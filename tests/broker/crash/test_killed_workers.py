@@ -13,10 +13,10 @@ import redis
 from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker
-from tests.broker.crash.host import declare
-from tests.broker.stage import places
+from tests.broker.crash.worker_host import declare
+from tests.broker.workers import places
 from tests.middleware.crash.scenario import ROOT
-from tests.middleware.waiting import eventually
+from tests.middleware.eventually import eventually
 
 #: The host's `heartbeat_timeout`, in milliseconds.
 TIMEOUT_MS = 2_000
@@ -38,7 +38,7 @@ class Hosted:
         command = [
             sys.executable,
             "-m",
-            "tests.broker.crash.host",
+            "tests.broker.crash.worker_host",
             self.url,
             self.broker.namespace,
             str(threads),

@@ -17,8 +17,8 @@ from broker import FairRedisBroker
 from middleware.dead_letters.letter import DeadLetter
 from middleware.dead_letters.redis import RedisDeadLetterStore
 from tests.broker.conftest import MakeBroker
-from tests.broker.stage import left_for_ever, places
-from tests.broker.supervisor.stage import Stage, is_alive, staged
+from tests.broker.supervisor.supervised import Stage, is_alive, staged
+from tests.broker.workers import left_for_ever, places
 
 JOBS_MODULE = "tests.broker.crash.poison_jobs"
 #: The heartbeat's time-out where a supervisor tells of deaths: longer than any of these tests.

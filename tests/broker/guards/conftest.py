@@ -14,7 +14,7 @@ from broker import FairRedisBroker
 from broker.configuration import Rule
 from tests.middleware.brokers import close
 from tests.middleware.conftest import redis_client
-from tests.middleware.retrying import watch
+from tests.middleware.retrying_jobs import watch
 
 __all__ = ["redis_client", "watch"]
 

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_cancel_requests import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.cancellation.test_requests import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_contract_versions import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.contracts.test_versions import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_cron_missed import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.cron.test_missed_ticks import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

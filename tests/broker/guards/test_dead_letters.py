@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_dead_letters import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.dead_letters.test_guard import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

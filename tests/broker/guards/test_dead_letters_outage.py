@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.middleware.crash.test_dead_letters_outage import (
+from tests.middleware.dead_letters.test_outage import (
     own,
     test_a_letter_is_in_the_table_once_spool_and_postgres_are_back,
     test_whatever_is_given_up_during_the_outage_is_there_whole,

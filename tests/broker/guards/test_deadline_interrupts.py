@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_deadline_interrupts import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.deadlines.test_interrupts import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

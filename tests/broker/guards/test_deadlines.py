@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_deadlines import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.deadlines.test_guard import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

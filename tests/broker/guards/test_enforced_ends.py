@@ -19,11 +19,11 @@ from middleware.idempotency.guard import Idempotency
 from middleware.idempotency.redis import RedisIdempotencyStore
 from middleware.metrics.guard import Metrics
 from tests.broker.guards.conftest import MakeBroker
-from tests.broker.guards.enforced import QUEUE, Site
-from tests.middleware.emitted import Emitted, handling
-from tests.middleware.letters import put_raw
-from tests.middleware.test_undecodable import Flaky
-from tests.middleware.waiting import eventually
+from tests.broker.guards.delegated import QUEUE, Site
+from tests.middleware.dead_letters.sample_letters import put_raw
+from tests.middleware.dead_letters.test_undecodable import Flaky
+from tests.middleware.eventually import eventually
+from tests.middleware.recorded_metrics import Emitted, handling
 
 pytestmark = pytest.mark.slow
 

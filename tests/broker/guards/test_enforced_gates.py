@@ -14,9 +14,9 @@ from middleware.pauses.guard import Pauses
 from middleware.pauses.redis import RedisPauseStore
 from middleware.region_concurrency.guard import RegionConcurrency, in_region
 from tests.broker.guards.conftest import MakeBroker
-from tests.broker.guards.enforced import QUEUE, Site
-from tests.middleware.breakers import fail
-from tests.middleware.waiting import eventually
+from tests.broker.guards.delegated import QUEUE, Site
+from tests.middleware.circuit_breakers.breaker_helpers import fail
+from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from middleware.org_limits.memory import MemoryOrgLimitsStore
 from middleware.org_limits.rate import Rate
 from middleware.org_limits.slots import Answer, Attempt
 from tests.broker.guards.conftest import MakeBroker
-from tests.broker.guards.enforced import Site
-from tests.middleware.waiting import eventually
+from tests.broker.guards.delegated import Site
+from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
 

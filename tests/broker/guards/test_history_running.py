@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_history_running import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.history.test_running import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_interrupts import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.base.test_interrupts import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.broker.guards.conftest import unhelpful_broker
-from tests.middleware.test_org_limits import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.org_limits.test_guard import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow
 bare_broker = unhelpful_broker

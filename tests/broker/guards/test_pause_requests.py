@@ -3,7 +3,7 @@
 import pytest
 
 from tests.broker.guards.conftest import unhelpful_broker
-from tests.middleware.test_pause_requests import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.pauses.test_pauses import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow
 bare_broker = unhelpful_broker

@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_region_concurrency import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.region_concurrency.test_guard import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

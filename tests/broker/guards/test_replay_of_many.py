@@ -2,6 +2,6 @@
 
 import pytest
 
-from tests.middleware.test_replay_of_many import *  # noqa: F403  # the same tests, another `bare_broker`
+from tests.middleware.dead_letters.test_replay_of_many import *  # noqa: F403  # the same tests, another `bare_broker`
 
 pytestmark = pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.middleware.test_undecodable import (
+from tests.middleware.dead_letters.test_undecodable import (
     test_a_delay_queue_is_looked_after_too,
     test_they_are_kept_as_they_came,
     test_they_are_rejected_like_any_other,

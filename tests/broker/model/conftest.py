@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tests.broker.model.fleet import Fleet
-from tests.middleware.own_valkey import own_valkey
+from tests.middleware.own_server import own_valkey
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.embedded import Servers
-from tests.broker.promises.stage import Stage, staged
+from tests.broker.promises.scenario import Stage, staged
 
 
 @pytest.fixture

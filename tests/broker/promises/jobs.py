@@ -10,7 +10,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
 from tests.broker.promises.brokers import make_broker
-from tests.broker.promises.meeting import told
+from tests.broker.promises.environment import told
 
 
 class DiesAtAck(Middleware):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 
 def test_stock_runs_it_twice_more(stock: Stage) -> None:

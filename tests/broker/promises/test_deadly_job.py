@@ -2,8 +2,8 @@
 
 import psutil
 
-from tests.broker.promises.processes import WorkerProcess
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
+from tests.broker.promises.worker_command import WorkerProcess
 
 JOBS = "tests.broker.promises.jobs"
 #: Each package's own command, for two processes of two threads.

@@ -6,9 +6,9 @@ import dramatiq
 import pytest
 from dramatiq.middleware import Middleware
 
-from tests.broker.promises.stage import Stage
-from tests.broker.proxy import Proxy
-from tests.broker.stage import run_all
+from tests.broker.cutting_proxy import Proxy
+from tests.broker.promises.scenario import Stage
+from tests.broker.workers import run_all
 
 
 class RestoreAfterHooks(Middleware):

@@ -2,7 +2,7 @@
 
 import dramatiq
 
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 #: Thirty years, in milliseconds.
 DELAY_MS = 30 * 365 * 24 * 60 * 60 * 1_000

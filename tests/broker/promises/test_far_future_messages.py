@@ -8,7 +8,7 @@ import pytest
 
 from broker import FairRedisBroker
 from tests.broker.promises.brokers import Either
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 #: Six days, in milliseconds: within what Dramatiq's documentation allows.
 FAR_MS = 6 * 24 * 60 * 60 * 1_000

@@ -2,8 +2,8 @@
 
 import dramatiq
 
-from tests.broker.promises.stage import Stage
-from tests.broker.stage import run_all
+from tests.broker.promises.scenario import Stage
+from tests.broker.workers import run_all
 
 FLOOD = 1_000
 

@@ -4,7 +4,7 @@ import signal
 
 import dramatiq
 
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 
 def test_stock_sends_what_follows_twice(stock: Stage) -> None:

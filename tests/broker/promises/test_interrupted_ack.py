@@ -15,7 +15,7 @@ from dramatiq.middleware import Middleware
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 from dramatiq.threading import raise_thread_exception
 
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 #: So many lines of an ack, at least, are hit.
 LINES = 12

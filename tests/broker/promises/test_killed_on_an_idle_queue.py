@@ -4,7 +4,7 @@ import random
 
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
 
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 TIMEOUT_MS = 1_000
 #: More than an idle worker of Dramatiq asks in two minutes.

@@ -1,6 +1,6 @@
 """A job that holds the interpreter's lock in C code for three heartbeat time-outs runs once."""
 
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 TIMEOUT_MS = 2_000
 

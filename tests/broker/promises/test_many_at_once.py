@@ -5,9 +5,9 @@ from contextlib import suppress
 import redis
 
 from broker import FairRedisBroker, QueueFull
+from tests.broker.cutting_proxy import Proxy
 from tests.broker.promises.brokers import Either
-from tests.broker.promises.stage import Stage
-from tests.broker.proxy import Proxy
+from tests.broker.promises.scenario import Stage
 
 MANY = 100
 

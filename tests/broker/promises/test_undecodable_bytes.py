@@ -4,7 +4,7 @@ import dramatiq
 import pytest
 
 from tests.broker.promises.brokers import store_key
-from tests.broker.promises.stage import Stage
+from tests.broker.promises.scenario import Stage
 
 BAD = b"\xff{"
 #: The bad one is the second of what Dramatiq's broker fetches together with two threads.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.embedded import Servers
-from tests.broker.supervisor.stage import Stage, staged
+from tests.broker.supervisor.supervised import Stage, staged
 
 
 @pytest.fixture

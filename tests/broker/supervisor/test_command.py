@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.supervisor.stage import ROOT, Stage
+from tests.broker.supervisor.supervised import ROOT, Stage
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from dramatiq.brokers.stub import StubBroker
 
 from broker.supervisor.fleet import Fleet
 from broker.supervisor.probe import IDLE_S, Alone
-from tests.broker.supervisor.stage import Stage, Supervised
+from tests.broker.supervisor.supervised import Stage, Supervised
 
 pytestmark = pytest.mark.slow
 

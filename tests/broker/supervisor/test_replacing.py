@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.broker.supervisor.stage import Stage, Supervised, is_alive
+from tests.broker.supervisor.supervised import Stage, Supervised, is_alive
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.broker.supervisor.stage import Stage
+from tests.broker.supervisor.supervised import Stage
 
 pytestmark = pytest.mark.slow
 

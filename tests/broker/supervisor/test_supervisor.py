@@ -8,7 +8,7 @@ import pytest
 
 from broker.supervisor.fleet import Fleet
 from broker.supervisor.slots import Backoff
-from tests.broker.supervisor.stage import Stage, is_alive
+from tests.broker.supervisor.supervised import Stage, is_alive
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from tests.broker.supervisor.stage import staged
-from tests.middleware.own_valkey import own_valkey
+from tests.broker.supervisor.supervised import staged
+from tests.middleware.own_server import own_valkey
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """Examples of `control.workers`."""
 
-from tests.broker.looking import serving
+from tests.broker.inspection.inspection_helpers import serving
 
 from . import Example, World
 

@@ -1,0 +1,87 @@
+"""Where the helper beats to, and as whom."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from redis.sentinel import Sentinel
+
+from broker.leasing.heartbeat import Address, Beating, Tls, UnsupportedConnection
+from tests.broker.leasing.heartbeat_sender import beaten
+from tests.broker.leasing.tcp_gateway import certificate, gateway
+from tests.middleware.own_server import OwnValkey, own_valkey
+
+slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnValkey]:
+    """One that a user may enter with a password."""
+    with own_valkey() as own:
+        with redis.Redis.from_url(own.url) as client:
+            client.execute_command("ACL", "SETUSER", "worker", "on", ">s3cret word", "~*", "+@all")
+        yield own
+
+
+@slow
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_it_beats_over_tcp_as_a_user_in_another_database(
+    server: OwnValkey, tmp_path: Path, encrypted: bool
+) -> None:
+    """With and without TLS, whose certificate is checked."""
+    pem = certificate(tmp_path) if encrypted else None
+    unix_path = str(Address.from_url(server.url).path)
+    with gateway(unix_path, pem) as port:
+        scheme, query = ("rediss", f"?ssl_ca_certs={pem}") if encrypted else ("redis", "")
+        with beaten(f"{scheme}://worker:s3cret%20word@127.0.0.1:{port}/3{query}") as worker:
+            worker.await_beats(2)
+
+
+def test_an_address_is_read_as_redis_py_reads_it() -> None:
+    """Every part of it."""
+    assert Address.from_url("redis://me:pw@far:7000/2") == Address(
+        host="far", port=7_000, db=2, username="me", password="pw"
+    )
+    assert Address.from_url("unix:///run/redis.sock?db=4") == Address(path="/run/redis.sock", db=4)
+    assert Address.from_url("rediss://far?ssl_cert_reqs=none&ssl_check_hostname=false") == Address(
+        host="far", tls=Tls(verify=False, check_hostname=False)
+    )
+    assert Address.from_client(
+        redis.Redis(host="far", password="pw", ssl=True, ssl_ca_certs="/ca")
+    ) == Address(host="far", password="pw", tls=Tls(ca_file="/ca"))
+
+
+def test_an_address_shows_no_password() -> None:
+    """Nor who asks."""
+    assert "pw" not in repr(Address.from_url("redis://me:pw@far"))
+
+
+def test_what_the_helper_cannot_do_is_refused() -> None:
+    """Instead of beating to the wrong server."""
+    client = Sentinel([("far", 26_379)]).master_for("mymaster")  # type: ignore[no-untyped-call]
+
+    with pytest.raises(UnsupportedConnection, match="SentinelManagedConnection"):
+        Address.from_client(client)
+
+
+@slow
+def test_it_is_started_once() -> None:
+    """A second start would leave the first helper without an owner; after a stop it may start again."""
+    beating = Beating()
+    for _ in range(2):
+        beating.start(uuid4().hex, "nowhere:{0}", Address(path="/nowhere"))
+        with pytest.raises(RuntimeError, match="started already"):
+            beating.start(uuid4().hex, "nowhere:{0}", Address(path="/nowhere"))
+        beating.stop()
+    beating.stop()
+
+    assert beating.helper_pid is None
+
+
+@pytest.mark.parametrize("wrong", [{"every_s": 0}, {"stall_timeout_s": 0}])
+def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
+    """Before any process is started."""
+    with pytest.raises(ValueError, match="more than 0"):
+        Beating(**wrong)

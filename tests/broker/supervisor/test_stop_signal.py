@@ -1,0 +1,40 @@
+"""A worker process hears that it is to stop, whatever its main thread does at that moment."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.middleware.eventually import PATIENCE_S
+
+#: The kernel may give a signal to any thread; Python's handler runs in the main thread alone, when that runs Python.
+TO_ANOTHER_THREAD = """
+import os, signal, threading
+from broker.supervisor.worker import Told
+
+told, begun = Told(), threading.Event()
+
+def send():
+    begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=send).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+begun.set()
+WAIT
+print(told.to_stop)
+"""
+
+
+@pytest.mark.parametrize("wait", ["told.wait()", "told.wait_for(60)"])
+def test_a_signal_that_another_thread_gets_ends_the_wait(wait: str) -> None:
+    """Without a byte in a pipe from the interpreter itself, the main thread would go on waiting."""
+    ran = subprocess.run(
+        [sys.executable, "-c", TO_ANOTHER_THREAD.replace("WAIT", wait)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("True\n", "", 0)
