@@ -19,7 +19,7 @@ except SettingsError as error:
     if Path(sys.argv[0]).parent.name not in _COMMANDS and Path(sys.argv[0]).name not in _COMMANDS:
         raise
     # A worker's own process would print a traceback; and by this code the supervisor sees that trying again is no use.
-    sys.stderr.write("".join(f"Error: {line}\n" for line in str(error).splitlines()))
+    sys.stderr.write("".join(f"Error: {text}\n" for text in str(error).splitlines()))
     sys.exit(ExitCode.IMPORT)
 broker = build_broker(settings)
 dramatiq.set_broker(broker)

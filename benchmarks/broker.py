@@ -24,7 +24,7 @@ import typer
 from app.output import err
 from benchmarks.figures import as_json, as_markdown
 from benchmarks.lab import Child, server
-from benchmarks.measures import FULL, MEASURES, QUICK, Bench, Samples, Sizes
+from benchmarks.measures import FULL, MEASURES, QUICK, Samples, Setup, Sizes
 from benchmarks.systems import SYSTEMS, absent
 
 #: Rounds of a full run.
@@ -64,9 +64,9 @@ def main(
     if not systems:
         raise typer.BadParameter("none of these brokers is there", param_hint="--system")
     sizes, load = QUICK if quick else FULL, os.getloadavg()[0]
-    with _benches(systems, sizes, server_program) as benches:
-        machine = _machine(benches[0].client, load) + left_out
-        samples = _rounds(benches, measures, 1 if quick else rounds)
+    with _setups(systems, sizes, server_program) as setups:
+        machine = _machine(setups[0].client, load) + left_out
+        samples = _rounds(setups, measures, 1 if quick else rounds)
     text = f"{machine}\n\n{as_markdown(samples, sizes)}"
     if markdown is not None:
         markdown.write_text(text)
@@ -87,41 +87,41 @@ def _chosen(asked: list[str] | None, known: list[str], option: str) -> list[str]
 
 
 @contextmanager
-def _benches(systems: list[str], sizes: Sizes, program: Path | None) -> Iterator[list[Bench]]:
+def _setups(systems: list[str], sizes: Sizes, program: Path | None) -> Iterator[list[Setup]]:
     with ExitStack() as stack:
-        benches = []
+        setups = []
         for key in systems:
             url = stack.enter_context(server(program))
             sender = stack.enter_context(Child(SYSTEMS[key], url))
-            benches.append(Bench(system=SYSTEMS[key], url=url, sender=sender, sizes=sizes, program=program))
-        yield benches
+            setups.append(Setup(system=SYSTEMS[key], url=url, sender=sender, sizes=sizes, program=program))
+        yield setups
 
 
-def _rounds(benches: list[Bench], measures: list[str], rounds: int) -> dict[str, Samples]:
-    samples: dict[str, Samples] = {bench.system.key: {} for bench in benches}
+def _rounds(setups: list[Setup], measures: list[str], rounds: int) -> dict[str, Samples]:
+    samples: dict[str, Samples] = {setup.system.key: {} for setup in setups}
     for number in range(rounds):
         for name in measures:
             measure = MEASURES[name]
             if measure.once and number > 0:
                 continue
-            with ThreadPoolExecutor(len(benches) if measure.together else 1) as pool:
-                for bench, got in zip(
-                    benches, pool.map(_one, benches, repeat(name), repeat(number + 1)), strict=True
+            with ThreadPoolExecutor(len(setups) if measure.together else 1) as pool:
+                for setup, got in zip(
+                    setups, pool.map(_one, setups, repeat(name), repeat(number + 1)), strict=True
                 ):
                     for key, values in got.items():
-                        samples[bench.system.key].setdefault(key, []).extend(values)
+                        samples[setup.system.key].setdefault(key, []).extend(values)
     return samples
 
 
-def _one(bench: Bench, name: str, number: int) -> Samples:
-    what = f"round {number}, {name}: {bench.system.title}"
+def _one(setup: Setup, name: str, number: int) -> Samples:
+    what = f"round {number}, {name}: {setup.system.title}"
     err.print(f"{what} …")
-    bench.client.flushall()
+    setup.client.flushall()
     begun = time.monotonic()
     try:
-        got = MEASURES[name].run(bench)
+        got = MEASURES[name].run(setup)
     finally:
-        bench.client.flushall()
+        setup.client.flushall()
     err.print(f"{what}: {time.monotonic() - begun:.1f} s")
     return got
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measures import Samples, Sizes
-from benchmarks.systems import OURS, STOCK, STOCK_AHEAD, SYSTEMS
+from benchmarks.systems import OURS, SYSTEMS, VANILLA, VANILLA_PREFETCH
 
 #: For what a system cannot do.
 DASH = "—"
@@ -97,7 +97,7 @@ FIGURES = (
 )
 
 #: Bases that our figures are divided by, with the column's title.
-_BASES = {STOCK: "ours / Dramatiq", STOCK_AHEAD: "ours / prefetch 64"}
+_BASES = {VANILLA: "ours / Dramatiq", VANILLA_PREFETCH: "ours / prefetch 64"}
 
 
 def as_json(systems: Mapping[str, Samples]) -> dict[str, dict[str, float | None]]:

@@ -118,18 +118,18 @@ class Counts:
         return counted
 
     def _read(self) -> dict[str, int]:
-        told = self._client.info("stats", "commandstats")
+        counters = self._client.info("stats", "commandstats")
         calls = {
             name.removeprefix("cmdstat_"): each["calls"]
-            for name, each in told.items()
+            for name, each in counters.items()
             if name.startswith("cmdstat_")
         }
         self._asked += 1
         return {
-            "requests": told["total_reads_processed"] - self._asked,
+            "requests": counters["total_reads_processed"] - self._asked,
             "scripts": sum(calls.get(name, 0) for name in ("eval", "evalsha", "fcall")),
             "commands": sum(count for name, count in calls.items() if name != "info"),
-            "bytes": told["total_net_input_bytes"] + told["total_net_output_bytes"],
+            "bytes": counters["total_net_input_bytes"] + counters["total_net_output_bytes"],
         }
 
 

@@ -98,7 +98,7 @@ QUICK = Sizes(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Setup:
     """One system on its server, and a process that sends."""
 
     system: System
@@ -113,9 +113,9 @@ class Bench:
         return redis.Redis.from_url(self.url)
 
 
-def enqueue(bench: Bench) -> Samples:
+def enqueue(setup: Setup) -> Samples:
     """One at a time, and in bulk where there is such a thing."""
-    sender, sizes, orgs = bench.sender, bench.sizes, _orgs()
+    sender, sizes, orgs = setup.sender, setup.sizes, _orgs()
     sender.ask(Tasks.send, "noop", orgs, sizes.one // 10)
     samples = {"enqueue_per_s": [sizes.one / sender.ask(Tasks.send, "noop", orgs, sizes.one)]}
     bulk_s = sender.ask(Tasks.send_many, "noop", orgs, sizes.bulk)
@@ -124,54 +124,54 @@ def enqueue(bench: Bench) -> Samples:
     return samples
 
 
-def drain(bench: Bench) -> Samples:
+def drain(setup: Setup) -> Samples:
     """A backlog of no-op jobs: speed, CPU, what it asks of the server, memory afterwards."""
-    return _drain(bench, "noop", bench.sizes.noop, "noop")
+    return _drain(setup, "noop", setup.sizes.noop, "noop")
 
 
-def drain_two_ms(bench: Bench) -> Samples:
+def drain_two_ms(setup: Setup) -> Samples:
     """A backlog of jobs that wait for 2 ms, as for a database."""
-    return _drain(bench, "two_ms", bench.sizes.two_ms, "two_ms")
+    return _drain(setup, "two_ms", setup.sizes.two_ms, "two_ms")
 
 
-def guards(bench: Bench) -> Samples:
+def guards(setup: Setup) -> Samples:
     """A backlog of no-op jobs with every guard on, without idempotency keys and with them; and sending such jobs."""
-    with Child(bench.system, bench.url, guarded=True) as sender:
-        guarded = Bench(
-            system=bench.system, url=bench.url, sender=sender, sizes=bench.sizes, program=bench.program
+    with Child(setup.system, setup.url, guarded=True) as sender:
+        guarded = Setup(
+            system=setup.system, url=setup.url, sender=sender, sizes=setup.sizes, program=setup.program
         )
-        jobs, orgs = bench.sizes.guarded, _orgs()
+        jobs, orgs = setup.sizes.guarded, _orgs()
         samples = _drain(guarded, "checked", jobs, "guarded") | _drain(guarded, "keyed", jobs, "keyed")
         samples["checked_enqueue_per_s"] = [jobs / sender.ask(Tasks.send, "checked", orgs, jobs)]
-        bulk_s = sender.ask(Tasks.send_many, "checked", orgs, bench.sizes.bulk)
+        bulk_s = sender.ask(Tasks.send_many, "checked", orgs, setup.sizes.bulk)
         if bulk_s is not None:
-            samples["checked_bulk_per_s"] = [bench.sizes.bulk / bulk_s]
+            samples["checked_bulk_per_s"] = [setup.sizes.bulk / bulk_s]
         return samples
 
 
-def pick_up(bench: Bench) -> Samples:
+def pick_up(setup: Setup) -> Samples:
     """From sent to begun: with a job every 20 ms or so, and after pauses."""
-    sizes, org = bench.sizes, str(uuid4())
+    sizes, org = setup.sizes, str(uuid4())
     gaps = random.Random(sizes.hot)  # noqa: S311 the same gaps for everybody
     jobs = sizes.hot + sizes.pauses
-    with Child(bench.system, bench.url) as worker:
+    with Child(setup.system, setup.url) as worker:
         worker.ask(Tasks.work, expect=jobs)
-        bench.sender.ask(
+        setup.sender.ask(
             Tasks.send_spaced, "stamp", org, [gaps.uniform(*HOT_GAP_S) for _ in range(sizes.hot)]
         )
-        bench.sender.ask(Tasks.send_spaced, "stamp", org, [sizes.pause_s] * sizes.pauses)
+        setup.sender.ask(Tasks.send_spaced, "stamp", org, [sizes.pause_s] * sizes.pauses)
         starts = worker.ask(Tasks.began, jobs, _DRAIN_TIMEOUT_S)
     waits = [(each.begun_ns - each.sent_ns) / 1e6 for each in sorted(starts, key=lambda start: start.sent_ns)]
     return {"hot_ms": waits[: sizes.hot], "pause_ms": waits[sizes.hot :]}
 
 
-def idle(bench: Bench) -> Samples:
+def idle(setup: Setup) -> Samples:
     """What a worker with one queue and nothing to do costs."""
-    with Child(bench.system, bench.url) as worker:
+    with Child(setup.system, setup.url) as worker:
         worker.ask(Tasks.work, expect=0)
-        time.sleep(min(SETTLE_S, bench.sizes.idle_s))
-        counts, cpu_s, begun = Counts(bench.client), worker.cpu_s(), time.monotonic()
-        time.sleep(bench.sizes.idle_s)
+        time.sleep(min(SETTLE_S, setup.sizes.idle_s))
+        counts, cpu_s, begun = Counts(setup.client), worker.cpu_s(), time.monotonic()
+        time.sleep(setup.sizes.idle_s)
         seconds = time.monotonic() - begun
         used_s = worker.cpu_s() - cpu_s
         counted = counts.per(seconds)
@@ -182,25 +182,25 @@ def idle(bench: Bench) -> Samples:
     }
 
 
-def flood(bench: Bench) -> Samples:
+def flood(setup: Setup) -> Samples:
     """One org's backlog of 5 ms jobs, and another's few behind it: how long these wait, and how many begin first."""
-    sizes, loud, quiet, before = bench.sizes, str(uuid4()), str(uuid4()), str(uuid4())
-    with Child(bench.system, bench.url) as worker:
+    sizes, loud, quiet, before = setup.sizes, str(uuid4()), str(uuid4()), str(uuid4())
+    with Child(setup.system, setup.url) as worker:
         worker.ask(Tasks.work, expect=0)
         # Alone, but awake: the flooded worker is.
-        bench.sender.ask(Tasks.send_spaced, "stamp", before, [min(HOT_GAP_S)] * sizes.quiet)
-        bench.sender.ask(Tasks.send, "five_ms", [quiet], sizes.quiet)
+        setup.sender.ask(Tasks.send_spaced, "stamp", before, [min(HOT_GAP_S)] * sizes.quiet)
+        setup.sender.ask(Tasks.send, "five_ms", [quiet], sizes.quiet)
         starts = worker.ask(Tasks.began, 2 * sizes.quiet, _DRAIN_TIMEOUT_S)
-    alone = [each for each in starts if each.org == quiet]
-    bench.sender.ask(Tasks.fill, "five_ms", [loud], sizes.flood)
-    with Child(bench.system, bench.url) as worker:
+    of_quiet_org = [each for each in starts if each.org == quiet]
+    setup.sender.ask(Tasks.fill, "five_ms", [loud], sizes.flood)
+    with Child(setup.system, setup.url) as worker:
         worker.ask(Tasks.work, expect=sizes.flood + sizes.quiet)
         worker.ask(Tasks.began, sizes.flood // 20, _DRAIN_TIMEOUT_S)
-        bench.sender.ask(Tasks.send, "five_ms", [quiet], sizes.quiet)
+        setup.sender.ask(Tasks.send, "five_ms", [quiet], sizes.quiet)
         starts = worker.ask(Tasks.began, sizes.flood + sizes.quiet, _DRAIN_TIMEOUT_S)
     behind = [each for each in starts if each.org == quiet]
     return {
-        "quiet_ms": [(each.begun_ns - each.sent_ns) / 1e6 for each in alone],
+        "quiet_ms": [(each.begun_ns - each.sent_ns) / 1e6 for each in of_quiet_org],
         "flood_ms": [(each.begun_ns - each.sent_ns) / 1e6 for each in behind],
         "flood_dispatches": [
             float(sum(each.sent_ns < other.begun_ns < each.begun_ns for other in starts)) for each in behind
@@ -208,15 +208,15 @@ def flood(bench: Bench) -> Samples:
     }
 
 
-def delayed(bench: Bench) -> Samples:
+def delayed(setup: Setup) -> Samples:
     """Timers that are due soon, behind a great many messages that are not."""
-    sizes, org = bench.sizes, str(uuid4())
-    bench.sender.ask(Tasks.send, "noop", _orgs(), sizes.far, delay_ms=FAR_MS)
+    sizes, org = setup.sizes, str(uuid4())
+    setup.sender.ask(Tasks.send, "noop", _orgs(), sizes.far, delay_ms=FAR_MS)
     timer_ms = round(1000 * sizes.timer_s)
-    with Child(bench.system, bench.url) as worker:
+    with Child(setup.system, setup.url) as worker:
         before_mb = worker.memory_mb()
         worker.ask(Tasks.work, expect=sizes.timers)
-        bench.sender.ask(Tasks.send_spaced, "stamp", org, [0.1] * sizes.timers, delay_ms=timer_ms)
+        setup.sender.ask(Tasks.send_spaced, "stamp", org, [0.1] * sizes.timers, delay_ms=timer_ms)
         starts = worker.ask(Tasks.began, sizes.timers, sizes.timer_s + sizes.timer_patience_s)
         grown_mb = worker.memory_mb() - before_mb
     return {
@@ -226,10 +226,10 @@ def delayed(bench: Bench) -> Samples:
     }
 
 
-def kill(bench: Bench) -> Samples:
+def kill(setup: Setup) -> Samples:
     """From kill -9 of a worker until another has its running job: on a queue with traffic, and on a quiet one."""
     with ThreadPoolExecutor() as pool:
-        traffic, quiet = pool.map(lambda busy: _back_s(bench, busy=busy), (True, False))
+        traffic, quiet = pool.map(lambda busy: _back_s(setup, busy=busy), (True, False))
     return {"killed_traffic_s": traffic, "killed_quiet_s": quiet}
 
 
@@ -237,7 +237,7 @@ def kill(bench: Bench) -> Samples:
 class Measure:
     """A measure, and how it is run."""
 
-    run: Callable[[Bench], Samples]
+    run: Callable[[Setup], Samples]
     #: Mostly waiting: once instead of every round, and all systems at the same time.
     together: bool = False
     #: Long: once instead of every round.
@@ -257,10 +257,10 @@ MEASURES = {
 }
 
 
-def _drain(bench: Bench, actor: str, jobs: int, name: str) -> Samples:
-    bench.sender.ask(Tasks.fill, actor, _orgs(), jobs)
-    with Child(bench.system, bench.url, guarded=actor in ("checked", "keyed")) as worker:
-        counts = Counts(bench.client)
+def _drain(setup: Setup, actor: str, jobs: int, name: str) -> Samples:
+    setup.sender.ask(Tasks.fill, actor, _orgs(), jobs)
+    with Child(setup.system, setup.url, guarded=actor in ("checked", "keyed")) as worker:
+        counts = Counts(setup.client)
         worker.ask(Tasks.work, expect=jobs)
         drained = worker.ask(Tasks.drained, _DRAIN_TIMEOUT_S)
         counted = counts.per(jobs)
@@ -275,20 +275,20 @@ def _drain(bench: Bench, actor: str, jobs: int, name: str) -> Samples:
     }
 
 
-def _back_s(bench: Bench, *, busy: bool) -> list[float]:
+def _back_s(setup: Setup, *, busy: bool) -> list[float]:
     org = str(uuid4())
-    with server(bench.program) as url, Child(bench.system, url) as sender:
-        with Child(bench.system, url) as victim:
+    with server(setup.program) as url, Child(setup.system, url) as sender:
+        with Child(setup.system, url) as victim:
             victim.ask(Tasks.work, expect=1, hold=True)
             sender.ask(Tasks.send, "held", [org], 1)
             victim.ask(Tasks.began, 1, _DRAIN_TIMEOUT_S)
             victim.kill()
             killed_ns = time.monotonic_ns()
-        with Child(bench.system, url) as heir:
+        with Child(setup.system, url) as heir:
             heir.ask(Tasks.work, expect=1)
             if busy:
                 sender.ask(Tasks.keep_sending, "noop", org, TRAFFIC_GAP_S)
-            starts = heir.ask(Tasks.began, 1, bench.sizes.kill_patience_s)
+            starts = heir.ask(Tasks.began, 1, setup.sizes.kill_patience_s)
     return [(each.begun_ns - killed_ns) / 1e9 for each in starts]
 
 

@@ -40,7 +40,7 @@ def absent(system: System) -> str | None:
     return None
 
 
-def _stock(url: str, middleware: list[Middleware] | None) -> Broker:
+def _vanilla(url: str, middleware: list[Middleware] | None) -> Broker:
     return RedisBroker(url=url, middleware=middleware)  # type: ignore[no-untyped-call]
 
 
@@ -53,19 +53,19 @@ def _fair_broker() -> Callable[..., Broker]:
     return made
 
 
-STOCK = "dramatiq"
-STOCK_AHEAD = "dramatiq-ahead"
+VANILLA = "dramatiq"
+VANILLA_PREFETCH = "dramatiq-ahead"
 OURS = "fair"
 
 #: In the order of the table's columns.
 SYSTEMS = {
     each.key: each
     for each in (
-        System(key=STOCK, title="Dramatiq", make=_stock),
+        System(key=VANILLA, title="Dramatiq", make=_vanilla),
         System(
-            key=STOCK_AHEAD,
+            key=VANILLA_PREFETCH,
             title=f"Dramatiq, prefetch {PREFETCHED}",
-            make=_stock,
+            make=_vanilla,
             environment={PREFETCH: str(PREFETCHED)},
         ),
         System(key=OURS, title="FairRedisBroker", make=_fair, stores_prefix="dramatiq:{0}"),

@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return be_one_worker(words[1:])
     if words[:1] == ["drain-stock"]:
-        from .drain.command import main as drain_stock  # late: it loads the broker
+        from .drain.command import main as drain_dramatiq  # late: it loads the broker
 
-        return drain_stock(words[1:])
+        return drain_dramatiq(words[1:])
     parser = _parser()
     options = parser.parse_args(words)
     try:

@@ -75,8 +75,8 @@ def announce_reported(worker_id: str) -> None:
     _announce({"reported": worker_id})
 
 
-def _announce(told: dict[str, object]) -> None:
+def _announce(announced: dict[str, object]) -> None:
     if _Channel.fd is not None:
         # A supervisor that is gone, or that does not read, must not hurt a job.
         with suppress(OSError):
-            os.write(_Channel.fd, json.dumps(told).encode() + b"\n")
+            os.write(_Channel.fd, json.dumps(announced).encode() + b"\n")

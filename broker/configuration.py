@@ -11,7 +11,7 @@ from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_PORTION: Final = 256
+_BATCH_SIZE: Final = 256
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
@@ -120,8 +120,8 @@ class Rules:
     def release(self, key: str) -> int:
         """Make due what is parked under a key; how many messages."""
         released = 0
-        while portion := int(_RELEASE(self._client, self._base, [key, _PORTION])):
-            released += portion
+        while batch := int(_RELEASE(self._client, self._base, [key, _BATCH_SIZE])):
+            released += batch
         return released
 
     def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:

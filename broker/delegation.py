@@ -17,7 +17,7 @@ from .scripts import away
 GivenOperation = tuple[str, str, str, tuple[str, str] | None, int]
 
 
-class Enforcing(ABC):
+class DelegatingBroker(ABC):
     """The interface between guards and broker, mixed into it.
 
     Guards look for these methods by name; on brokers without them they do it all themselves.
@@ -81,8 +81,8 @@ class Enforcing(ABC):
             ConnectionClosed: the server does not answer.
         """
         raw = message._message if isinstance(message, MessageProxy) else message
-        one_line = cause.replace("\n", " ")
-        self._enqueue(raw, max(0, delay_ms), f"{one_line}\n{key or ''}")
+        on_one_row = cause.replace("\n", " ")
+        self._enqueue(raw, max(0, delay_ms), f"{on_one_row}\n{key or ''}")
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key; how many messages.
@@ -106,7 +106,7 @@ class Enforcing(ABC):
         message.lease.operations.append(Operation(key, field, expected, *(new or ("", "")), ttl_ms))
         return True
 
-    def uncharge(self, message: "Message[Any] | MessageProxy") -> None:
+    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
         """The attempt was none: its start is given back to the actor's rate when the message ends."""
         if isinstance(message, LeasedMessage):
             message.lease.refund = True

@@ -8,7 +8,7 @@ from typing import Any, Final
 from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 
-from .leasing.lease import CONDEMNED, Lease, LeasedMessage
+from .leasing.lease import QUARANTINED, Lease, LeasedMessage
 from .leasing.session import Process
 
 Hook = tuple[Middleware, Callable[..., None]]
@@ -40,7 +40,7 @@ class Hooks:
         return hooks
 
 
-class Here(threading.local):
+class CurrentLease(threading.local):
     """What the thread does; None outside a message's after hooks."""
 
     lease: Lease | None = None
@@ -50,7 +50,7 @@ class Here(threading.local):
 _CARRYING: Final = frozenset({"process_message", "skip_message"})
 
 
-class Emitting(Broker, ABC):
+class HookedBroker(Broker, ABC):
     """Dramatiq's two `emit` methods, for a broker with leases."""
 
     _process: Process | None = None
@@ -58,7 +58,7 @@ class Emitting(Broker, ABC):
     def __init__(self, middleware: list[Middleware] | None) -> None:
         # The base class adds middleware, whose hooks are found through these.
         self._hooks = Hooks()
-        self._here = Here()
+        self._current = CurrentLease()
         super().__init__(middleware=middleware)
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
@@ -66,7 +66,7 @@ class Emitting(Broker, ABC):
         message = args[0] if args else None
         if isinstance(message, LeasedMessage):
             if signal == "process_message":
-                self._here.lease = None
+                self._current.lease = None
                 process = self._process
                 if process is None or not process.begin(message.lease):
                     raise SkipMessage("the message went to another worker")
@@ -94,8 +94,8 @@ class Emitting(Broker, ABC):
             if signal in _CARRYING:
                 # An interrupt makes Dramatiq come here twice: what the last round says is what counts.
                 message.lease.carried = []
-                self._here.lease = message.lease
-            if signal == "process_message" and message.lease.flag == CONDEMNED:
+                self._current.lease = message.lease
+            if signal == "process_message" and message.lease.flag == QUARANTINED:
                 # To those who look at nothing else: it did not succeed.
                 kwargs["exception"] = message._exception
         try:
@@ -107,7 +107,7 @@ class Emitting(Broker, ABC):
                     self.logger.critical("Unexpected failure in %s of %r.", name, middleware, exc_info=True)
         finally:
             if signal in _CARRYING:
-                self._here.lease = None
+                self._current.lease = None
         if signal == "worker_boot":
             self._worker_booted()
         elif signal == "worker_shutdown":

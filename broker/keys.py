@@ -94,9 +94,9 @@ def lane_of(actor: str, priority: int, concurrency: tuple[str, int] | None = Non
     return lane if concurrency is None else f"{lane}:{part(concurrency[0])}:{concurrency[1]}"
 
 
-def record_of(queue: str, org: str, lane: str, uniq: str, body: bytes) -> bytes:
+def record_of(queue: str, org: str, lane: str, enqueue_id: str, body: bytes) -> bytes:
     """A message as it is stored."""
-    return f"{queue}\n{part(org)}\n{lane}\n{uniq}\n".encode() + body
+    return f"{queue}\n{part(org)}\n{lane}\n{enqueue_id}\n".encode() + body
 
 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:

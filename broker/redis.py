@@ -17,14 +17,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .configuration import Rules
-from .delegation import Enforcing
-from .hooks import Emitting
+from .delegation import DelegatingBroker
+from .hooks import HookedBroker
 from .inspection.inspector import Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import LONGEST_WAIT_S, FairConsumer
-from .leasing.delivery import DEFAULT_HOLD_MS, Reception, known_actors
-from .leasing.dramatiq_worker import FairLine
+from .leasing.delivery import DEFAULT_HOLD_MS, Intake, known_actors
+from .leasing.dramatiq_worker import FairWorkQueue
 from .leasing.prefetch import Mode
 from .leasing.session import Process
 from .scripts import Script, away
@@ -39,12 +39,12 @@ DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
 
 #: Most messages that one call drops.
-_PORTION: Final = 1_000
+_BATCH_SIZE: Final = 1_000
 
 _FLUSH = Script("flush")
 
 
-class FairRedisBroker(Enforcing, Emitting):
+class FairRedisBroker(DelegatingBroker, HookedBroker):
     """A Dramatiq broker on Redis or Valkey, fair between orgs, that loses nothing it accepted.
 
     A message belongs to the org its option `org` names; messages without one are an org of their own. Orgs share each
@@ -144,8 +144,8 @@ class FairRedisBroker(Enforcing, Emitting):
         process = self._start_process()
         process.allow(prefetch)
         process.queues.add(queue_name)
-        reception = Reception(self, process, self._deaths_of, self._encode, hold_ms=self.hold_unknown)
-        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout, reception)
+        intake = Intake(self, process, self._deaths_of, self._encode, hold_ms=self.hold_unknown)
+        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout, intake)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; no effect when it is. Delayed messages need no queue of their own."""
@@ -186,7 +186,7 @@ class FairRedisBroker(Enforcing, Emitting):
         """
         delay_ms = max(0, delay or 0)
         answers: list[Message[Any] | Exception] = []
-        sent, places = [], []
+        sent, positions = [], []
         for message in messages:
             plain = _plain(message)
             try:
@@ -196,14 +196,14 @@ class FairRedisBroker(Enforcing, Emitting):
             except Exception as error:  # noqa: BLE001  # it is this message's answer
                 answers.append(error)
             else:
-                places.append(len(answers))
+                positions.append(len(answers))
                 answers.append(plain)
                 sent.append(encoded)
-        lease = self._here.lease
+        lease = self._current.lease
         if lease is not None:
             lease.carried.extend(sent)
         faults = [None] * len(sent) if lease is not None else self._sender.send_all(sent)
-        for place, fault in zip(places, faults, strict=True):
+        for place, fault in zip(positions, faults, strict=True):
             sent_one = answers[place]
             if fault is not None:
                 answers[place] = fault
@@ -230,11 +230,11 @@ class FairRedisBroker(Enforcing, Emitting):
     @property
     def worker_id(self) -> str | None:
         """Who the worker of this process is to the broker; None while there is none."""
-        return self._process.wid if self._process is not None else None
+        return self._process.worker_id if self._process is not None else None
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
-        while _FLUSH(self.client, self.base, (queue_name, _PORTION)):
+        while _FLUSH(self.client, self.base, (queue_name, _BATCH_SIZE)):
             pass
 
     def flush_all(self) -> None:
@@ -285,7 +285,7 @@ class FairRedisBroker(Enforcing, Emitting):
         message = _plain(message)
         self.emit_before("enqueue", message, delay)
         sent = self._encode(message, max(0, delay or 0), parked)
-        lease = self._here.lease
+        lease = self._current.lease
         if lease is not None:
             lease.carried.append(sent)
         else:
@@ -308,9 +308,9 @@ class FairRedisBroker(Enforcing, Emitting):
         if self._process is not None:
             self._process.max_active = most or 0
 
-    def _deaths_of(self, mid: str) -> str:
-        told = self.client.hget(f"{self.base}:d", mid)
-        return told.decode() if isinstance(told, bytes) else "0|0|unknown"
+    def _deaths_of(self, message_id: str) -> str:
+        deaths = self.client.hget(f"{self.base}:d", message_id)
+        return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"
 
     def _priority_of(self, actor_name: str) -> int:
         actor = self.actors.get(actor_name)
@@ -328,7 +328,7 @@ class FairRedisBroker(Enforcing, Emitting):
 
     def _worker_boots(self, worker: Worker) -> None:
         check_server(self.client)
-        worker.work_queue = FairLine()
+        worker.work_queue = FairWorkQueue()
         self._worker = worker
 
     def _worker_booted(self) -> None:

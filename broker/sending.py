@@ -20,7 +20,7 @@ FULL_RETRY_AFTER_S: Final = 5.0
 #: How long a replica may take to confirm a message, in milliseconds.
 REPLICA_TIMEOUT_MS: Final = 1_000
 #: Messages that one call carries.
-PORTION: Final = 256
+BATCH_SIZE: Final = 256
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
@@ -116,12 +116,12 @@ class Sender:
     def _send_queue(
         self, messages: Sequence[Sent], indexes: list[int], faults: list[Exception | None]
     ) -> None:
-        for start in range(0, len(indexes), PORTION):
-            portion = indexes[start : start + PORTION]
+        for start in range(0, len(indexes), BATCH_SIZE):
+            batch = indexes[start : start + BATCH_SIZE]
             try:
                 # The first call asks for all of them; what it has let in is not refused half-way.
-                more = len(indexes) - len(portion)
-                self.send([messages[index] for index in portion], more=more, bounded=start == 0)
+                more = len(indexes) - len(batch)
+                self.send([messages[index] for index in batch], more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
                 for index in indexes[start:]:
                     faults[index] = error
@@ -168,9 +168,11 @@ class Encoder:
         concurrency = options.get("concurrency") or self._concurrency_of(name)
         lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
         org = options.get("org")
-        uniq = self._uniqs()
-        record = record_of(message.queue_name, "" if org is None else str(org), lane, uniq, message.encode())
-        return Sent(message.message_id, uniq, delay_ms, parked, record)
+        enqueue_id = self._uniqs()
+        record = record_of(
+            message.queue_name, "" if org is None else str(org), lane, enqueue_id, message.encode()
+        )
+        return Sent(message.message_id, enqueue_id, delay_ms, parked, record)
 
 
 def _slots(option: object) -> tuple[str, int] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-def close_surely(close: Callable[[BaseException], None], error: BaseException) -> None:
+def close_reliably(close: Callable[[BaseException], None], error: BaseException) -> None:
     """Close once more when an interrupt strikes the closing; an attempt is interrupted at most once.
 
     A far side that is given as long as the attempt has left gives up a moment before the time limit, which then strikes
@@ -20,7 +20,7 @@ def close_surely(close: Callable[[BaseException], None], error: BaseException) -
         >>> try:
         ...     work()
         ... except BaseException as error:
-        ...     close_surely(give_back, error)
+        ...     close_reliably(give_back, error)
         ...     raise
     """
     try:

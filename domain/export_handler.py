@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import BinaryIO, Literal
 from uuid import UUID
 
-from .closing import close_surely
+from .closing import close_reliably
 from .domain_export import DomainExport, Download, ExportOutcome, Format
 from .errors import Cancelled, JobError, NotFound
 from .export_ports import Destinations, ExportRepository, ExportWriter
@@ -74,7 +74,7 @@ class ExportDomain:
             self.run.progress(10, "started")
             return self._export(job, domain_name)
         except BaseException as error:  # interrupts too must leave nothing behind
-            close_surely(lambda reason: self._clean_up(job, reason), error)
+            close_reliably(lambda reason: self._clean_up(job, reason), error)
             raise
 
     def _export(self, job: DomainExport, domain_name: str) -> ExportOutcome:

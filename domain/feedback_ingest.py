@@ -206,7 +206,7 @@ class IngestFeedback:
             processed=len(done),
             failed=len(failures),
             windows=tuple(windows),
-            errors=tuple(_told(entity, error) for entity, error in failures.items()),
+            errors=tuple(_failure_of(entity, error) for entity, error in failures.items()),
         )
 
     def _take_in(
@@ -226,13 +226,13 @@ class IngestFeedback:
                 return error
             return None
 
-        told = 0
+        described = 0
 
         def tell(number: int) -> None:
-            nonlocal told
+            nonlocal described
             self.run.checkpoint()
-            if number > told:
-                told = number
+            if number > described:
+                described = number
                 self.run.progress(80 * number // len(entities), f"{number} of {len(entities)} entities")
 
         self.run.checkpoint()
@@ -306,7 +306,7 @@ def _most_hopeful(errors: Sequence[JobError]) -> JobError:
     return chosen
 
 
-def _told(entity: Entity, error: JobError) -> EntityFailure:
+def _failure_of(entity: Entity, error: JobError) -> EntityFailure:
     return EntityFailure(
         id=entity.id, type=entity.type, category=error.category, message=str(error)[:MAX_REASON_CHARS]
     )

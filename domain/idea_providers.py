@@ -151,13 +151,13 @@ def _share(remaining_s: float | None, providers: int) -> float | None:
 
 
 def _none_left(failures: Sequence[tuple[str, JobError]]) -> JobError:
-    told = "; ".join(f"{name}: {error}" for name, error in failures) or "none is configured"
+    described = "; ".join(f"{name}: {error}" for name, error in failures) or "none is configured"
     outages = [error for _, error in failures if isinstance(error, ProviderUnavailable)]
     if failures and not outages:
-        return type(failures[-1][1])(f"no idea provider gave a usable reply: {told}")
+        return type(failures[-1][1])(f"no idea provider gave a usable reply: {described}")
     waits_s = [outage.retry_after_s for outage in outages if outage.retry_after_s is not None]
     return ProviderUnavailable(
-        f"no idea provider serves: {told}. The job is tried again later",
+        f"no idea provider serves: {described}. The job is tried again later",
         # One that named no time may be back sooner than any that did.
         retry_after_s=min(waits_s) if waits_s and len(waits_s) == len(outages) else None,
     )

@@ -258,7 +258,7 @@ class _Tally:
             MediaFailure(
                 media_id=item.media_id,
                 category=error.category if isinstance(error, JobError) else "unknown",
-                message=_told(error)[:MAX_MESSAGE_CHARS],
+                message=_message_of(error)[:MAX_MESSAGE_CHARS],
             )
         )
 
@@ -274,7 +274,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _told(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     # What others raise may say anything, a credential too.
     return str(error) if isinstance(error, JobError) else f"a fault of the program ({type(error).__name__})"
 

@@ -92,10 +92,10 @@ class LeaseJournal:
             repository.keep_state(execution, execution.state.model_copy(update={"draft_id": draft_id}))
             return True
 
-        adopted = self._do(work)
-        if adopted:
+        taken_over = self._do(work)
+        if taken_over:
             self._draft_id = draft_id
-        return adopted
+        return taken_over
 
     def disown(self, draft_id: str) -> bool:
         def work(repository: PublishRepository) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from .closing import close_surely
+from .closing import close_reliably
 from .errors import InvalidInput, JobError, LeaseHeld, LeaseLost, NotFound
 from .ports import NewId, Run, T, Transactions
 from .publish_execution import PublishExecution, PublishOutcome, content_outcome, post_key
@@ -65,7 +65,7 @@ class ExecutePublish:
         except (LeaseHeld, LeaseLost):
             raise
         except BaseException as error:  # interrupts too must not leave the lease behind
-            close_surely(lambda reason: self._close(attempt, reason), error)
+            close_reliably(lambda reason: self._close(attempt, reason), error)
             raise
         self.run.progress(100, outcome.status)
         return outcome

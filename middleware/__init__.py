@@ -23,7 +23,7 @@ from .base.interrupts import Cancelled, DeadlineExceeded
 from .base.observer import Observer
 from .callbacks import Callbacks
 from .cancellation.guard import Cancellation, checkpoint
-from .cancellation.requests import Cancellations
+from .cancellation.requests import CancellationClient
 from .circuit_breakers.guard import CircuitBreakers
 from .circuit_breakers.state import BreakerRule
 from .contracts.guard import Contracts, UnknownVersion, json_schemas
@@ -31,8 +31,8 @@ from .cron.guard import Cron
 from .cron.schedule import cron
 from .dead_letters.guard import DeadLetters, DeadLettersUnavailable
 from .dead_letters.letter import DeadLetter
-from .dead_letters.replay import Criteria, Replays
-from .deadlines.guard import Deadlines, Expired, InHand, remaining
+from .dead_letters.replay import DeadLetterFilter, DeadLetterReplayer
+from .deadlines.guard import Deadlines, Expired, RunningJob, remaining
 from .draining import Draining
 from .history.guard import AttemptRecord, History, HistoryStore
 from .history.results import record_result
@@ -44,10 +44,10 @@ from .metrics.queue_sampler import QueueState
 from .org_limits.guard import OrgLimits
 from .org_limits.rate import Rate
 from .pauses.guard import Pauses
-from .pauses.pauses import Pause, PauseSwitch
-from .progress.guard import Progress, ProgressLine, ProgressReader, progress
+from .pauses.pauses import Pause, PauseControl
+from .progress.guard import JobProgress, Progress, ProgressReader, progress
 from .region_concurrency.guard import RegionConcurrency, in_region
-from .retries import Retries, ends_with
+from .retries import Retries, is_final_attempt
 from .tracing import Tracing
 
 __version__ = "0.1.0"
@@ -57,13 +57,14 @@ __all__ = [
     "BreakerRule",
     "Callbacks",
     "Cancellation",
-    "Cancellations",
+    "CancellationClient",
     "Cancelled",
     "CircuitBreakers",
     "Contracts",
-    "Criteria",
     "Cron",
     "DeadLetter",
+    "DeadLetterFilter",
+    "DeadLetterReplayer",
     "DeadLetters",
     "DeadLettersUnavailable",
     "DeadlineExceeded",
@@ -76,8 +77,8 @@ __all__ = [
     "History",
     "HistoryStore",
     "Idempotency",
-    "InHand",
     "InvalidPayload",
+    "JobProgress",
     "LogContext",
     "Metrics",
     "MisplacedGuard",
@@ -86,17 +87,16 @@ __all__ = [
     "Outcome",
     "Parked",
     "Pause",
-    "PauseSwitch",
+    "PauseControl",
     "Pauses",
     "Progress",
-    "ProgressLine",
     "ProgressReader",
     "QueueState",
     "Rate",
     "RateLimited",
     "RegionConcurrency",
-    "Replays",
     "Retries",
+    "RunningJob",
     "Skipped",
     "StoreUnavailable",
     "Tracing",
@@ -109,8 +109,8 @@ __all__ = [
     "emit_gauge",
     "emit_metric",
     "emit_timer",
-    "ends_with",
     "in_region",
+    "is_final_attempt",
     "json_schemas",
     "log_formatter",
     "progress",

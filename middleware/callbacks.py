@@ -49,9 +49,9 @@ def _tell_failure(broker: Broker, message: MessageProxy, exception: BaseExceptio
     actor = broker.actors.get(message.actor_name)
     target = message.options.get("on_failure") or (actor.options.get("on_failure") if actor else None)
     if target:
-        told = {
+        reported = {
             "type": class_name(exception),
             "category": category_of(exception),
             "fingerprint": fingerprint(exception),
         }
-        broker.get_actor(target).send(message.asdict(), told)
+        broker.get_actor(target).send(message.asdict(), reported)

@@ -15,7 +15,7 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware.shutdown import Shutdown
 
 from .base.classification import class_name
-from .base.delegation import EndsAlong
+from .base.delegation import SupportsAckOperations
 from .base.emit import emit_counter
 from .base.errors import Parked
 from .base.guard import Guard, Outcome
@@ -205,7 +205,7 @@ class _Stop:
 def _acks_by_itself(broker: Broker) -> bool:
     """Whether acks need no consumer's thread: on Dramatiq's Redis broker, and where they carry operations along."""
     redis_broker = sys.modules.get("dramatiq.brokers.redis")
-    return isinstance(broker, EndsAlong) or (
+    return isinstance(broker, SupportsAckOperations) or (
         redis_broker is not None and isinstance(broker, redis_broker.RedisBroker)
     )
 

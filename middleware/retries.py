@@ -19,7 +19,7 @@ from .base.classification import (
     is_shutdown,
     retry_after_s,
 )
-from .base.delegation import Parks
+from .base.delegation import SupportsParking
 from .base.emit import emit_counter
 from .base.errors import Parked
 
@@ -119,11 +119,11 @@ class Retries(dramatiq.middleware.Retries):
         _ends.set(None)
 
     def _decide(self, broker: Broker, message: MessageProxy, exception: BaseException) -> None:
-        uncharged_ms = _uncharged_delay_ms(exception)
-        if uncharged_ms is not None:
+        park_ms = _park_delay_ms(exception)
+        if park_ms is not None:
             cause = _count_park(message, exception)
             key = exception.key if isinstance(exception, Parked) else None
-            self._enqueue(broker, message, uncharged_ms, (cause, key))
+            self._enqueue(broker, message, park_ms, (cause, key))
             return
         _remember(message, exception)
         if self._is_final(broker, message, exception):
@@ -135,7 +135,7 @@ class Retries(dramatiq.middleware.Retries):
         self._enqueue(broker, message, delay_ms)
 
     def _ends(self, broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
-        return _uncharged_delay_ms(exception) is None and self._is_final(broker, message, exception)
+        return _park_delay_ms(exception) is None and self._is_final(broker, message, exception)
 
     def _is_final(self, broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
         option = _options(broker, message)
@@ -176,7 +176,7 @@ class Retries(dramatiq.middleware.Retries):
         for wait_s in (*ENQUEUE_WAITS_S, None):
             try:
                 # A proxy is not a message, and the broker copies what it is given.
-                if parked is not None and isinstance(broker, Parks):
+                if parked is not None and isinstance(broker, SupportsParking):
                     cause, key = parked
                     broker.park(message._message, delay_ms=delay_ms, cause=cause, key=key)
                 else:
@@ -200,7 +200,7 @@ class Retries(dramatiq.middleware.Retries):
                 return
 
 
-def ends_with(exception: BaseException) -> bool:
+def is_final_attempt(exception: BaseException) -> bool:
     """Whether the job that asks is given up when this attempt ends with the exception.
 
     For a job that has to leave other things behind when it fails for good than when it is tried again. Outside an
@@ -209,7 +209,7 @@ def ends_with(exception: BaseException) -> bool:
 
     Example:
         >>> except TimeoutError as error:
-        ...     mark("failed" if ends_with(error) else "waiting")
+        ...     mark("failed" if is_final_attempt(error) else "waiting")
         ...     raise
     """
     ends = _ends.get()
@@ -219,7 +219,7 @@ def ends_with(exception: BaseException) -> bool:
 _ends: ContextVar[Callable[[BaseException], bool] | None] = ContextVar("pressroom_ends", default=None)
 
 
-def _uncharged_delay_ms(exception: BaseException) -> int | None:
+def _park_delay_ms(exception: BaseException) -> int | None:
     """How long the message waits when the attempt is not its fault; None when it is."""
     if isinstance(exception, Parked):
         return exception.delay_ms

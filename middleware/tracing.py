@@ -108,7 +108,7 @@ class Tracing(Observer):
         span, _ = attempt.kept.pop(id(self), (None, None))
         if span is None or not span.is_recording():
             return
-        told = {
+        reported = {
             "messaging.dramatiq.attempt": attempt.number,
             "messaging.dramatiq.outcome": attempt.outcome,
             "messaging.dramatiq.org": org_of(message),
@@ -117,7 +117,7 @@ class Tracing(Observer):
             "messaging.dramatiq.fingerprint": attempt.fingerprint,
             "error.type": attempt.error_class,
         }
-        span.set_attributes({name: value for name, value in told.items() if value is not None})
+        span.set_attributes({name: value for name, value in reported.items() if value is not None})
         if attempt.outcome in ERRORS:
             span.set_status(self._trace.StatusCode.ERROR, attempt.error_category or attempt.outcome)
         # What the job took, without what came after it.

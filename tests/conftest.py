@@ -93,6 +93,6 @@ def _parameters(item: pytest.Item) -> list[object]:
 
 def _drop(servers: Servers, name: str) -> None:
     # As the superuser: only it may end sessions of every role.
-    administrator = postgres.url(servers.places, postgres.SUPERUSER, postgres.SUPERUSER)
+    administrator = postgres.url(servers.folders, postgres.SUPERUSER, postgres.SUPERUSER)
     with psycopg.connect(administrator, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -147,8 +147,8 @@ def _clicks(clicks: float) -> str:
 
 
 def _shortened(text: str, max_chars: int) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= max_chars else one_line[: max_chars - 1].rstrip() + "…"
+    on_one_row = " ".join(text.split())
+    return on_one_row if len(on_one_row) <= max_chars else on_one_row[: max_chars - 1].rstrip() + "…"
 
 
 def _capitalised(text: str) -> str:

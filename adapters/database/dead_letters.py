@@ -69,7 +69,7 @@ class SqlDeadLetters(Generic[LetterT]):
             try:
                 new += self._insert([row_of(each.as_record()) for each in batch])
             except InvalidInput:
-                new += sum(self._insert_alone(each) for each in batch)
+                new += sum(self._insert_single(each) for each in batch)
         return new
 
     def of_org(self, org: str) -> "SqlDeadLetterBox[LetterT]":
@@ -84,7 +84,7 @@ class SqlDeadLetters(Generic[LetterT]):
         """All letters, for operators."""
         return SqlDeadLetterBox(self._engine, self._from_record, None)
 
-    def _insert_alone(self, letter: LetterT) -> int:
+    def _insert_single(self, letter: LetterT) -> int:
         try:
             return self._insert([row_of(letter.as_record())])
         except InvalidInput:

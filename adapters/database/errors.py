@@ -55,7 +55,7 @@ def translated(error: SQLAlchemyError) -> JobError:
     state = cause.sqlstate or ""
     if _is_repeatable(cause, state):
         return WorthRepeating(
-            f"the database did not finish the unit of work ({_told(cause, state)}), also when it was run again; "
+            f"the database did not finish the unit of work ({_described(cause, state)}), also when it was run again; "
             "check that the server runs, is reachable and is not overloaded"
         )
     if state == _QUERY_CANCELED:
@@ -64,20 +64,21 @@ def translated(error: SQLAlchemyError) -> JobError:
         )
     if state[:2] in _PASSING_CLASSES or state in _PASSING:
         return DatabaseUnavailable(
-            f"the database cannot do it now ({_told(cause, state)}); nothing was written"
+            f"the database cannot do it now ({_described(cause, state)}); nothing was written"
         )
     if state in _SCHEMA_BEHIND:
         return DatabaseUnavailable(
-            f"the database lacks something this build needs ({_told(cause, state)}); migrate it to the newest revision"
+            f"the database lacks something this build needs ({_described(cause, state)}); migrate it to the "
+            "newest revision"
         )
     if state[:2] in _REFUSED_CLASSES or isinstance(cause, psycopg.DataError | psycopg.IntegrityError):
-        return InvalidInput(f"the database refused a value ({_told(cause, state)}); nothing was written")
+        return InvalidInput(f"the database refused a value ({_described(cause, state)}); nothing was written")
     if state == _INSUFFICIENT_PRIVILEGE:
         return PermanentError(
-            f"the database refused access ({_told(cause, state)}): a row of another org, or a missing grant"
+            f"the database refused access ({_described(cause, state)}): a row of another org, or a missing grant"
         )
     return PermanentError(
-        f"the database refused a statement ({_told(cause, state)}); this is a fault of the program"
+        f"the database refused a statement ({_described(cause, state)}); this is a fault of the program"
     )
 
 
@@ -88,7 +89,7 @@ def _is_repeatable(cause: psycopg.Error, state: str) -> bool:
     return not state and isinstance(cause, psycopg.OperationalError)
 
 
-def _told(cause: psycopg.Error, state: str) -> str:
+def _described(cause: psycopg.Error, state: str) -> str:
     where = (
         ("constraint", cause.diag.constraint_name),
         ("table", cause.diag.table_name),

@@ -55,8 +55,8 @@ class SqlMedia:
         self._connection.execute(
             update(media_assets).where(these, _is_orphan(unreferenced)).values(storage="deleting")
         )
-        condemned = select(media_assets.c.object_key).where(these, media_assets.c.storage == "deleting")
-        return set(self._connection.scalars(condemned))
+        doomed = select(media_assets.c.object_key).where(these, media_assets.c.storage == "deleting")
+        return set(self._connection.scalars(doomed))
 
     def cool(self, object_keys: Collection[str], unseen: timedelta) -> Mapping[str, Storage]:
         """Make those that are `hot` and unseen still `cooling`; what each of the keys is afterwards, if anything."""

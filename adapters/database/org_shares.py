@@ -65,12 +65,12 @@ class SqlOrgShares:
 
     def region(self, org_id: UUID) -> str | None:
         """Where an org's jobs run; None: anywhere, or there is no such org."""
-        with _told(), UnitOfWork(self._engine, org_id, timeout_s=TIMEOUT_S) as unit:
+        with _errors_mapped(), UnitOfWork(self._engine, org_id, timeout_s=TIMEOUT_S) as unit:
             return unit.connection.scalar(select(orgs.c.region).where(orgs.c.id == org_id))
 
     def version(self) -> str:
         """Another text whenever anything that differs has changed, however it was changed."""
-        with _told(), SystemUnitOfWork(self._engine, timeout_s=TIMEOUT_S) as unit:
+        with _errors_mapped(), SystemUnitOfWork(self._engine, timeout_s=TIMEOUT_S) as unit:
             return _version(unit.connection)
 
     @contextmanager
@@ -79,16 +79,18 @@ class SqlOrgShares:
 
         So whoever passes on what it read here never puts older values in the place of newer ones.
         """
-        with _told(), SystemUnitOfWork(self._engine, timeout_s=TIMEOUT_S) as unit:
+        with _errors_mapped(), SystemUnitOfWork(self._engine, timeout_s=TIMEOUT_S) as unit:
             unit.connection.execute(select(_LOCK))
             yield SharesNow(version=_version(unit.connection), rows=_rows(unit.connection))
 
 
 def _version(connection: Connection) -> str:
     columns = orgs.c
-    told = func.concat_ws("|", columns.id, columns.weight, columns.limits[MAX_ACTIVE], "r", columns.region)
+    row_text = func.concat_ws(
+        "|", columns.id, columns.weight, columns.limits[MAX_ACTIVE], "r", columns.region
+    )
     count, total = connection.execute(
-        select(func.count(), func.sum(func.hashtextextended(told, 0))).where(_OWN)
+        select(func.count(), func.sum(func.hashtextextended(row_text, 0))).where(_OWN)
     ).one()
     return f"{count}:{total or 0}"
 
@@ -109,7 +111,7 @@ def _max_active(limits: Mapping[str, Any]) -> int | None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_mapped() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:

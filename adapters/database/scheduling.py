@@ -100,11 +100,11 @@ class SqlScheduling:
 
     def schedule(self, item: DueItem, *, run_id: UUID) -> int:
         """Open intents, send their jobs, mark the item as publishing; how many intents are open."""
-        return self._alone(lambda: self._schedule(item, run_id))
+        return self._own_errors(lambda: self._schedule(item, run_id))
 
     def fail(self, item: DueItem) -> None:
         """Mark the item as failed."""
-        self._alone(lambda: self._mark(item, "failed"))
+        self._own_errors(lambda: self._mark(item, "failed"))
 
     def _schedule(self, item: DueItem, run_id: UUID) -> int:
         targets = self._targets(item)
@@ -176,7 +176,7 @@ class SqlScheduling:
             .values(status=status, updated_at=func.now())
         )
 
-    def _alone(self, work: Callable[[], T]) -> T:
+    def _own_errors(self, work: Callable[[], T]) -> T:
         """In a savepoint: what the database refuses of one item does not undo the others."""
         try:
             with self._connection.begin_nested():

@@ -21,7 +21,7 @@ from .unit_of_work import SystemUnitOfWork, UnitOfWork
 #: Targets in one transaction of a rotation.
 ROTATION_BATCH = 100
 #: Ids of targets that could not be encrypted again which are told.
-MAX_TOLD = 20
+MAX_NAMED = 20
 
 Unit = UnitOfWork | SystemUnitOfWork
 
@@ -175,7 +175,7 @@ class SqlPublishTargets:
             report.rotated += part.rotated
             report.unchanged += part.unchanged
             report.failed += part.failed
-            report.failed_ids = [*report.failed_ids, *part.failed_ids][:MAX_TOLD]
+            report.failed_ids = [*report.failed_ids, *part.failed_ids][:MAX_NAMED]
             if after is None:
                 return report
 

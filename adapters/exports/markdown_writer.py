@@ -8,7 +8,7 @@ from datetime import datetime
 from domain.export_records import ContentPerformance, ContentRow, ExportHeader, KeywordPerformance, Setting
 from domain.export_size import Sink
 
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_ROW_BREAK = re.compile(r"\r\n|\r|\n")
 _SPACES = re.compile(r"\s+")
 _MARKUP = re.compile(r"([\\`*_\[\]<>#&|~])")
 
@@ -41,32 +41,32 @@ class MarkdownWriter:
             "domain_name": header.domain_name,
             "exported_at": header.exported_at.isoformat(),
         }
-        self._line("---")
+        self._write_row("---")
         for name, value in front.items():
-            self._line(f"{name}: {json.dumps(value)}")
-        self._line("---\n")
-        self._line(f"# {_inline(header.domain_name)}\n")
-        self._line(f"Exported {_day_and_time(header.exported_at)}.")
+            self._write_row(f"{name}: {json.dumps(value)}")
+        self._write_row("---\n")
+        self._write_row(f"# {_inline(header.domain_name)}\n")
+        self._write_row(f"Exported {_day_and_time(header.exported_at)}.")
 
     def content(self, rows: Iterator[ContentRow]) -> None:
-        self._line("\n## Content")
+        self._write_row("\n## Content")
         for row in rows:
             self._item(row)
 
     def analytics(self, keywords: list[KeywordPerformance], content: list[ContentPerformance]) -> None:
-        self._line("\n## Keywords\n")
+        self._write_row("\n## Keywords\n")
         self._table(
             ("Keyword", "Clicks", "Impressions", "Average position"),
             ((k.keyword, str(k.clicks), str(k.impressions), f"{k.average_position:.1f}") for k in keywords),
         )
-        self._line("\n## Performance\n")
+        self._write_row("\n## Performance\n")
         self._table(
             ("Content", "Views", "Engaged seconds"),
             ((c.title, str(c.views), str(c.engaged_seconds)) for c in content),
         )
 
     def settings(self, settings: list[Setting]) -> None:
-        self._line("\n## Settings\n")
+        self._write_row("\n## Settings\n")
         self._table(
             ("Setting", "Value"),
             ((setting.name, json.dumps(setting.value, ensure_ascii=False)) for setting in settings),
@@ -82,18 +82,18 @@ class MarkdownWriter:
             facts.append(f"published {_day_and_time(row.published_at)}")
         if row.url:
             facts.append(row.url)
-        self._line(f"\n### {_inline(row.title)}\n")
-        self._line(f"{' · '.join(_inline(fact) for fact in facts)}\n")
-        for line in _LINE_BREAK.split(row.body):
-            self._line(f"> {line}" if line else ">")
+        self._write_row(f"\n### {_inline(row.title)}\n")
+        self._write_row(f"{' · '.join(_inline(fact) for fact in facts)}\n")
+        for text in _ROW_BREAK.split(row.body):
+            self._write_row(f"> {text}" if text else ">")
 
     def _table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        self._line(_table_row(head))
-        self._line(_table_row(["---"] * len(head)))
+        self._write_row(_table_row(head))
+        self._write_row(_table_row(["---"] * len(head)))
         for row in rows:
-            self._line(_table_row([_inline(cell) for cell in row]))
+            self._write_row(_table_row([_inline(cell) for cell in row]))
 
-    def _line(self, text: str) -> None:
+    def _write_row(self, text: str) -> None:
         self._sink.write(f"{text}\n".encode("utf-8", "replace"))
 
 

@@ -14,7 +14,7 @@ from .excerpts import EXCERPT_CHARACTERS, excerpt, excerpt_length
 from .typesetting import typeset
 
 #: Characters of a title, name, address or setting in a PDF.
-LINE_CHARACTERS = 200
+ROW_CHARACTERS = 200
 #: Rows of each table in a PDF: the best ones.
 TABLE_ROWS = 500
 #: Bytes handed on at once from the finished file.
@@ -51,7 +51,7 @@ class PdfWriter:
 
     def begin(self, header: ExportHeader) -> None:
         self._document |= {
-            "title": _line(header.domain_name),
+            "title": _one_row(header.domain_name),
             "facts": [
                 ["Export", str(header.export_id)],
                 ["Domain", str(header.domain_id)],
@@ -69,17 +69,17 @@ class PdfWriter:
     def analytics(self, keywords: list[KeywordPerformance], content: list[ContentPerformance]) -> None:
         self._document["keyword_count"] = len(keywords)
         self._document["keyword_rows"] = [
-            [_line(k.keyword), str(k.clicks), str(k.impressions), f"{k.average_position:.1f}"]
+            [_one_row(k.keyword), str(k.clicks), str(k.impressions), f"{k.average_position:.1f}"]
             for k in keywords[:TABLE_ROWS]
         ]
         self._document["performance_count"] = len(content)
         self._document["performance_rows"] = [
-            [_line(c.title), str(c.views), str(c.engaged_seconds)] for c in content[:TABLE_ROWS]
+            [_one_row(c.title), str(c.views), str(c.engaged_seconds)] for c in content[:TABLE_ROWS]
         ]
 
     def settings(self, settings: list[Setting]) -> None:
         self._document["setting_rows"] = [
-            [_line(setting.name), _line(json.dumps(setting.value, ensure_ascii=False))]
+            [_one_row(setting.name), _one_row(json.dumps(setting.value, ensure_ascii=False))]
             for setting in settings
         ]
 
@@ -107,15 +107,15 @@ def _item(row: ContentRow) -> dict[str, str]:
     if row.url:
         facts.append(row.url)
     return {
-        "title": _line(row.title),
-        "facts": " · ".join(_line(fact) for fact in facts),
+        "title": _one_row(row.title),
+        "facts": " · ".join(_one_row(fact) for fact in facts),
         # One character more than is ever shown, so that `finish` can tell cut from complete.
         "body": _printable(row.body[: EXCERPT_CHARACTERS + 1]),
     }
 
 
-def _line(text: str) -> str:
-    return excerpt(" ".join(_printable(text[: LINE_CHARACTERS + 1]).split()), LINE_CHARACTERS)
+def _one_row(text: str) -> str:
+    return excerpt(" ".join(_printable(text[: ROW_CHARACTERS + 1]).split()), ROW_CHARACTERS)
 
 
 def _printable(text: str) -> str:

@@ -27,7 +27,7 @@ T = TypeVar("T")
 #: Characters in one CSV cell; bodies outgrow the parser's own bound of 131,072.
 MAX_CELL_CHARACTERS = 2**31 - 1
 #: Characters of one line of a Markdown header; a longer one is no header.
-MAX_FRONT_MATTER_LINE = 4_096
+MAX_FRONT_MATTER_ROW = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def read_csv(source: BinaryIO) -> ExportFile:
     """
     # The bound is the interpreter's, not the reader's; only ever raised, it cannot disturb another reader.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARACTERS))
-    rows = _csv_rows(csv.reader((line.decode() for line in source), strict=True))
+    rows = _csv_rows(csv.reader((row.decode() for row in source), strict=True))
     if next(rows, None) != COLUMNS:
         raise InvalidInput(
             "the file has other columns than an export; give the reader the export as it was written"
@@ -83,9 +83,9 @@ def read_markdown_header(source: BinaryIO) -> ExportHeader:
         InvalidInput: not an export, or one of a version this build does not know.
     """
     fields: dict[str, object] = {}
-    if source.readline(MAX_FRONT_MATTER_LINE).rstrip() == b"---":
-        while (line := source.readline(MAX_FRONT_MATTER_LINE).rstrip()) not in (b"---", b""):
-            name, _, value = line.partition(b": ")
+    if source.readline(MAX_FRONT_MATTER_ROW).rstrip() == b"---":
+        while (row := source.readline(MAX_FRONT_MATTER_ROW).rstrip()) not in (b"---", b""):
+            name, _, value = row.partition(b": ")
             try:
                 fields[name.decode()] = json.loads(value)
             except ValueError:

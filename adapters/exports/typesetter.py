@@ -15,12 +15,12 @@ TEMPLATE = Path(__file__).with_name("export.typ")
 def main() -> int:
     """Typeset one document; 0 when it worked, 1 with the reason on standard error."""
     data = sys.stdin.buffer.read().decode()
-    here = Path.cwd()
+    folder = Path.cwd()
     compiler = typst.Compiler(
         TEMPLATE.read_bytes(),
-        root=here,
-        package_path=here,
-        package_cache_path=here,
+        root=folder,
+        package_path=folder,
+        package_cache_path=folder,
         sys_inputs={"document": data},
     )
     try:

@@ -43,7 +43,7 @@ from .worker.heartbeat import Heartbeat
 from .worker.lifecycle import Lifecycle
 from .worker.org_shares import tell_shares
 from .worker.outbox import relay_outbox
-from .worker.periodic_tasks import WorkerDuties
+from .worker.periodic_tasks import BackgroundTasks
 from .worker.schedules import fire_schedules
 
 #: What each guard may take to write what it has left when a worker stops; all of them fit into `FLUSH_S`.
@@ -116,7 +116,7 @@ def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreake
     if settings.database_url is not None:
         # Beside the jobs, in a thread of every worker: nothing here sees a message.
         stack.append(
-            WorkerDuties(
+            BackgroundTasks(
                 settings,
                 {
                     "schedules": fire_schedules,

@@ -21,7 +21,13 @@ from app.output import CommandError, out, show
 from app.settings import SettingsError, load_settings
 from middleware import GuardError
 from middleware.dead_letters.letter import DeadLetter
-from middleware.dead_letters.replay import DEFAULT_FIRST, DEFAULT_WATCH_S, Criteria, ReplayError, Replays
+from middleware.dead_letters.replay import (
+    DEFAULT_FIRST,
+    DEFAULT_WATCH_S,
+    DeadLetterFilter,
+    DeadLetterReplayer,
+    ReplayError,
+)
 
 dlq = typer.Typer(
     name="dlq",
@@ -110,9 +116,9 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Send messages again: one, or many that stop when they fail again (exit code 1)."""
-    criteria = Criteria(category=category, actor=actor, fingerprint=fingerprint)
+    criteria = DeadLetterFilter(category=category, actor=actor, fingerprint=fingerprint)
     many = dry_run or first is not None or every
-    if (letter_id is None) != many or (letter_id is not None and criteria != Criteria()):
+    if (letter_id is None) != many or (letter_id is not None and criteria != DeadLetterFilter()):
         raise typer.BadParameter(
             "name one letter, or say --dry-run, --first N or --all, and which with --category"
         )
@@ -241,7 +247,7 @@ def _box(
         engine.dispose()
 
 
-def _replays(box: Box) -> Replays:
+def _replays(box: Box) -> DeadLetterReplayer:
     # Only now: whoever looks at letters needs neither the jobs nor Redis.
     import actors  # noqa: F401  # declares every job on the broker
     from app.bootstrap.redis import redis_client
@@ -253,7 +259,7 @@ def _replays(box: Box) -> Replays:
             client.ping()
     except redis.ConnectionError as error:
         raise CommandError(f"Redis does not answer: {error}. Nothing was sent.") from None
-    return Replays(broker, box)
+    return DeadLetterReplayer(broker, box)
 
 
 @contextmanager

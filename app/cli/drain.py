@@ -13,14 +13,14 @@ from app.cli.options import AsJson, AsOperator, Reason, caller_of
 from app.output import CommandError, out
 from app.settings import SettingsError, load_settings
 from broker.drain.drain import Drained, Progress, drain_all, look_at_all
-from broker.drain.dramatiq_queues import StockDrain
+from broker.drain.dramatiq_queues import DramatiqDrain
 
 
 class DrainError(CommandError):
     """The server does not answer, or refuses; what was not moved is where it was."""
 
 
-def drain_stock(
+def drain_dramatiq(
     from_namespace: Annotated[str, typer.Option(help="What the other broker's keys begin with.")] = NAMESPACE,
     queue: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
     dead: Annotated[bool, typer.Option("--dead", help="Dead letters too.")] = False,
@@ -53,9 +53,9 @@ def drain_stock(
         )
     finally:
         engine.dispose()
-    drain = StockDrain(broker, namespace=from_namespace)
+    drain = DramatiqDrain(broker, namespace=from_namespace)
     drained = Drained()
-    progress = Progress(lambda line: typer.echo(line, err=True))
+    progress = Progress(lambda text: typer.echo(text, err=True))
     try:
         if dry_run:
             drained = look_at_all(drain, queue or ())
@@ -67,5 +67,5 @@ def drain_stock(
     if as_json:
         out.print_json(json.dumps({"queues": drained.as_json(), "over": drained.is_over(dead=dead)}))
         return
-    for line in drained.lines() or ["Nothing is there."]:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    for text in drained.lines() or ["Nothing is there."]:
+        out.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -240,14 +240,14 @@ def _row(job: Job, as_json: bool) -> dict[str, object]:
 
 
 def _fields(details: JobDetails) -> dict[str, object]:
-    line = details.progress
+    progress = details.progress
     return {
         "id": details.id,
         "state": details.state,
         "actor": details.actor,
         "queue": details.queue,
         "org": details.org,
-        "progress": None if line is None else f"{line.percent} % {line.note}".strip(),
+        "progress": None if progress is None else f"{progress.percent} % {progress.note}".strip(),
         "result": details.result,
         "dead letter": details.dead_letter_id,
         "why": None if details.why is None else details.why.text,

@@ -11,7 +11,7 @@ import typer
 
 from app.cli.breakers import breakers
 from app.cli.dlq import dlq
-from app.cli.drain import drain_stock
+from app.cli.drain import drain_dramatiq
 from app.cli.jobs import jobs
 from app.cli.orgs import orgs
 from app.cli.queues import queues
@@ -34,7 +34,7 @@ cli = typer.Typer(
 queues.command(
     "drain-stock",
     epilog='Example: python -m app queues drain-stock --follow --operator --reason "off the old broker"',
-)(drain_stock)
+)(drain_dramatiq)
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(queues, name="queues")
 cli.add_typer(workers, name="workers")

@@ -28,7 +28,7 @@ def list_(
     with controlling() as control:
         found = control.workers.list(caller)
     if as_json:
-        show([{**asdict(each), "place": each.place} for each in found], as_json=True)
+        show([_fields(each) for each in found], as_json=True)
     else:
         show_rows([_row(each) for each in found], title="Workers")
 
@@ -67,8 +67,14 @@ def resume(
     tell({"resumed": found.id}, f"{found.place} fetches again.", as_json)
 
 
+def _fields(worker: WorkerView) -> dict[str, object]:
+    fields = {**asdict(worker), "place": worker.place}
+    fields["in_hand"] = fields.pop("in_flight")  # what it has been called since 0.1.0
+    return fields
+
+
 def _row(each: WorkerView) -> dict[str, object]:
-    longest = each.in_hand[0] if each.in_hand else None
+    longest = each.in_flight[0] if each.in_flight else None
     return {
         "worker": each.place,
         "version": each.version,

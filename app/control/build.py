@@ -23,7 +23,7 @@ from broker.configuration import Rules
 from broker.inspection.admin import Operations
 from broker.inspection.inspector import Inspector
 from broker.keys import base_key
-from middleware import Cancellations
+from middleware import CancellationClient
 from middleware.cancellation.redis import RedisCancellationStore
 from middleware.dead_letters.letter import DeadLetter
 from middleware.history.guard import AttemptRecord
@@ -96,7 +96,7 @@ def build(
     )
     configure = Rules(client, base).configure_orgs
     shares = OrgShares(SqlOrgShares(engine), client, configure, prefix=namespace)
-    cancellations = Cancellations(RedisCancellationStore(client, prefix=NAMESPACE))
+    cancellations = CancellationClient(RedisCancellationStore(client, prefix=NAMESPACE))
     return Control(
         jobs=Jobs(audit, inspector, cancellations),
         queues=Queues(audit, inspector),

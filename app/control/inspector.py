@@ -13,7 +13,7 @@ from broker.inspection.views import Lane, QueueDepth, WaitingMessage, WaitingSta
 from broker.inspection.why import Cause, Reason
 from middleware.base.attempts import AttemptOutcome
 from middleware.history.guard import AttemptRecord
-from middleware.progress.guard import ProgressLine
+from middleware.progress.guard import JobProgress
 
 #: What may be known of a job, by its last attempt: `retrying` and `parked` come back by themselves.
 JobState = Literal[
@@ -100,7 +100,7 @@ class JobDetails:
     attempts: tuple[AttemptRecord, ...]
     #: What the job recorded when it succeeded.
     result: JsonValue
-    progress: ProgressLine | None
+    progress: JobProgress | None
     dead_letter_id: str | None
     #: Why it does not run, where it is to.
     why: JobWhy | None = None

@@ -7,7 +7,12 @@ from pydantic import JsonValue
 
 from broker.inspection.views import WaitingMessage
 from domain.errors import InvalidInput, NotFound
-from middleware.cancellation.requests import DEFAULT_KEEP_FOR_MS, Cancellations, CancelRequest, request_id_of
+from middleware.cancellation.requests import (
+    DEFAULT_KEEP_FOR_MS,
+    CancellationClient,
+    CancelRequest,
+    request_id_of,
+)
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, OperatorsOnly, OrgCaller
@@ -34,7 +39,7 @@ class Jobs(Section):
         >>> control.jobs.list(caller, state="running")
     """
 
-    def __init__(self, audit: AuditLog, inspector: Inspector, cancellations: Cancellations) -> None:
+    def __init__(self, audit: AuditLog, inspector: Inspector, cancellations: CancellationClient) -> None:
         super().__init__(audit)
         self._inspector = inspector
         self._cancellations = cancellations

@@ -214,7 +214,7 @@ class FairInspector:
 
 
 def _of_broker(found: Why, recorded: JobDetails | None) -> JobWhy:
-    told = JobWhy(
+    answer = JobWhy(
         id=found.message_id,
         cause=found.cause,
         text=found.text,
@@ -228,16 +228,16 @@ def _of_broker(found: Why, recorded: JobDetails | None) -> JobWhy:
     last = recorded.attempts[-1] if recorded is not None and recorded.attempts else None
     leased_ms = found.reasons[0].since_ms
     if found.cause != "leased" or last is None or last.outcome != "running" or leased_ms is None:
-        return told
+        return answer
     # Of a worker that died an attempt is left that runs for ever.
     if last.started_at.timestamp() * 1_000 < leased_ms - CLOCKS_MS:
-        return told
+        return answer
     text = f"It runs: attempt {last.attempt}, on {last.worker}, since {last.started_at:%Y-%m-%d %H:%M:%S}Z."
-    return replace(told, cause="running", text=text)
+    return replace(answer, cause="running", text=text)
 
 
 def _of_record(recorded: JobDetails) -> JobWhy:
-    told = JobWhy(
+    answer = JobWhy(
         id=recorded.id,
         cause="unknown",
         text=f"The broker does not have it; the last that is recorded of it is: {recorded.state}.",
@@ -247,10 +247,10 @@ def _of_record(recorded: JobDetails) -> JobWhy:
     )
     if recorded.dead_letter_id is not None:
         text = f"It was given up, and is a dead letter: `dlq show {recorded.dead_letter_id}` says why."
-        return replace(told, cause="dead", text=text)
+        return replace(answer, cause="dead", text=text)
     if recorded.state in ENDED:
-        return replace(told, cause="ended", text=f"It has ended, as {recorded.state}.")
-    return told
+        return replace(answer, cause="ended", text=f"It has ended, as {recorded.state}.")
+    return answer
 
 
 def _org(org_id: UUID | None) -> str | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from dramatiq import Broker
 
 from domain.errors import InvalidInput, NotFound
-from middleware import Pause, PauseSwitch
+from middleware import Pause, PauseControl
 from middleware.pauses.pauses import PauseStore, Target
 
 from .audit import AuditLog, Section, changes, reads
@@ -42,8 +42,8 @@ class Pauses(Section):
         self, audit: AuditLog, store: PauseStore, broker: Callable[[], Broker], orgs: OrgRepository
     ) -> None:
         super().__init__(audit)
-        self._operators = PauseSwitch(store)
-        self._orgs_own = PauseSwitch(store, level=ORG_LEVEL)
+        self._operators = PauseControl(store)
+        self._orgs_own = PauseControl(store, level=ORG_LEVEL)
         self._broker = broker
         self._orgs = orgs
 

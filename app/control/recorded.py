@@ -10,7 +10,7 @@ from middleware.base.attempts import AttemptOutcome
 from middleware.dead_letters.guard import DeadLetterStore
 from middleware.dead_letters.letter import DeadLetter, letter_id
 from middleware.history.guard import AttemptRecord
-from middleware.progress.guard import ProgressLine, ProgressReader
+from middleware.progress.guard import JobProgress, ProgressReader
 
 from .errors import redis_answers
 from .inspector import Job, JobDetails, JobFilter, JobState, outcome_of, state_of
@@ -95,29 +95,29 @@ class RecordedJobs:
         org = None if org_id is None else str(org_id)
         attempts = self._history.attempts(job_id, org=org)
         unknown: list[str] = []
-        line: ProgressLine | None = None
+        progress: JobProgress | None = None
         try:
             with redis_answers():
-                line = self._progress.read(job_id, org=org)
+                progress = self._progress.read(job_id, org=org)
         except ProviderUnavailable as error:
             unknown.append(f"its progress: {error}")
         # Its own org's: an operator names none.
-        whose = org or (attempts[-1].org if attempts else line.org if line else None)
+        whose = org or (attempts[-1].org if attempts else progress.org if progress else None)
         letter = self._letter(job_id, whose)
-        if not attempts and line is None and letter is None:
+        if not attempts and progress is None and letter is None:
             return None
         last = attempts[-1] if attempts else None
-        known = last or line or letter
+        known = last or progress or letter
         results = [each.result for each in attempts if each.outcome == "succeeded"]
         return JobDetails(
             id=job_id,
             actor=known.actor if known else None,
             queue=known.queue if known else None,
             org=whose,
-            state=state_of(last.outcome) if last else _PROGRESS[line.state] if line else None,
+            state=state_of(last.outcome) if last else _PROGRESS[progress.state] if progress else None,
             attempts=tuple(attempts),
             result=results[-1] if results else None,
-            progress=line,
+            progress=progress,
             dead_letter_id=None if letter is None else letter.id,
             unknown=tuple(unknown),
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import postgres, valkey
-from .places import Places, find_places
+from .folders import ServerFolders, find_server_folders
 from .process import EmbeddedServerError
 
 __all__ = ["DATABASE_NAME", "EmbeddedServerError", "Servers", "running"]
@@ -25,24 +25,24 @@ DATABASE_NAME = "pressroom"
 class Servers:
     """Where the servers listen: Unix sockets that only their owner may open."""
 
-    places: Places
+    folders: ServerFolders
 
     def database_url(self, database: str = DATABASE_NAME) -> str:
         """As the role that workers have: subject to row-level security."""
-        return postgres.url(self.places, postgres.WORKER, database)
+        return postgres.url(self.folders, postgres.WORKER, database)
 
     def database_owner_url(self, database: str = DATABASE_NAME) -> str:
         """As the role that migrates: owns the tables."""
-        return postgres.url(self.places, postgres.OWNER, database)
+        return postgres.url(self.folders, postgres.OWNER, database)
 
     def create_database(self, name: str) -> None:
         """Make an empty database for the owner role, unless there is one."""
-        postgres.create_database(self.places, name)
+        postgres.create_database(self.folders, name)
 
     @property
     def redis_url(self) -> str:
         """Database 0 of the Valkey server."""
-        return valkey.url(self.places)
+        return valkey.url(self.folders)
 
 
 @contextmanager
@@ -63,22 +63,22 @@ def running(root: Path, *, durable: bool = True, redis_server: Path | None = Non
         True
     """
     root.mkdir(parents=True, exist_ok=True, mode=0o711)
-    places = find_places(root)
+    folders = find_server_folders(root)
     starting = _open_lock(root / "starting.lock")
     users = _open_lock(root / "users.lock")
     try:
         with _held(starting):
-            postgres.ensure_running(places, durable=durable)
-            valkey.ensure_running(places, durable=durable, program=redis_server)
-            postgres.create_database(places, DATABASE_NAME)
+            postgres.ensure_running(folders, durable=durable)
+            valkey.ensure_running(folders, durable=durable, program=redis_server)
+            postgres.create_database(folders, DATABASE_NAME)
             # Shared, and gone with the process however it ends: the kernel counts the users for us.
             fcntl.flock(users, fcntl.LOCK_SH)
-        yield Servers(places=places)
+        yield Servers(folders=folders)
     finally:
         with _held(starting):
             if _last_one(users):
-                valkey.stop(places)
-                postgres.stop(places)
+                valkey.stop(folders)
+                postgres.stop(folders)
         os.close(users)
         os.close(starting)
 

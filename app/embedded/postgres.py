@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from . import process
-from .places import Places
+from .folders import ServerFolders
 
 #: The roles: who made the cluster, who migrates, who works.
 SUPERUSER = "postgres"
@@ -27,58 +27,58 @@ _FOR_TESTS = (
 _ALWAYS = ("listen_addresses=", "timezone=UTC", "log_timezone=UTC", "shared_buffers=64MB")
 
 
-def url(places: Places, role: str, database: str) -> str:
+def url(folders: ServerFolders, role: str, database: str) -> str:
     """A connection URL for one role and database."""
-    return f"postgresql://{role}@/{database}?host={quote(str(places.postgres), safe='')}"
+    return f"postgresql://{role}@/{database}?host={quote(str(folders.postgres), safe='')}"
 
 
-def ensure_running(places: Places, *, durable: bool) -> None:
+def ensure_running(folders: ServerFolders, *, durable: bool) -> None:
     """Start the server unless it runs, making the cluster the first time.
 
     Raises:
         EmbeddedServerError: it cannot be made or does not start.
     """
-    if process.find(_pid_file(places)) is not None:
+    if process.find(_pid_file(folders)) is not None:
         return
-    data = places.postgres / "data"
+    data = folders.postgres / "data"
     if not (data / "PG_VERSION").exists():
-        _make_cluster(places, data)
+        _make_cluster(folders, data)
     # Our pid file says it does not run, and nobody else starts it: a left-over lock only stands in the way.
     (data / "postmaster.pid").unlink(missing_ok=True)
     options = _ALWAYS if durable else (*_ALWAYS, *_FOR_TESTS)
     process.start(
         [
-            str(places.postgres_bin / "postgres"),
-            *("-D", str(data), "-k", str(places.postgres)),
+            str(folders.postgres_bin / "postgres"),
+            *("-D", str(data), "-k", str(folders.postgres)),
             *(argument for option in options for argument in ("-c", option)),
         ],
-        folder=places.postgres,
-        user=places.postgres_user,
-        answers=lambda: _answers(places),
+        folder=folders.postgres,
+        user=folders.postgres_user,
+        answers=lambda: _answers(folders),
     )
-    with psycopg.connect(url(places, SUPERUSER, SUPERUSER), autocommit=True) as connection:
+    with psycopg.connect(url(folders, SUPERUSER, SUPERUSER), autocommit=True) as connection:
         _make_roles(connection)
 
 
-def create_database(places: Places, name: str) -> None:
+def create_database(folders: ServerFolders, name: str) -> None:
     """Make a database that belongs to the owner role, unless there is one of that name."""
-    with psycopg.connect(url(places, SUPERUSER, SUPERUSER), autocommit=True) as connection:
+    with psycopg.connect(url(folders, SUPERUSER, SUPERUSER), autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
         if known is None:
             statement = sql.SQL("CREATE DATABASE {} OWNER {}")
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(OWNER)))
 
 
-def stop(places: Places) -> None:
+def stop(folders: ServerFolders) -> None:
     """Stop the server as `pg_ctl stop -m fast` does; nothing to do when it does not run."""
-    process.stop(_pid_file(places), SIGINT)
+    process.stop(_pid_file(folders), SIGINT)
 
 
-def _make_cluster(places: Places, data: Path) -> None:
-    uid, gid = places.postgres_user or (None, None)
+def _make_cluster(folders: ServerFolders, data: Path) -> None:
+    uid, gid = folders.postgres_user or (None, None)
     made = subprocess.run(
         [
-            str(places.postgres_bin / "initdb"),
+            str(folders.postgres_bin / "initdb"),
             *("-D", str(data), "-U", SUPERUSER, "-E", "UTF8"),
             # The socket's folder is open to its owner alone: whoever gets to the server may use it.
             *("--locale=C", "--auth=trust", "--no-instructions"),
@@ -86,7 +86,7 @@ def _make_cluster(places: Places, data: Path) -> None:
         user=uid,
         group=gid,
         extra_groups=[] if uid is not None else None,
-        cwd=places.postgres,
+        cwd=folders.postgres,
         capture_output=True,
         text=True,
         check=False,
@@ -107,13 +107,13 @@ def _make_roles(connection: psycopg.Connection) -> None:
         connection.execute(statement.format(sql.Identifier(role), sql.Identifier(OWNER)))
 
 
-def _answers(places: Places) -> bool:
+def _answers(folders: ServerFolders) -> bool:
     try:
-        psycopg.connect(url(places, SUPERUSER, SUPERUSER), connect_timeout=5).close()
+        psycopg.connect(url(folders, SUPERUSER, SUPERUSER), connect_timeout=5).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
-def _pid_file(places: Places) -> Path:
-    return places.postgres / "pid"
+def _pid_file(folders: ServerFolders) -> Path:
+    return folders.postgres / "pid"

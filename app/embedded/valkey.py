@@ -7,15 +7,15 @@ from signal import SIGTERM
 import redis
 
 from . import process
-from .places import Places
+from .folders import ServerFolders
 
 
-def url(places: Places) -> str:
+def url(folders: ServerFolders) -> str:
     """A connection URL for database 0."""
-    return f"unix://{_socket(places)}?db=0"
+    return f"unix://{_socket(folders)}?db=0"
 
 
-def ensure_running(places: Places, *, durable: bool, program: Path | None = None) -> None:
+def ensure_running(folders: ServerFolders, *, durable: bool, program: Path | None = None) -> None:
     """Start the server unless one runs.
 
     Parameters:
@@ -26,26 +26,26 @@ def ensure_running(places: Places, *, durable: bool, program: Path | None = None
     Raises:
         EmbeddedServerError: it does not start, or is not there.
     """
-    pid_file = places.valkey / "pid"
+    pid_file = folders.valkey / "pid"
     if process.find(pid_file) is not None:
         return
     process.start(
         [
             _found(program),
-            *("--port", "0", "--unixsocket", str(_socket(places)), "--unixsocketperm", "700"),
-            *("--dir", str(places.valkey), "--save", "", "--appendonly", "yes" if durable else "no"),
+            *("--port", "0", "--unixsocket", str(_socket(folders)), "--unixsocketperm", "700"),
+            *("--dir", str(folders.valkey), "--save", "", "--appendonly", "yes" if durable else "no"),
             # Work that was accepted may never be evicted.
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
         ],
-        folder=places.valkey,
+        folder=folders.valkey,
         user=None,
-        answers=lambda: _answers(places),
+        answers=lambda: _answers(folders),
     )
 
 
-def stop(places: Places) -> None:
+def stop(folders: ServerFolders) -> None:
     """Stop the server after it wrote everything down; nothing to do when it does not run."""
-    process.stop(places.valkey / "pid", SIGTERM)
+    process.stop(folders.valkey / "pid", SIGTERM)
 
 
 def _found(program: Path | None) -> str:
@@ -62,14 +62,14 @@ def _found(program: Path | None) -> str:
     return found
 
 
-def _answers(places: Places) -> bool:
+def _answers(folders: ServerFolders) -> bool:
     try:
-        with redis.Redis.from_url(url(places)) as client:
+        with redis.Redis.from_url(url(folders)) as client:
             client.ping()
     except (redis.ConnectionError, redis.exceptions.BusyLoadingError):
         return False
     return True
 
 
-def _socket(places: Places) -> Path:
-    return places.valkey / "valkey.sock"
+def _socket(folders: ServerFolders) -> Path:
+    return folders.valkey / "valkey.sock"

@@ -105,7 +105,7 @@ class Children:
         *,
         pass_fds: Sequence[int] = (),
         has_work: bool = True,
-        hear: Callable[[str], None] | None = None,
+        on_output: Callable[[str], None] | None = None,
     ) -> None:
         """Start one child.
 
@@ -123,7 +123,7 @@ class Children:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output if hear is None else subprocess.PIPE,
+            stdout=output if on_output is None else subprocess.PIPE,
             stderr=output,
             env=self._environment,
             start_new_session=True,
@@ -132,8 +132,10 @@ class Children:
         self._running[name] = child
         ProcessIdentity.of(os.getpid()).write(self._record(name).with_suffix(".owner"))
         ProcessIdentity.of(child.pid).write(self._record(name))
-        if hear is not None and child.stdout is not None:
-            listener = threading.Thread(target=_listen, args=(child.stdout, hear), name=name, daemon=True)
+        if on_output is not None and child.stdout is not None:
+            listener = threading.Thread(
+                target=_listen, args=(child.stdout, on_output), name=name, daemon=True
+            )
             listener.start()
             self._listeners.append(listener)
 
@@ -190,10 +192,10 @@ def sweep(folder: Path, *, timeout_s: float = STOP_TIMEOUT_S) -> list[int]:
     return swept
 
 
-def _listen(said: IO[bytes], hear: Callable[[str], None]) -> None:
+def _listen(said: IO[bytes], on_output: Callable[[str], None]) -> None:
     with said:
-        for line in said:
-            hear(line.decode(errors="replace").rstrip("\n"))
+        for text in said:
+            on_output(text.decode(errors="replace").rstrip("\n"))
 
 
 def _forget(record: Path) -> None:

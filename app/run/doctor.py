@@ -135,12 +135,12 @@ def _memory_policy(client: "redis.Redis") -> Finding:
 
 def _durability(client: "redis.Redis", appends: bool) -> Finding:
     try:
-        told = client.config_get("appendfsync", "save")
+        event = client.config_get("appendfsync", "save")
     except redis.ResponseError:  # managed servers forbid to ask
-        told = {}
-    saves = told.get("save")
+        event = {}
+    saves = event.get("save")
     snapshots = "no snapshots" if saves == "" else f"snapshots {saves or 'unknown'}"
-    synced = f"synced {told.get('appendfsync', 'unknown')}"
+    synced = f"synced {event.get('appendfsync', 'unknown')}"
     return Finding(
         check="redis durability",
         verdict="ok" if appends else "warning",

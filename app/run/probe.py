@@ -87,8 +87,8 @@ def main(arguments: Sequence[str], *, prog: str = "python -m app probe") -> int:
         max_age_s=options.max_age_s,
     )
     if options.json:
-        told = {"ok": not report.reasons, "reasons": report.reasons, "processes": report.processes}
-        sys.stdout.write(json.dumps(told) + "\n")
+        event = {"ok": not report.reasons, "reasons": report.reasons, "processes": report.processes}
+        sys.stdout.write(json.dumps(event) + "\n")
     else:
         sys.stdout.write(
             "\n".join(report.reasons or [f"{len(report.processes)} worker processes are well"]) + "\n"

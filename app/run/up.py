@@ -72,8 +72,8 @@ def started(
     ) as children:
         children.start("web", web_command(web.fileno()), pass_fds=[web.fileno()])
         # In a log the supervisor's own lines are worth more.
-        hear = _show if log_folder is None else None
-        children.start("worker", worker_command(settings), hear=hear)
+        on_output = _show if log_folder is None else None
+        children.start("worker", worker_command(settings), on_output=on_output)
         if scheduled_actors():
             children.start("scheduler", scheduler_command(), has_work=False)
         yield children
@@ -145,8 +145,8 @@ def _wait(children: Children, stop: threading.Event) -> dict[str, int]:
     return children.ended()
 
 
-def _show(line: str) -> None:
-    words = in_words(line)
+def _show(text: str) -> None:
+    words = in_words(text)
     if words:
         out.print(words, markup=False, highlight=False, soft_wrap=True)
 

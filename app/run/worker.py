@@ -39,9 +39,9 @@ def worker(*, processes: int | None = None, threads: int | None = None, queues: 
     _check_queues(queues)
     faults = broken(settings)
     for fault in faults:
-        line = f"Error: {fault.check}: {fault.seen}; {fault.fix}"
+        text = f"Error: {fault.check}: {fault.seen}; {fault.fix}"
         # Whoever reads this greps it: a line a fault, however long.
-        err.print(" ".join(line.split()), markup=False, highlight=False, soft_wrap=True)
+        err.print(" ".join(text.split()), markup=False, highlight=False, soft_wrap=True)
     return 1 if faults else _become(worker_command(settings, queues=queues), chosen)
 
 

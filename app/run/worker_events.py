@@ -16,7 +16,7 @@ _CODES: dict[int, str] = {
 }
 
 
-def in_words(line: str) -> str | None:
+def in_words(text: str) -> str | None:
     """A line of a supervisor's standard output; None where it tells people nothing, as it is where it is no report.
 
     Example:
@@ -24,37 +24,37 @@ def in_words(line: str) -> str | None:
         'Worker 71 takes jobs.'
     """
     try:
-        told = json.loads(line)
+        event = json.loads(text)
     except ValueError:
-        return line
-    if not isinstance(told, dict) or "event" not in told:
-        return line
-    say = _SENTENCES.get(str(told["event"]))
-    return None if say is None else say(told)
+        return text
+    if not isinstance(event, dict) or "event" not in event:
+        return text
+    say = _SENTENCES.get(str(event["event"]))
+    return None if say is None else say(event)
 
 
-def _died(told: dict[str, Any]) -> str:
-    code = told.get("code")
+def _died(event: dict[str, Any]) -> str:
+    code = event.get("code")
     how = (
         _CODES.get(code, f"ended with code {code}")
         if code is not None
-        else f"was ended by {told.get('signal')}"
+        else f"was ended by {event.get('signal')}"
     )
-    wait_s = told.get("restart_in_s")
+    wait_s = event.get("restart_in_s")
     if wait_s is None:
-        return f"Worker {told.get('pid')} {how}."
+        return f"Worker {event.get('pid')} {how}."
     when = f"in {wait_s:g} s" if wait_s else "at once"
-    return f"Worker {told.get('pid')} {how}; another one starts {when}."
+    return f"Worker {event.get('pid')} {how}; another one starts {when}."
 
 
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "worker_ready": lambda told: f"Worker {told.get('pid')} takes jobs.",
+    "worker_ready": lambda event: f"Worker {event.get('pid')} takes jobs.",
     "worker_died": _died,
-    "worker_worn": lambda told: f"Worker {told.get('pid')} is replaced: {told.get('why')}.",
-    "worker_stopped": lambda told: f"Worker {told.get('pid')} has stopped.",
-    "worker_killed": lambda told: f"Worker {told.get('pid')} did not do so in time and is killed.",
+    "worker_worn": lambda event: f"Worker {event.get('pid')} is replaced: {event.get('why')}.",
+    "worker_stopped": lambda event: f"Worker {event.get('pid')} has stopped.",
+    "worker_killed": lambda event: f"Worker {event.get('pid')} did not do so in time and is killed.",
     "rolling": lambda _: "All workers are replaced, one by one.",
-    "cannot_start": lambda told: f"No worker can be started: {told.get('why')}.",
-    "probe_started": lambda told: f"Worker {told.get('pid')} runs suspects alone: jobs whose workers died.",
+    "cannot_start": lambda event: f"No worker can be started: {event.get('why')}.",
+    "probe_started": lambda event: f"Worker {event.get('pid')} runs suspects alone: jobs whose workers died.",
     "probe_died": _died,
 }

@@ -15,7 +15,7 @@ from dramatiq.errors import BrokerError
 
 from ..redis import FairRedisBroker
 from .drain import Drained, Progress, drain_all, look_at_all
-from .dramatiq_queues import SILENT_S, StockDrain
+from .dramatiq_queues import SILENT_S, DramatiqDrain
 
 _EXAMPLES = """\
 what it does:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     except (ImportError, AttributeError, TypeError) as error:
         _say(f"Error: the modules cannot be loaded: {error}", to_errors=True)
         return DrainExit.USAGE
-    drain = StockDrain(broker, namespace=options.from_namespace)
+    drain = DramatiqDrain(broker, namespace=options.from_namespace)
     try:
         return _look(drain, options) if options.dry_run else _drain(drain, options)
     except BrokerError as error:
@@ -81,7 +81,7 @@ def _actors(modules: Sequence[str]) -> "Mapping[str, Actor[..., Any]]":
     return named.actors
 
 
-def _look(drain: StockDrain, options: argparse.Namespace) -> int:
+def _look(drain: DramatiqDrain, options: argparse.Namespace) -> int:
     found = look_at_all(drain, options.queue)
     unread = {name: drain.undecodable(name) for name in found.left}
     if options.json:
@@ -97,8 +97,8 @@ def _look(drain: StockDrain, options: argparse.Namespace) -> int:
     return DrainExit.EMPTY
 
 
-def _drain(drain: StockDrain, options: argparse.Namespace) -> int:
-    progress = Progress(lambda line: _say(line, to_errors=True))
+def _drain(drain: DramatiqDrain, options: argparse.Namespace) -> int:
+    progress = Progress(lambda row: _say(row, to_errors=True))
     drained, over = Drained(), False
     # Left off at any point, each message is here or there.
     with suppress(KeyboardInterrupt):
@@ -117,13 +117,13 @@ def _drain(drain: StockDrain, options: argparse.Namespace) -> int:
 
 
 def _show(drained: Drained) -> None:
-    for line in drained.lines() or ["Nothing is there."]:
-        _say(line)
+    for row in drained.lines() or ["Nothing is there."]:
+        _say(row)
 
 
-def _say(line: str, *, to_errors: bool = False) -> None:
+def _say(row: str, *, to_errors: bool = False) -> None:
     stream = sys.stderr if to_errors else sys.stdout
-    stream.write(line + "\n")
+    stream.write(row + "\n")
     stream.flush()
 
 

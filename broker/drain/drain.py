@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .dramatiq_queues import Moved, StockDrain, StockQueue
+from .dramatiq_queues import DramatiqDrain, DramatiqQueue, Moved
 
 #: Seconds between two looks at what workers there still hold.
 LOOK_EVERY_S = 1.0
@@ -18,7 +18,7 @@ class Drained:
     """What came over, and what is left, by queue."""
 
     moved: dict[str, Moved] = field(default_factory=dict)
-    left: dict[str, StockQueue] = field(default_factory=dict)
+    left: dict[str, DramatiqQueue] = field(default_factory=dict)
 
     def is_over(self, *, dead: bool) -> bool:
         """Whether nothing is left there that is to be moved.
@@ -44,11 +44,11 @@ class Drained:
     def lines(self) -> list[str]:
         """For people, a line a queue."""
         names = sorted({*self.moved, *self.left})
-        return [_line(name, self.moved.get(name, Moved()), self.left.get(name)) for name in names]
+        return [_row(name, self.moved.get(name, Moved()), self.left.get(name)) for name in names]
 
 
 def drain_all(
-    drain: StockDrain,
+    drain: DramatiqDrain,
     *,
     queues: Sequence[str] = (),
     dead: bool = False,
@@ -73,7 +73,7 @@ def drain_all(
         BrokerError: the server does not answer, or refuses; what was not moved is where it was.
 
     Example:
-        >>> *_, drained = drain_all(StockDrain(broker), follow=True)
+        >>> *_, drained = drain_all(DramatiqDrain(broker), follow=True)
         >>> drained.is_over(dead=False)
         True
     """
@@ -93,7 +93,7 @@ def drain_all(
         wait(LOOK_EVERY_S)
 
 
-def look_at_all(drain: StockDrain, queues: Sequence[str] = ()) -> Drained:
+def look_at_all(drain: DramatiqDrain, queues: Sequence[str] = ()) -> Drained:
     """What is there; nothing is moved.
 
     Parameters:
@@ -123,13 +123,13 @@ class Progress:
         self._next_s = self._clock_s() + TELL_EVERY_S
         moved = sum(each.total for each in drained.moved.values())
         held = sum(each.held for each in drained.left.values())
-        line = f"{moved:,} moved" + (f", {held:,} in the hands of workers there" if held else "")
-        if line != self._said:
-            self._said = line
-            self._say(line)
+        row = f"{moved:,} moved" + (f", {held:,} in the hands of workers there" if held else "")
+        if row != self._said:
+            self._said = row
+            self._say(row)
 
 
-def _line(name: str, moved: Moved, left: StockQueue | None) -> str:
+def _row(name: str, moved: Moved, left: DramatiqQueue | None) -> str:
     parts = [f"{value:,} {word}" for word, value in vars(moved).items() if value]
     text = f"{name}: moved {', '.join(parts)}" if parts else f"{name}: nothing moved"
     if left is None:

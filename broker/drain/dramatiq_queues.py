@@ -21,7 +21,7 @@ from ..redis import FairRedisBroker
 from ..scripts import Argument, Script, away
 
 #: Messages moved by one call of the server: others wait for no longer than some milliseconds.
-PORTION: Final = 100
+BATCH_SIZE: Final = 100
 
 #: A worker there that was silent for so long is taken for dead, in seconds, as Dramatiq does.
 SILENT_S: Final = 60
@@ -43,7 +43,7 @@ _RECLAIM = Script("reclaim_stock")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StockQueue:
+class DramatiqQueue:
     """What is left of a queue there."""
 
     name: str
@@ -77,7 +77,7 @@ class Moved:
         return self.ready + self.delayed + self.dead + self.undecodable
 
 
-class StockDrain:
+class DramatiqDrain:
     """Moves messages from Dramatiq's own Redis broker to ours, on the same server.
 
     Nothing is lost, doubled or run: each message is in one of the two at any time, keeps its id, its options and
@@ -94,20 +94,20 @@ class StockDrain:
         BrokerScriptError: from every method: the server refused, for want of memory for example; likewise.
 
     Example:
-        >>> drain = StockDrain(broker, namespace="dramatiq")
+        >>> drain = DramatiqDrain(broker, namespace="dramatiq")
         >>> for queue in drain.queues():
         ...     print(queue, sum((each for each in drain.drain(queue)), Moved()))
     """
 
     def __init__(
-        self, broker: FairRedisBroker, *, namespace: str = "dramatiq", portion: int = PORTION
+        self, broker: FairRedisBroker, *, namespace: str = "dramatiq", batch: int = BATCH_SIZE
     ) -> None:
-        if portion < 1:
-            raise ValueError(f"portion must be at least 1, not {portion}")
+        if batch < 1:
+            raise ValueError(f"portion must be at least 1, not {batch}")
         self._broker = broker
         self._client: Any = broker.client
         self._namespace = namespace
-        self._portion = portion
+        self._batch = batch
 
     def queues(self) -> list[str]:
         """The queues there that have messages, dead ones included, by name.
@@ -126,7 +126,7 @@ class StockDrain:
             raise away(error) from error
         return sorted(found)
 
-    def look(self, queue: str) -> StockQueue:
+    def look(self, queue: str) -> DramatiqQueue:
         """How much is left of a queue there.
 
         Parameters:
@@ -148,7 +148,7 @@ class StockDrain:
             raise away(error) from error
         held = [counts[at] + counts[at + 1] for at in range(3, len(counts), 2)]
         silent_ms = (seconds - SILENT_S) * 1_000
-        return StockQueue(
+        return DramatiqQueue(
             name=queue,
             ready=counts[0],
             delayed=counts[1],
@@ -197,7 +197,7 @@ class StockDrain:
             for name in (queue, dq_name(queue)):
                 list_ = self._list(name)
                 where = (heartbeats, self._held(worker, name), list_, list_ + _MESSAGES)
-                while count := self._run(_RECLAIM, *where, worker, int(silent_s * 1_000), self._portion):
+                while count := self._run(_RECLAIM, *where, worker, int(silent_s * 1_000), self._batch):
                     back += count
         return back
 
@@ -216,12 +216,12 @@ class StockDrain:
 
     def _drain_list(self, name: str) -> Iterator[Moved]:
         list_, queue, delayed = self._list(name), q_name(name), name != q_name(name)
-        while head := self._head(list_, self._portion):
+        while head := self._head(list_, self._batch):
             self._keep(queue, head)
             entries = [
                 value
-                for stock_id, body in head
-                for value in (stock_id, _due_ms(body), *self._entry(stock_id, body, queue))
+                for dramatiq_id, body in head
+                for value in (dramatiq_id, _due_ms(body), *self._entry(dramatiq_id, body, queue))
             ]
             moved, dead, gone = self._run(_DRAIN, list_, list_ + _MESSAGES, queue, self._ttl_ms, *entries)
             yield Moved(
@@ -230,17 +230,19 @@ class StockDrain:
 
     def _keep(self, queue: str, head: "list[tuple[bytes, Message[Any] | bytes | None]]") -> None:
         """As workers do with bytes that are no message, before those are dead."""
-        for stock_id, body in head:
+        for dramatiq_id, body in head:
             if isinstance(body, bytes):
                 for each in self._broker.middleware:
                     if isinstance(each, KeepsUndecodable):
-                        each.keep_undecodable(self._broker, queue, body, stock_id.decode())
+                        each.keep_undecodable(self._broker, queue, body, dramatiq_id.decode())
 
     def _drain_dead(self, queue: str) -> Iterator[Moved]:
         set_ = self._list(xq_name(queue))
-        while head := self._head(set_, self._portion, sorted_set=True):
+        while head := self._head(set_, self._batch, sorted_set=True):
             entries = [
-                value for stock_id, body in head for value in (stock_id, *self._entry(stock_id, body, queue))
+                value
+                for dramatiq_id, body in head
+                for value in (dramatiq_id, *self._entry(dramatiq_id, body, queue))
             ]
             yield Moved(dead=self._run(_DRAIN_DEAD, set_, set_ + _MESSAGES, queue, self._ttl_ms, *entries))
 
@@ -256,18 +258,18 @@ class StockDrain:
         return [(id_, body and _decoded(body)) for id_, body in zip(ids, bodies, strict=True)]
 
     def _entry(
-        self, stock_id: bytes, body: "Message[Any] | bytes | None", queue: str
+        self, dramatiq_id: bytes, body: "Message[Any] | bytes | None", queue: str
     ) -> tuple[Argument, Argument, Argument]:
         """Message id, uniq and record, as if it were sent here."""
         if not isinstance(body, Message):
             record = b"" if body is None else record_of(queue, "", _NO_LANE, "", body)
-            return stock_id, stock_id, record
+            return dramatiq_id, dramatiq_id, record
         options = {name: value for name, value in body.options.items() if name not in _OWN_OPTIONS}
         plain = body.copy(queue_name=queue)
         plain.options.clear()
         plain.options.update(options)
         sent = self._broker._encode(plain, 0)
-        return sent.message_id, sent.uniq, sent.record
+        return sent.message_id, sent.enqueue_id, sent.record
 
     @property
     def _ttl_ms(self) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: All states in which messages can be dropped.
 WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held", "suspect"})
 #: How many messages one call drops, and of how many lanes.
-PORTION: Final = 1_000
+BATCH_SIZE: Final = 1_000
 MOST_LANES: Final = 10_000
 
 #: What became of a message that was to get another priority: it has it, a worker has the message already, the
@@ -127,7 +127,7 @@ class Operations:
         for row in lanes_of(self._client, self._base, queue, org, MOST_LANES):
             if actor not in (None, read_lane(row["lane"]).actor):
                 continue
-            arguments = [queue, row["org"], row["lane"], before, PORTION, int(dry_run)]
+            arguments = [queue, row["org"], row["lane"], before, BATCH_SIZE, int(dry_run)]
             dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
             found += dropped
             while dropped and not dry_run:
@@ -145,7 +145,7 @@ class Operations:
         states: Collection[WaitingState],
         dry_run: bool,
     ) -> int:
-        found, looked_at, from_ms, skip = 0, PORTION, "-inf", 0
+        found, looked_at, from_ms, skip = 0, BATCH_SIZE, "-inf", 0
         head: list[Argument] = [
             which,
             queue,
@@ -154,9 +154,9 @@ class Operations:
             before,
             int(dry_run),
         ]
-        while looked_at == PORTION:
+        while looked_at == BATCH_SIZE:
             dropped, looked_at, from_ms, skip = _CLEAN_ASIDE(
-                self._client, self._base, [*head, from_ms, skip, PORTION, *states]
+                self._client, self._base, [*head, from_ms, skip, BATCH_SIZE, *states]
             )
             found += dropped
         return found
@@ -174,8 +174,10 @@ class Operations:
 
 def _with_priority(record: bytes, priority: int) -> bytes:
     """A record whose lane and message have another priority."""
-    *start, lane, uniq, body = record.split(b"\n", 4)
+    *start, lane, enqueue_id, body = record.split(b"\n", 4)
     actor, _, *key = lane.split(b":")
     message = Message.decode(body)
     message.options["priority"] = priority
-    return b"\n".join((*start, b":".join((actor, str(priority).encode(), *key)), uniq, message.encode()))
+    return b"\n".join(
+        (*start, b":".join((actor, str(priority).encode(), *key)), enqueue_id, message.encode())
+    )

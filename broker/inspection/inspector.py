@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..scripts import Script
-from .lookup import LANES, answers, entry_of, lane_key, lanes_of, org_of, portion, stored_org
+from .lookup import LANES, answers, batch, entry_of, lane_key, lanes_of, org_of, stored_org
 from .views import (
     Facts,
     Lane,
@@ -34,7 +34,7 @@ DEFAULT_LIMIT: Final = 100
 MOST_LOOKED_AT: Final = 10_000
 
 #: So much of what is delayed comes with one call.
-_PORTION = 1_000
+_BATCH_SIZE = 1_000
 #: A message may go on while it is looked for; so often it is looked for again.
 _TRIES = 3
 
@@ -182,7 +182,7 @@ class Inspector:
             if actor not in (None, lane.actor):
                 continue
             key = lane_key(self._base, queue, row["org"], row["lane"])
-            for entry in portion(self._client, key, 0, limit):
+            for entry in batch(self._client, key, 0, limit):
                 since_ms, _, message_id = entry.decode().partition("|")
                 yield WaitingMessage(
                     message_id=message_id,
@@ -196,14 +196,14 @@ class Inspector:
                 )
 
     def _aside(self, which: str, queue: str, org: str | None) -> Iterator[WaitingMessage]:
-        for start in range(0, MOST_LOOKED_AT, _PORTION):
+        for start in range(0, MOST_LOOKED_AT, _BATCH_SIZE):
             looked_at, *reply = _ASIDE(
-                self._client, self._base, [which, queue, stored_org(org), start, _PORTION]
+                self._client, self._base, [which, queue, stored_org(org), start, _BATCH_SIZE]
             )
             texts = [each.decode() for each in reply]
             for at in range(0, len(texts), 5):
                 yield _stands_aside(which, queue, *texts[at : at + 5])
-            if looked_at < _PORTION:
+            if looked_at < _BATCH_SIZE:
                 return
 
 

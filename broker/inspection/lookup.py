@@ -14,7 +14,7 @@ from .views import read_org
 #: Asks the scripts for all orgs; no org is stored under this name.
 ANY_ORG: Final = "|"
 #: So much of a lane comes with one call.
-PORTION: Final = 1_000
+BATCH_SIZE: Final = 1_000
 
 LANES = Script("list_lanes")
 
@@ -55,16 +55,16 @@ def entry_of(client: "redis.Redis", base: str, message_id: str, record: bytes) -
     queue, org, lane, *_ = record.split(b"\n", 4)
     key, ending = lane_key(base, queue.decode(), org.decode(), lane.decode()), f"|{message_id}".encode()
     start = 0
-    while entries := portion(client, key, start, PORTION):
+    while entries := batch(client, key, start, BATCH_SIZE):
         for entry in entries:
             if entry.endswith(ending):
                 return entry.decode()
         # Those at the head may go meanwhile: so some are looked at twice, and none is missed.
-        start += PORTION // 2
+        start += BATCH_SIZE // 2
     return None
 
 
-def portion(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes]:
+def batch(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes]:
     """Entries of a lane from a place on.
 
     Raises:

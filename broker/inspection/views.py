@@ -68,7 +68,7 @@ class Lane:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InHand:
+class InFlightMessage:
     """A message that a worker process has."""
 
     message_id: str
@@ -99,7 +99,7 @@ class WorkerView:
     started_ms: int | None = None
     #: How many messages it has in hand, and which.
     leased: int = 0
-    in_hand: tuple[InHand, ...] = field(default=())
+    in_flight: tuple[InFlightMessage, ...] = field(default=())
 
     @property
     def place(self) -> str:
@@ -175,7 +175,7 @@ def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView
         rss_bytes=said.get("rss_bytes"),
         started_ms=said.get("started_ms"),
         leased=int(str(facts["leased"])),
-        in_hand=_in_hand(messages if isinstance(messages, list) else [], now_ms, org),
+        in_flight=_in_flight(messages if isinstance(messages, list) else [], now_ms, org),
     )
 
 
@@ -195,9 +195,11 @@ def _unescaped(part: str) -> str:
     return unquote(part)
 
 
-def _in_hand(messages: Sequence[Mapping[str, str]], now_ms: int, org: str | None) -> tuple[InHand, ...]:
+def _in_flight(
+    messages: Sequence[Mapping[str, str]], now_ms: int, org: str | None
+) -> tuple[InFlightMessage, ...]:
     found = [
-        InHand(
+        InFlightMessage(
             message_id=each["id"],
             queue=each["queue"],
             org=read_org(each["org"]),

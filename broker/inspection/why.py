@@ -43,7 +43,7 @@ Cause = Literal[
 #: Who shuts gates for circuit breakers; whatever else shuts them is a pause.
 BREAKERS = "breakers"
 #: So many deaths alone, and a message is not run any more.
-CONDEMNED = 2
+QUARANTINED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ def _reasons(
     reasons += shut_reasons(facts)
     reasons += _nobody(queue, workers)
     if state == "ready":
-        reasons += _line(facts)
+        reasons += _ahead_of_it(facts)
     if not reasons or reasons[0].cause == "behind":
         reasons += _busy(queue, workers)
     return reasons or [_next(facts)]
@@ -220,9 +220,9 @@ def _suspicion(facts: Facts) -> list[Reason]:
     accounts = facts.get("deaths")
     if not isinstance(accounts, str):
         return []
-    deaths, lonely, signal = accounts.split("|", 2)
-    if int(lonely) >= CONDEMNED:
-        text = f"Its worker died {deaths} times while it ran, {lonely} times alone ({signal}); it will be given up."
+    deaths, isolated, signal = accounts.split("|", 2)
+    if int(isolated) >= QUARANTINED:
+        text = f"Its worker died {deaths} times while it ran, {isolated} times alone ({signal}); it will be given up."
         return [Reason(cause="poison", text=text)]
     if facts["state"] != "suspect":
         return []
@@ -272,7 +272,7 @@ def _busy(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     return [Reason(cause="workers_busy", text=text, running=leased, limit=threads)]
 
 
-def _line(facts: Facts) -> list[Reason]:
+def _ahead_of_it(facts: Facts) -> list[Reason]:
     place = _number(facts, "place")
     if place is None:
         length = _number(facts, "length")

@@ -46,9 +46,9 @@ class FairConsumer(Consumer):
         base: str,
         queue: str,
         timeout_ms: int,
-        reception: "Callable[[Lease, bytes], LeasedMessage | None]",
+        intake: "Callable[[Lease, bytes], LeasedMessage | None]",
     ) -> None:
-        self._receive = reception
+        self._receive = intake
         self._process = process
         self._queue = queue
         self._timeout_s = timeout_ms / 1_000

@@ -11,7 +11,7 @@ from dramatiq import Broker, Message
 from dramatiq.errors import DecodeError
 
 from ..errors import PoisonMessage
-from .lease import CONDEMNED, DEAD, DONE, Lease, LeasedMessage, Sent
+from .lease import DEAD, DONE, QUARANTINED, Lease, LeasedMessage, Sent
 from .session import Process
 
 #: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
@@ -40,7 +40,7 @@ class KeepsUndecodable(Protocol):
         ...
 
 
-class Reception:
+class Intake:
     """Makes messages of leases.
 
     - Bytes that are no message are dead, and strand nobody; middleware that can keeps them before.
@@ -80,30 +80,30 @@ class Reception:
         try:
             message: Message[Any] = Message.decode(body)
         except DecodeError:
-            self._bury(lease, body)
+            self._dead_letter(lease, body)
             return None
         works = self._process.worker is not None
         if works and message.actor_name not in self._broker.actors and self._holds(lease, message):
             return None
         leased = LeasedMessage(message, lease)
-        if lease.flag == CONDEMNED:
+        if lease.flag == QUARANTINED:
             leased.fail()
-            deaths, _, last = self._deaths_of(lease.mid).split("|", 2)
+            deaths, _, last = self._deaths_of(lease.message_id).split("|", 2)
             leased.stuff_exception(PoisonMessage(int(deaths), last))
         return leased
 
-    def _bury(self, lease: Lease, body: bytes) -> None:
+    def _dead_letter(self, lease: Lease, body: bytes) -> None:
         # Its bytes are in nobody's log: they may be anybody's data.
         logger.error("A message of queue %s cannot be decoded; it is dead.", lease.queue)
         try:
             for each in self._broker.middleware:
                 if isinstance(each, KeepsUndecodable):
-                    each.keep_undecodable(self._broker, lease.queue, body, lease.mid)
+                    each.keep_undecodable(self._broker, lease.queue, body, lease.message_id)
         except Exception as error:  # noqa: BLE001  # a store's errors are its client's
             logger.warning("It cannot be kept (%s) and comes again.", type(error).__name__)
             record = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{uuid4().hex}\n".encode() + body
             again = Sent(
-                lease.mid, uuid4().hex, KEEP_AGAIN_MS, "its bytes cannot be kept\nundecodable", record
+                lease.message_id, uuid4().hex, KEEP_AGAIN_MS, "its bytes cannot be kept\nundecodable", record
             )
             lease.carried = [again]
             self._process.end(lease, DONE)

@@ -31,7 +31,7 @@ def replace_dead_threads(worker: Worker) -> None:
         logger.warning("A worker thread had died; another one works in its place.")
 
 
-class FairLine(PriorityQueue[Any]):
+class FairWorkQueue(PriorityQueue[Any]):
     """Takes the place of the worker's own queue: fair by org, and first in, first out within one.
 
     Each item stands where the server's order would have it: start-time fair queueing, by what its org was charged for

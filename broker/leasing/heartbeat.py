@@ -90,7 +90,7 @@ class Address:
         )
 
 
-class Beating:
+class HeartbeatSender:
     """Keeps the beats of one worker going for as long as its process lives and moves.
 
     A small helper process sends one beat a second. It stops at once when this process ends, whatever ended it, and
@@ -103,7 +103,7 @@ class Beating:
         stall_timeout_s: seconds without progress until the beats stop. Default 120.
 
     Example:
-        >>> beating = Beating()
+        >>> beating = HeartbeatSender()
         >>> beating.start(worker_id, "dramatiq:{0}", Address.from_client(client))
         >>> beating.stop()
     """
@@ -116,7 +116,7 @@ class Beating:
         self._every_s = every_s
         self._stall_timeout_s = stall_timeout_s
         self._lock = threading.Lock()
-        self._told = b""
+        self._greeting = b""
         self._owner_pid = 0
         self._helper: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
@@ -144,7 +144,7 @@ class Beating:
             if self._helper is not None:
                 raise RuntimeError("Beating was started already; stop it first")
             self._owner_pid = os.getpid()
-            self._told = self._first_line(worker_id, base, address)
+            self._greeting = self._greeting_for(worker_id, base, address)
             self._stopping = threading.Event()
             self._helper = self._launch()
             threading.Thread(
@@ -172,8 +172,8 @@ class Beating:
             if helper is not None:
                 _end(helper)
 
-    def _first_line(self, worker_id: str, base: str, address: Address) -> bytes:
-        told = {
+    def _greeting_for(self, worker_id: str, base: str, address: Address) -> bytes:
+        greeting = {
             **asdict(address),
             "pid": os.getpid(),
             "worker_id": worker_id,
@@ -182,7 +182,7 @@ class Beating:
             "every_s": self._every_s,
             "stall_timeout_s": self._stall_timeout_s,
         }
-        return json.dumps(told).encode() + b"\n"
+        return json.dumps(greeting).encode() + b"\n"
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         # `-I -S`: see the helper's own first lines.
@@ -193,7 +193,7 @@ class Beating:
             bufsize=0,
         )
         assert helper.stdin is not None  # noqa: S101  # asked for above
-        os.write(helper.stdin.fileno(), self._told)
+        os.write(helper.stdin.fileno(), self._greeting)
         # A helper that is frozen must not block the thread that shows progress.
         os.set_blocking(helper.stdin.fileno(), False)
         return helper

@@ -21,11 +21,11 @@ class Refused(OSError):
     """Redis answered with an error; the connection is made anew."""
 
 
-class Line:
+class RedisConnection:
     """One connection, and the one command it is for."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
+    def __init__(self, address: dict[str, Any]) -> None:
+        self._address = address
         self._socket: socket.socket | None = None
 
     def ready(self) -> None:
@@ -36,8 +36,8 @@ class Line:
         """
         if self._socket is not None:
             return
-        self._socket = _connected(self._told)
-        name, password, database = self._told["username"], self._told["password"], self._told["db"]
+        self._socket = _connected(self._address)
+        name, password, database = self._address["username"], self._address["password"], self._address["db"]
         if password is not None:
             self._ask("AUTH", *([name] if name else []), password)
         if database:
@@ -45,8 +45,8 @@ class Line:
 
     def beat(self) -> None:
         """Raises OSError where the beat may not have arrived."""
-        told = self._told
-        self._ask("EVAL", told["script"], "1", told["base"], told["worker_id"])
+        address = self._address
+        self._ask("EVAL", address["script"], "1", address["base"], address["worker_id"])
 
     def close(self) -> None:
         """Forget the connection."""
@@ -75,14 +75,14 @@ def main() -> None:
     # The signals of a group or a control group are for the worker: while that drains, it lives.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    told = _told()
-    if told is not None:
-        _beat_for(told)
+    address = _address()
+    if address is not None:
+        _beat_for(address)
 
 
-def _beat_for(told: dict[str, Any]) -> None:
-    worker_pid, every_s, stall_timeout_s = told["pid"], told["every_s"], told["stall_timeout_s"]
-    line = Line(told)
+def _beat_for(address: dict[str, Any]) -> None:
+    worker_pid, every_s, stall_timeout_s = address["pid"], address["every_s"], address["stall_timeout_s"]
+    connection = RedisConnection(address)
     watched = [0, *_handle_of(worker_pid)]
     moved_s = next_s = time.monotonic()
     stalled = False
@@ -107,25 +107,25 @@ def _beat_for(told: dict[str, Any]) -> None:
             continue
         stalled = False
         try:
-            line.ready()
+            connection.ready()
             # Connecting may have taken its time, and nobody beats for the dead.
             if not _is_child_of(worker_pid):
                 return
-            line.beat()
+            connection.beat()
         except OSError:
-            line.close()
+            connection.close()
 
 
-def _told() -> dict[str, Any] | None:
+def _address() -> dict[str, Any] | None:
     """The first line of input; the bytes after it are the worker's progress, and stay there."""
-    line = b""
-    while not line.endswith(b"\n"):
+    connection = b""
+    while not connection.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
             return None
-        line += byte
-    told: dict[str, Any] = json.loads(line)
-    return told
+        connection += byte
+    address: dict[str, Any] = json.loads(connection)
+    return address
 
 
 def _handle_of(pid: int) -> list[int]:
@@ -141,18 +141,18 @@ def _is_child_of(pid: int) -> bool:
     return os.getppid() == pid
 
 
-def _connected(told: dict[str, Any]) -> socket.socket:
-    if told["path"]:
+def _connected(address: dict[str, Any]) -> socket.socket:
+    if address["path"]:
         plain = socket.socket(socket.AF_UNIX)
         plain.settimeout(ANSWER_S)
         try:
-            plain.connect(told["path"])
+            plain.connect(address["path"])
         except OSError:
             plain.close()
             raise
         return plain
-    plain = socket.create_connection((told["host"], told["port"]), ANSWER_S)
-    return plain if told["tls"] is None else _encrypted(plain, told["host"], told["tls"])
+    plain = socket.create_connection((address["host"], address["port"]), ANSWER_S)
+    return plain if address["tls"] is None else _encrypted(plain, address["host"], address["tls"])
 
 
 def _encrypted(plain: socket.socket, host: str, tls: dict[str, Any]) -> socket.socket:

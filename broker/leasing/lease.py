@@ -15,9 +15,9 @@ BACK: Final = "back"
 #: Taken by others: nothing is left to be said about it.
 LOST: Final = "lost"
 
-#: Flags of a token: the message runs alone in its process; it killed too many to run at all.
-ALONE: Final = "a"
-CONDEMNED: Final = "p"
+#: Poller of a token: the message runs alone in its process; it killed too many to run at all.
+ISOLATED: Final = "a"
+QUARANTINED: Final = "p"
 
 
 class Sent(NamedTuple):
@@ -25,7 +25,7 @@ class Sent(NamedTuple):
 
     message_id: str
     #: Tells two enqueues of one message apart.
-    uniq: str
+    enqueue_id: str
     delay_ms: int
     #: `<cause>\\n<key>` for a message that is parked; empty for others.
     parked: str
@@ -57,7 +57,7 @@ class Lease:
         "done_s",
         "fetched_s",
         "lane",
-        "mid",
+        "message_id",
         "operations",
         "org",
         "outcome",
@@ -68,8 +68,8 @@ class Lease:
         "took_ms",
     )
 
-    def __init__(self, mid: str, token: str, queue: str, org: str, lane: str) -> None:
-        self.mid = mid
+    def __init__(self, message_id: str, token: str, queue: str, org: str, lane: str) -> None:
+        self.message_id = message_id
         self.token = token
         self.queue = queue
         self.org = org
@@ -112,7 +112,7 @@ class Lease:
         if took_ms is None:
             took_ms = (self.done_s - (self.began_s or self.fetched_s)) * 1_000
         head = (
-            self.mid,
+            self.message_id,
             self.token,
             self.outcome or DONE,
             f"{took_ms:.3f}",
@@ -149,14 +149,14 @@ class LeasedMessage(MessageProxy):
 
 def drop(held: dict[str, Lease], lease: Lease) -> bool:
     """Take a lease out; whether it was there, and not another lease of the same message. One atomic step."""
-    found = held.pop(lease.mid, None)
+    found = held.pop(lease.message_id, None)
     if found is not None and found is not lease:
-        held.setdefault(found.mid, found)
+        held.setdefault(found.message_id, found)
     return found is lease
 
 
-def look_for_forgotten(
-    leases: Sequence[Lease], running: Mapping[Thread, Lease], told: Collection[Lease], old_s: float
+def find_lost_leases(
+    leases: Sequence[Lease], running: Mapping[Thread, Lease], reported: Collection[Lease], old_s: float
 ) -> tuple[list[Lease], list[Lease]]:
     """Leases that ended and are on no list to be told, and leases that began and that no thread runs.
 
@@ -166,10 +166,12 @@ def look_for_forgotten(
         told: what is on the list to be told.
         old_s: only what ended or began before this monotonic time; anything later may be under way.
     """
-    untold = [
-        lease for lease in leases if lease.outcome is not None and lease.done_s < old_s and lease not in told
+    unreported = [
+        lease
+        for lease in leases
+        if lease.outcome is not None and lease.done_s < old_s and lease not in reported
     ]
-    forgotten = [
+    lost = [
         lease
         for lease in leases
         if lease.outcome is None
@@ -177,4 +179,4 @@ def look_for_forgotten(
         and lease.began_s < old_s
         and (lease.thread is None or running.get(lease.thread) is not lease)
     ]
-    return untold, forgotten
+    return unreported, lost

@@ -36,7 +36,7 @@ class Budget:
         #: Jobs run for so long that nothing fetched ahead would begin soon.
         self.stuck = False
         #: The queue of which this process makes itself idle for a suspect; None while it works as ever.
-        self.alone_in: str | None = None
+        self.isolated_in: str | None = None
         self._with_ahead = ahead
         self._held = held
         self._mode: Mode = mode
@@ -50,8 +50,8 @@ class Budget:
         """
         if self.quiet:
             return 0
-        if self._mode == "probe" or self.alone_in is not None:
-            served = self._mode == "probe" or queue in (None, self.alone_in)
+        if self._mode == "probe" or self.isolated_in is not None:
+            served = self._mode == "probe" or queue in (None, self.isolated_in)
             return 1 if served and self._held() <= 0 else 0
         ahead = self._ahead()
         free = self.threads + ahead - self._held()
@@ -61,14 +61,14 @@ class Budget:
         """So many messages held, and fewer, leave room; -1 when nothing would."""
         if self.quiet:
             return -1
-        if self._mode == "probe" or self.alone_in is not None:
+        if self._mode == "probe" or self.isolated_in is not None:
             return 0
         ahead = self._ahead()
         return self.threads + ahead - self._least(ahead)
 
     def mode(self, queue: str) -> Mode:
         """What a fetch of the queue may bring."""
-        return "alone" if self.alone_in == queue else self._mode
+        return "alone" if self.isolated_in == queue else self._mode
 
     def learn(self, took_ms: float) -> None:
         """A job ended that took so long."""

@@ -24,10 +24,10 @@ from ..announcements import announce_suspects, announce_worker_id
 from ..keys import split_record
 from ..scripts import Argument, Script
 from .dramatiq_worker import drop_ended, replace_dead_threads
-from .heartbeat import Beating
-from .lease import BACK, LOST, Fetched, Lease, drop, look_for_forgotten
+from .heartbeat import HeartbeatSender
+from .lease import BACK, LOST, Fetched, Lease, drop, find_lost_leases
 from .prefetch import Budget, Mode
-from .worker_info import EVERY_S, Introduction
+from .worker_info import EVERY_S, WorkerInfo
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005
@@ -41,7 +41,7 @@ BEAT_S = 2.0
 #: How long a worker that stops is known to have been told so, in milliseconds.
 _STOP_KNOWN_MS = 10 * 60 * 1_000
 #: Most leases ended by one call.
-_PORTION = 256
+_BATCH_SIZE = 256
 #: Numbers before the messages in the answer to a fetch.
 _HEAD = 5
 
@@ -81,7 +81,7 @@ class Process:
         mode: Mode = "any",
         facts: Mapping[str, str] | None = None,
     ) -> None:
-        self.wid = uuid4().hex
+        self.worker_id = uuid4().hex
         self.worker = worker
         self.stopping = False
         #: Messages of an org that may be leased at once; 0 for any number.
@@ -95,7 +95,7 @@ class Process:
         self._beat_s = min(BEAT_S, heartbeat_timeout_ms / 6_000)
         # Found within the time-out, although a beat may have come just before the end, and others look just before.
         self._silent_s = heartbeat_timeout_ms / 1_000 - 2 * self._beat_s
-        self._head: tuple[Argument, ...] = (self.wid, int(self._silent_s * 1_000), dead_ttl_ms)
+        self._head: tuple[Argument, ...] = (self.worker_id, int(self._silent_s * 1_000), dead_ttl_ms)
         self._leases: dict[str, Lease] = {}
         self._unstarted: dict[str, Lease] = {}
         self._finished: deque[Lease] = deque()
@@ -103,8 +103,8 @@ class Process:
         self._spent: dict[int, SimpleQueue[None]] = {}
         threads = worker.worker_threads if worker else 1
         self._budget = Budget(threads, ahead=worker is not None, held=self._held, mode=mode)
-        self._introduction = Introduction(self.wid, threads, facts or {})
-        self._introduced_s = -math.inf
+        self._worker_info = WorkerInfo(self.worker_id, threads, facts or {})
+        self._published_s = -math.inf
         self._full_above = 0
         self._calls = threading.Lock()
         self._unsure = False
@@ -115,11 +115,11 @@ class Process:
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._flagged = False
         self._closed = False
-        self._beating = Beating(every_s=self._beat_s, stall_timeout_s=stall_timeout_ms / 1_000)
+        self._heartbeat = HeartbeatSender(every_s=self._beat_s, stall_timeout_s=stall_timeout_ms / 1_000)
         if worker is not None:
-            announce_worker_id(self.wid)
+            announce_worker_id(self.worker_id)
             # Before the first job, which may hold the interpreter's lock at once.
-            self._beating.start_for(self.wid, base, client)
+            self._heartbeat.start_for(self.worker_id, base, client)
         self._thread = threading.Thread(target=self._run, name="pressroom-broker", daemon=True)
         self._thread.start()
 
@@ -159,14 +159,14 @@ class Process:
             reply = self._call(_FETCH, arguments, batch)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
-                mid, token = reply[at].decode(), reply[at + 1].decode()
+                message_id, token = reply[at].decode(), reply[at + 1].decode()
                 where, org, lane, body = split_record(reply[at + 2])
-                lease = Lease(mid, token, where, org, lane)
-                self._unstarted[mid] = self._leases[mid] = lease
+                lease = Lease(message_id, token, where, org, lane)
+                self._unstarted[message_id] = self._leases[message_id] = lease
                 fetched.append((lease, body))
-            self._heed_suspects(queue, reply[4], alone=mode == "alone" and bool(fetched))
+            self._heed_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
         self._offer_room()
-        more = len(fetched) >= room or self._budget.alone_in == queue
+        more = len(fetched) >= room or self._budget.isolated_in == queue
         return Fetched(fetched, more, math.inf if reply[3] < 0 else reply[3] / 1_000)
 
     def begin(self, lease: Lease) -> bool:
@@ -239,7 +239,7 @@ class Process:
         self.stopping = True
         # Whatever ends this process now, its messages are not to blame.
         with suppress(redis.RedisError):
-            self._client.set(f"{self._base}:dw:{self.wid}", "stopped", px=_STOP_KNOWN_MS)
+            self._client.set(f"{self._base}:dw:{self.worker_id}", "stopped", px=_STOP_KNOWN_MS)
         self.hand_back()
 
     def close(self) -> None:
@@ -253,23 +253,23 @@ class Process:
             self._thread.join(LOOK_S)
         try:
             self.flush()
-            _LEAVE(self._client, self._base, [self.wid])
+            _LEAVE(self._client, self._base, [self.worker_id])
         except BrokerError as error:
             logger.warning("The broker is away at the end (%s); others take the leases over.", error)
         finally:
-            self._beating.stop()
+            self._heartbeat.stop()
 
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)
 
-    def _heed_suspects(self, queue: str, waiting: int, *, alone: bool) -> None:
+    def _heed_suspects(self, queue: str, waiting: int, *, isolated: bool) -> None:
         """Messages wait to be run alone: here, once nothing else runs, or in a process of the supervisor's."""
         if waiting == 1 and self._budget.mode(queue) == "share":
             announce_suspects()
         if waiting == 2:
-            self._budget.alone_in = queue
-        elif self._budget.alone_in == queue and not alone:
-            self._budget.alone_in = None
+            self._budget.isolated_in = queue
+        elif self._budget.isolated_in == queue and not isolated:
+            self._budget.isolated_in = None
 
     def _offer_room(self) -> bool:
         has_room = bool(self._spent and self._budget.room())
@@ -280,7 +280,7 @@ class Process:
 
     def _take_finished(self) -> list[Lease]:
         batch: list[Lease] = []
-        while self._finished and len(batch) < _PORTION:
+        while self._finished and len(batch) < _BATCH_SIZE:
             batch.append(self._finished.popleft())
         return batch
 
@@ -320,8 +320,8 @@ class Process:
     def _reconcile(self) -> None:
         """A fetch whose answer got lost has leased messages that nobody here knows of."""
         if self._unsure:
-            known = [value for lease in self._leases.values() for value in (lease.mid, lease.token)]
-            given_back = _RECONCILE(self._client, self._base, [self.wid, *known])
+            known = [value for lease in self._leases.values() for value in (lease.message_id, lease.token)]
+            given_back = _RECONCILE(self._client, self._base, [self.worker_id, *known])
             self._unsure = False
             if given_back:
                 logger.warning("%s messages came with an answer that got lost; they went back.", given_back)
@@ -365,24 +365,24 @@ class Process:
         if self.worker is not None and not self.stopping:
             replace_dead_threads(self.worker)
         with self._calls:
-            self._find_forgotten()
+            self._find_lost()
             self._reconcile()
         if time.monotonic() - self._heard_s >= self._beat_s - LOOK_S / 2:
             self.flush(beat=True)
-        if self.worker is not None and time.monotonic() - self._introduced_s >= EVERY_S:
-            self._introduction.tell(self._client, self._base, self.queues)
-            self._introduced_s = time.monotonic()
+        if self.worker is not None and time.monotonic() - self._published_s >= EVERY_S:
+            self._worker_info.tell(self._client, self._base, self.queues)
+            self._published_s = time.monotonic()
 
-    def _find_forgotten(self) -> None:
+    def _find_lost(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""
         # Not by their idents: a new thread may have a dead one's.
         for thread in [each for each in self._running if not each.is_alive()]:
             self._running.pop(thread, None)
-        untold, forgotten = look_for_forgotten(
+        unreported, lost = find_lost_leases(
             list(self._leases.values()), self._running, set(self._finished), time.monotonic() - LOOK_S
         )
-        self._finished.extend(untold)
-        for lease in forgotten:
+        self._finished.extend(unreported)
+        for lease in lost:
             logger.warning("A message of queue %s was forgotten by its thread; it goes back.", lease.queue)
             self.end(lease, BACK)
 

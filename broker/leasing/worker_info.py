@@ -18,7 +18,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _INTRODUCE = Script("publish_worker")
 
 
-class Introduction:
+class WorkerInfo:
     """One worker's.
 
     Parameters:
@@ -43,8 +43,8 @@ class Introduction:
         Raises:
             BrokerError: the server does not answer, or refuses.
         """
-        told = {**self._fixed, "queues": sorted(queues), "rss_bytes": _rss_bytes()}
-        _INTRODUCE(client, base, [self._worker_id, json.dumps(told)])
+        reported = {**self._fixed, "queues": sorted(queues), "rss_bytes": _rss_bytes()}
+        _INTRODUCE(client, base, [self._worker_id, json.dumps(reported)])
 
 
 def _rss_bytes() -> int | None:

@@ -84,7 +84,7 @@ class Child:
         #: It was killed, since it did not stop in time.
         self.killed = False
         self._rest = b""
-        self._told_of: set[str] = set()
+        self._reported: set[str] = set()
         with ExitStack() as on_failure, ExitStack() as handed_over:
             self.pipe_fd, child_fd = os.pipe()
             on_failure.callback(os.close, self.pipe_fd)
@@ -109,7 +109,7 @@ class Child:
         return "probe" if self.slot is None else "worker"
 
     @property
-    def told_to_stop(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether its end is what was asked of it."""
         return self.kill_at_s is not None
 
@@ -128,27 +128,27 @@ class Child:
         except BlockingIOError:
             return True
         *lines, self._rest = (self._rest + read).split(b"\n")
-        for line in lines:
-            told = json.loads(line)
-            self.worker_id = told.get("worker_id", self.worker_id)
-            self.spent = self.spent or "spent" in told
-            self.suspects = self.suspects or "suspects" in told
-            self.began = self.began or "began" in told
-            self.idle = self.idle or "idle" in told
-            self.stopping = self.stopping or "stopping" in told
-            self.reported += [told["reported"]] if "reported" in told else []
-            if "ready" in told:
+        for row in lines:
+            announced = json.loads(row)
+            self.worker_id = announced.get("worker_id", self.worker_id)
+            self.spent = self.spent or "spent" in announced
+            self.suspects = self.suspects or "suspects" in announced
+            self.began = self.began or "began" in announced
+            self.idle = self.idle or "idle" in announced
+            self.stopping = self.stopping or "stopping" in announced
+            self.reported += [announced["reported"]] if "reported" in announced else []
+            if "ready" in announced:
                 self.ready = True
                 self.baseline_bytes = self.rss_bytes()
         return bool(read)
 
     def tell(self, death: Death) -> None:
         """Have it tell the broker of a death, once; it says when it has."""
-        if death.worker_id not in self._told_of:
+        if death.worker_id not in self._reported:
             # One that is gone, or has not read for long, is not the only one that is told.
             with suppress(OSError):
-                os.write(self._tell_fd, death.line())
-                self._told_of.add(death.worker_id)
+                os.write(self._tell_fd, death.row())
+                self._reported.add(death.worker_id)
 
     def rss_bytes(self) -> int | None:
         """Memory it has in use; None where the system does not say."""
@@ -189,5 +189,12 @@ class Child:
 def _command(announce_fd: int, deaths_fd: int) -> list[str]:
     # Under whichever name this package was installed.
     package = __name__.partition(".supervisor.")[0]
-    told = ["--announce-fd", str(announce_fd), "--deaths-fd", str(deaths_fd), "--parent", str(os.getpid())]
-    return [sys.executable, "-m", package, "one-worker", *told]
+    announced = [
+        "--announce-fd",
+        str(announce_fd),
+        "--deaths-fd",
+        str(deaths_fd),
+        "--parent",
+        str(os.getpid()),
+    ]
+    return [sys.executable, "-m", package, "one-worker", *announced]

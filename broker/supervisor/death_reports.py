@@ -35,7 +35,7 @@ class Death:
     code: int
     stopped: bool
 
-    def line(self) -> bytes:
+    def row(self) -> bytes:
         """As it goes through the pipe."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
@@ -63,8 +63,8 @@ def _run(fd: int, broker: object) -> None:
     rest = b""
     while read := os.read(fd, 65_536):
         *lines, rest = (rest + read).split(b"\n")
-        for line in lines:
-            death = Death(**json.loads(line))
+        for row in lines:
+            death = Death(**json.loads(row))
             _report(death, broker)
             announce_reported(death.worker_id)
 

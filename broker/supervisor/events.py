@@ -14,11 +14,11 @@ Tell = Callable[[str, dict[str, object]], None]
 
 def tell_on_stdout(event: str, facts: dict[str, object]) -> None:
     """One line, written whole: workers may write to the same place."""
-    line = json.dumps({"event": event, "supervisor_pid": os.getpid(), **facts}) + "\n"
+    row = json.dumps({"event": event, "supervisor_pid": os.getpid(), **facts}) + "\n"
     # Whoever read it may be gone; the workers are not to suffer for that.
     with suppress(OSError):
         sys.stdout.flush()
-        os.write(sys.stdout.fileno(), line.encode())
+        os.write(sys.stdout.fileno(), row.encode())
 
 
 def write_status(path: Path, facts: dict[str, object]) -> None:

@@ -19,7 +19,7 @@ _LOOK_S = 0.2
 _Result = TypeVar("_Result")
 
 
-class Alone(Middleware):
+class IsolatedRunTracker(Middleware):
     """Knows whether this process runs anything.
 
     Parameters:
@@ -32,15 +32,15 @@ class Alone(Middleware):
         self._running: set[str] = set()
         self._busy_s = 0.0
 
-    def ran_out(self, told_to_stop: Callable[[float], bool]) -> bool:
+    def ran_out(self, stop_requested: Callable[[float], bool]) -> bool:
         """Wait until nothing has run here for a while, and tell the supervisor; False when told to stop before.
 
         Parameters:
-            told_to_stop: waits for so many seconds, or until it is.
+            stop_requested: waits for so many seconds, or until it is.
         """
         self._busy_s = self._now_s()
         while self._running or self._now_s() < self._busy_s + IDLE_S:
-            if told_to_stop(_LOOK_S):
+            if stop_requested(_LOOK_S):
                 return False
         announce_idle()
         return True

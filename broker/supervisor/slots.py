@@ -93,7 +93,7 @@ class Slot:
             self.turning = False
 
 
-class Bench:
+class QuarantineSlot:
     """Where suspects run alone: one process at most, and only while there are any."""
 
     def __init__(self, backoff: Backoff) -> None:
@@ -116,5 +116,5 @@ class Bench:
             self.wanted = False
             return None
         # What is to be run alone is expected to end the process; one that had begun nothing must not spin.
-        expected = child.began or child.stopping or child.told_to_stop
+        expected = child.began or child.stopping or child.stop_requested
         return self._backoff.after(math.inf if expected else ran_s)

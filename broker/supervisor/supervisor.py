@@ -14,8 +14,8 @@ from .death_reports import Death
 from .events import Tell, ending, tell_on_stdout, write_status
 from .exit_codes import ExitCode
 from .fleet import Fleet
-from .slots import Backoff, Bench, Slot
-from .wakeups import Wakeups, collect_adopted
+from .slots import Backoff, QuarantineSlot, Slot
+from .wakeups import Wakeups, reap_orphans
 
 #: Is told of each worker that did not end as asked: process id, worker id where it announced one, and exit code, or
 #: the negative number of the signal that ended it.
@@ -79,7 +79,9 @@ class Supervisor:
             Slot(number, Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s))
             for number in range(fleet.processes)
         ]
-        self._bench = Bench(Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s))
+        self._quarantine_slot = QuarantineSlot(
+            Backoff(first_s=fleet.restart_delay_s, ran_well_s=fleet.ran_well_s)
+        )
         self._untold: dict[str, Death] = {}
         self._to_turn: deque[Slot] = deque()
         self._any_was_ready = False
@@ -104,7 +106,7 @@ class Supervisor:
                     self._obey(number, now_s)
                 self._listen(wakeups, now_s)
                 if os.getpid() == 1:
-                    collect_adopted({child.pid for child in self._children()})
+                    reap_orphans({child.pid for child in self._children()})
                 self._pass_on_deaths()
                 if self._stopping_since_s is None:
                     self._turn(now_s)
@@ -118,7 +120,7 @@ class Supervisor:
         return self._exit_code
 
     def _children(self) -> list[Child]:
-        probe = [] if self._bench.child is None else [self._bench.child]
+        probe = [] if self._quarantine_slot.child is None else [self._quarantine_slot.child]
         return [*(child for slot in self._slots for child in slot.children()), *probe]
 
     def _obey(self, number: int, now_s: float) -> None:
@@ -129,8 +131,8 @@ class Supervisor:
         elif number == signal.SIGHUP:
             self._tell("rolling", {})
             self._to_turn.extend(slot for slot in self._slots if slot not in self._to_turn)
-            if self._bench.child is not None:
-                self._bench.child.stop(self._kill_at_s(now_s))
+            if self._quarantine_slot.child is not None:
+                self._quarantine_slot.child.stop(self._kill_at_s(now_s))
         else:
             self._stop(signal.Signals(number).name, now_s)
 
@@ -149,21 +151,21 @@ class Supervisor:
             if child.ready and not was_ready:
                 self._any_was_ready = True
                 self._tell(f"{child.kind}_ready", child.facts())
-            self._bench.wanted = self._bench.wanted or child.suspects
+            self._quarantine_slot.wanted = self._quarantine_slot.wanted or child.suspects
             child.suspects = False
             while child.reported:
                 self._untold.pop(child.reported.pop(), None)
             if code is not None:
                 wakeups.forget(child.pipe_fd)
                 child.close()
-                self._bury(child, code, now_s)
+                self._dead_letter(child, code, now_s)
 
-    def _bury(self, child: Child, code: int, now_s: float) -> None:
+    def _dead_letter(self, child: Child, code: int, now_s: float) -> None:
         facts = {**child.facts(), **ending(code), "ran_s": round(now_s - child.started_s, 3)}
         # Before it was ready it had nothing in hand, so the signal itself may have ended it.
-        as_told = child.told_to_stop and (code == 0 or (code == -signal.SIGTERM and not child.ready))
+        as_requested = child.stop_requested and (code == 0 or (code == -signal.SIGTERM and not child.ready))
         wait_s = self._vacate(child, now_s)
-        if as_told or child.idle:
+        if as_requested or child.idle:
             self._tell(f"{child.kind}_{'ended' if child.idle else 'stopped'}", facts)
             return
         if wait_s is not None:
@@ -181,12 +183,12 @@ class Supervisor:
         """Empty its place; seconds until the next one is started there, None where none is."""
         ran_s = now_s - child.started_s
         if child.slot is None:
-            wait_s = self._bench.remove(child, ran_s)
-            self._bench.start_at_s = now_s + (wait_s or 0.0)
-            return None if child.told_to_stop else wait_s
+            wait_s = self._quarantine_slot.remove(child, ran_s)
+            self._quarantine_slot.start_at_s = now_s + (wait_s or 0.0)
+            return None if child.stop_requested else wait_s
         slot = self._slots[child.slot]
         slot.remove(child)
-        if child.told_to_stop:
+        if child.stop_requested:
             return None
         self._restarts += 1
         wait_s = slot.backoff.after(ran_s)
@@ -195,7 +197,7 @@ class Supervisor:
 
     def _remember(self, child: Child, code: int) -> None:
         if child.worker_id is not None:
-            stopped = child.told_to_stop or child.stopping
+            stopped = child.stop_requested or child.stopping
             self._untold[child.worker_id] = Death(child.worker_id, code, stopped)
             if len(self._untold) > _MOST_UNTOLD:
                 self._untold.pop(next(iter(self._untold)))
@@ -219,7 +221,7 @@ class Supervisor:
             leaving = slot.succeed()
             if leaving is not None:
                 leaving.stop(self._kill_at_s(now_s))
-            why = self._worn(slot.serving)
+            why = self._recycle_reason(slot.serving)
             if slot.serving is not None and why and not slot.turning and slot not in self._to_turn:
                 self._tell("worker_worn", {**slot.serving.facts(), "why": why})
                 self._to_turn.append(slot)
@@ -228,7 +230,7 @@ class Supervisor:
             # Where nobody serves, a new one is started anyway.
             slot.turning = slot.serving is not None
 
-    def _worn(self, child: Child | None) -> str | None:
+    def _recycle_reason(self, child: Child | None) -> str | None:
         if child is None:
             return None
         if child.spent:
@@ -246,10 +248,10 @@ class Supervisor:
                     slot.start_at_s = now_s + slot.backoff.after(0.0)
                 else:
                     slot.put(child)
-        if self._bench.wants_child() and now_s >= self._bench.start_at_s:
-            self._bench.child = self._start(wakeups, None, now_s)
-            if self._bench.child is None:
-                self._bench.start_at_s = now_s + _LOOK_S
+        if self._quarantine_slot.wants_child() and now_s >= self._quarantine_slot.start_at_s:
+            self._quarantine_slot.child = self._start(wakeups, None, now_s)
+            if self._quarantine_slot.child is None:
+                self._quarantine_slot.start_at_s = now_s + _LOOK_S
 
     def _start(self, wakeups: Wakeups, slot: int | None, now_s: float) -> Child | None:
         try:
@@ -280,13 +282,13 @@ class Supervisor:
     def _wait_s(self, now_s: float) -> float:
         due_s = [self._due_s(child) for child in self._children() if not child.killed]
         if self._stopping_since_s is None:
-            places: list[Slot | Bench] = [*self._slots, self._bench]
-            due_s += [place.start_at_s for place in places if place.wants_child()]
+            slots: list[Slot | QuarantineSlot] = [*self._slots, self._quarantine_slot]
+            due_s += [place.start_at_s for place in slots if place.wants_child()]
         return min([_LOOK_S, *(each - now_s for each in due_s)])
 
     def _report(self) -> None:
         children = [child for slot in self._slots for child in slot.children()]
-        working = [child for child in children if not child.told_to_stop]
+        working = [child for child in children if not child.stop_requested]
         running = self._stopping_since_s is None
         status: dict[str, object] = {
             "state": "running" if running else "stopping",
@@ -297,7 +299,7 @@ class Supervisor:
             "waiting": sum(running and slot.serving is None for slot in self._slots),
             "to_replace": running * (len(self._to_turn) + sum(slot.turning for slot in self._slots)),
             "restarts": self._restarts,
-            "probing": self._bench.child is not None,
+            "probing": self._quarantine_slot.child is not None,
         }
         if status != self._last_status:
             self._last_status = status

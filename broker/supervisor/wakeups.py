@@ -69,7 +69,7 @@ class Wakeups:
             self._asked.append(number)
 
 
-def collect_adopted(own_pids: Set[int]) -> None:
+def reap_orphans(own_pids: Set[int]) -> None:
     """Collect children that have ended and that nobody else waits for; those would stay as zombies for ever.
 
     Parameters:

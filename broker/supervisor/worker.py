@@ -24,7 +24,7 @@ from ..announcements import announce_ready, announce_spent, announce_stopping, a
 from ..server_check import UnsafeServer
 from .death_reports import Probed, report_from
 from .exit_codes import ExitCode
-from .probe import Alone
+from .probe import IsolatedRunTracker
 
 _LOG_FORMAT = "[%(asctime)s] [PID %(process)d] [%(threadName)s] [%(name)s] [%(levelname)s] %(message)s"
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Be one worker, on the main thread; the exit code."""
     options = _parser().parse_args(arguments)
-    told = Told()
+    stop = StopSignal()
     if options.announce_fd is not None:
         announce_to(options.announce_fd)
     if options.parent is not None:
@@ -50,11 +50,11 @@ def main(arguments: Sequence[str]) -> int:
         return ExitCode.IMPORT
     # Only where the modules have not set it up themselves.
     logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
-    if told.to_stop:
+    if stop.to_stop:
         return ExitCode.CLEAN
     if options.max_jobs is not None:
         broker.add_middleware(_Share(options.max_jobs))
-    alone = _prepare(broker, options)
+    isolated = _prepare(broker, options)
     try:
         worker = Worker(broker, queues=set(options.queues) or None, worker_threads=options.threads)
         worker.start()
@@ -66,14 +66,14 @@ def main(arguments: Sequence[str]) -> int:
         return ExitCode.IMPORT
     threads = list(worker.workers)
     announce_ready()
-    if alone is None:
-        told.wait()
-    if alone is None or not alone.ran_out(told.wait_for):
+    if isolated is None:
+        stop.wait()
+    if isolated is None or not isolated.ran_out(stop.wait_for):
         announce_stopping()
     return _stop(broker, worker, threads, int(options.drain_s * 1_000))
 
 
-class Told:
+class StopSignal:
     """Whether this process has been told to stop.
 
     SIGTERM tells it. SIGINT and SIGHUP reach a whole group from a terminal; they are the supervisor's to act on.
@@ -137,7 +137,7 @@ def load(modules: Sequence[str]) -> Broker:
     return chosen
 
 
-def _prepare(broker: Broker, options: argparse.Namespace) -> Alone | None:
+def _prepare(broker: Broker, options: argparse.Namespace) -> IsolatedRunTracker | None:
     """Say who runs suspects; for a probe, what knows when it has nothing left to do."""
     if options.deaths_fd is not None:
         report_from(options.deaths_fd, broker)
@@ -145,9 +145,9 @@ def _prepare(broker: Broker, options: argparse.Namespace) -> Alone | None:
             broker.probe_only, broker.probe_elsewhere = options.probe, not options.probe
     if not options.probe:
         return None
-    alone = Alone()
-    broker.add_middleware(alone)
-    return alone
+    isolated = IsolatedRunTracker()
+    broker.add_middleware(isolated)
+    return isolated
 
 
 class _Share(Middleware):

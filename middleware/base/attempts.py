@@ -37,7 +37,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"
 
 #: Where a message proxy, which lives as long as one delivery, keeps its attempt and who was told what.
 _ATTEMPT = "_pressroom_attempt"
-_TOLD = "_pressroom_told"
+_REPORTED = "_pressroom_told"
 
 
 @dataclass(kw_only=True)
@@ -140,11 +140,11 @@ def attempt_at(message: MessageProxy) -> Attempt | None:
     return attempt if isinstance(attempt, Attempt) else None
 
 
-def tell_once(message: MessageProxy, what: str, whom: object) -> bool:
+def is_first_report(message: MessageProxy, what: str, whom: object) -> bool:
     """Whether `whom` has not been told `what` of this delivery yet; brokers repeat an ack that fails."""
-    told: set[tuple[str, int]] = vars(message).setdefault(_TOLD, set())
-    fresh = (what, id(whom)) not in told
-    told.add((what, id(whom)))
+    reported: set[tuple[str, int]] = vars(message).setdefault(_REPORTED, set())
+    fresh = (what, id(whom)) not in reported
+    reported.add((what, id(whom)))
     return fresh
 
 

@@ -64,7 +64,7 @@ Operation: TypeAlias = tuple[str, str, str, tuple[str, str] | None, int]
 
 
 @runtime_checkable
-class Enforces(Protocol):
+class SupportsLimits(Protocol):
     """May decide at fetch what guards decide before a job starts."""
 
     def enforce(self, rule: Any) -> bool:
@@ -73,7 +73,7 @@ class Enforces(Protocol):
 
 
 @runtime_checkable
-class Shuts(Protocol):
+class SupportsGates(Protocol):
     """Has gates: what is behind a shut one is not fetched."""
 
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> None:
@@ -87,7 +87,7 @@ class Shuts(Protocol):
 
 
 @runtime_checkable
-class Parks(Protocol):
+class SupportsParking(Protocol):
     """Knows why a message waits, and can let it go on before its time."""
 
     def park(self, message: "Message[Any]", *, delay_ms: int, cause: str, key: str | None) -> object:
@@ -100,7 +100,7 @@ class Parks(Protocol):
 
 
 @runtime_checkable
-class EndsAlong(Protocol):
+class SupportsAckOperations(Protocol):
     """Carries out operations in the very step that ends a message."""
 
     def on_ack(self, message: MessageProxy, operation: Operation) -> bool:
@@ -109,48 +109,48 @@ class EndsAlong(Protocol):
 
 
 @runtime_checkable
-class Uncharges(Protocol):
+class SupportsRefund(Protocol):
     """Charges starts when it fetches."""
 
-    def uncharge(self, message: MessageProxy) -> None:
+    def refund_start(self, message: MessageProxy) -> None:
         """Give the charge of this delivery back when it ends: it did not run."""
         ...
 
 
-def hand_over(broker: Broker, rules: Iterable[Rule]) -> bool:
+def delegate(broker: Broker, rules: Iterable[Rule]) -> bool:
     """Whether the broker enforces all of the rules from now on; not if it does not answer.
 
     Example:
-        >>> hand_over(StubBroker(), [MaxActive(default=10)])
+        >>> delegate(StubBroker(), [MaxActive(default=10)])
         False
     """
     try:
-        return isinstance(broker, Enforces) and all(broker.enforce(rule) for rule in rules)
+        return isinstance(broker, SupportsLimits) and all(broker.enforce(rule) for rule in rules)
     except BrokerError as error:
         logger.warning("The broker was not told what to enforce (%s); guards do it.", type(error).__name__)
         return False
 
 
-def says_its_org(broker: Broker, message: "Message[Any]") -> None:
+def stamp_org(broker: Broker, message: "Message[Any]") -> None:
     """Have the message's options name its org, for a broker that looks nowhere else."""
     if message.options.get("org"):
         return
     org = org_of(message)
-    if org is not None and isinstance(broker, Enforces):
+    if org is not None and isinstance(broker, SupportsLimits):
         message.options["org"] = org
 
 
-def end_along(broker: Broker, message: MessageProxy, operation: Operation | None) -> bool:
+def complete_on_ack(broker: Broker, message: MessageProxy, operation: Operation | None) -> bool:
     """Whether the broker carries the operation out when the message ends, so that nobody else has to."""
-    return operation is not None and _ends_along(broker) and broker.on_ack(message, operation)
+    return operation is not None and _supports_ack_operations(broker) and broker.on_ack(message, operation)
 
 
 #: By type of broker: looking for methods takes longer than the rest of what a guard does for a message.
-_can_end_along: dict[type, bool] = {}
+_supporting: dict[type, bool] = {}
 
 
-def _ends_along(broker: Broker) -> TypeGuard[EndsAlong]:
+def _supports_ack_operations(broker: Broker) -> TypeGuard[SupportsAckOperations]:
     kind = type(broker)
-    if kind not in _can_end_along:
-        _can_end_along[kind] = issubclass(kind, EndsAlong)
-    return _can_end_along[kind]
+    if kind not in _supporting:
+        _supporting[kind] = issubclass(kind, SupportsAckOperations)
+    return _supporting[kind]

@@ -1,4 +1,4 @@
-"""Emitting metrics: one call for the code that has a number, any number of handlers for the systems that want it.
+"""HookedBroker metrics: one call for the code that has a number, any number of handlers for the systems that want it.
 
 Handlers cannot break each other or the caller: what one raises is logged once per handler and swallowed.
 """

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .delegation import Shuts
+from .delegation import SupportsGates
 
 #: How often gates are told again although nothing has changed, in seconds. A process that died right after it told
 #: something outdated would have the last word otherwise.
@@ -28,7 +28,7 @@ class Shut(NamedTuple):
         return self.left_ms > other.left_ms
 
 
-class Gatekeeper:
+class GatePublisher:
     """Tells a broker everything that one source shuts.
 
     Every process says the same, each time it finds a change, all of it at once. So it does not matter who says it
@@ -40,18 +40,18 @@ class Gatekeeper:
       monotonic: Seconds that only go forward. Default `time.monotonic`.
 
     Example:
-      >>> Gatekeeper(broker, "pauses").tell({"a:export": Shut(None, 0, "paused: actor export by ada")})
+      >>> GatePublisher(broker, "pauses").tell({"a:export": Shut(None, 0, "paused: actor export by ada")})
     """
 
     def __init__(
-        self, broker: Shuts, source: str, *, monotonic: Callable[[], float] = time.monotonic
+        self, broker: SupportsGates, source: str, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._broker = broker
         self._source = source
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._told: dict[str, tuple[int | None, str]] | None = None
-        self._told_s = 0.0
+        self._published: dict[str, tuple[int | None, str]] | None = None
+        self._published_s = 0.0
 
     def tell(self, gates: Mapping[str, Shut]) -> bool:
         """Have these gates shut and no others; whether the broker had to be called.
@@ -61,9 +61,9 @@ class Gatekeeper:
         """
         wanted = {gate: (shut.until_ms, shut.cause) for gate, shut in gates.items()}
         with self._lock:
-            if wanted == self._told and self._monotonic() - self._told_s < TELL_AGAIN_S:
+            if wanted == self._published and self._monotonic() - self._published_s < TELL_AGAIN_S:
                 return False
-            self._told = None
+            self._published = None
             now_ms = self._broker.server_now_ms() if any(until for until, _ in wanted.values()) else 0
             self._broker.shut(
                 self._source,
@@ -72,11 +72,11 @@ class Gatekeeper:
                     for gate, shut in gates.items()
                 },
             )
-            self._told, self._told_s = wanted, self._monotonic()
+            self._published, self._published_s = wanted, self._monotonic()
         return True
 
 
-def shut_longest(gates: dict[str, Shut], gate: str, shut: Shut) -> None:
+def merge_gate(gates: dict[str, Shut], gate: str, shut: Shut) -> None:
     """Add to the gates; of two that shut the same, the one that lasts longer stays."""
     known = gates.get(gate)
     if known is None or shut.outlasts(known):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, SkipMessage
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 
 from .emit import emit_counter
 from .errors import GuardError, Parked
@@ -81,7 +81,7 @@ class Guard(Middleware):
         self.on_error: OnError = on_error
         self.undecided_delay_ms = undecided_delay_ms
         # A worker thread has one message in hand, and its hooks run in that thread.
-        self._in_hand = threading.local()
+        self._admitted = threading.local()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -112,7 +112,7 @@ class Guard(Middleware):
                 self._count("check", error)
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._in_hand.message = None
+        self._admitted.message = None
         # Also what was sent before there were guards is in: its retry is not asked again.
         message.options[ADMITTED] = True
         if message.failed:
@@ -128,7 +128,7 @@ class Guard(Middleware):
                     f"{type(self).__name__} cannot decide", delay_ms=self.undecided_delay_ms
                 ) from error
         else:
-            self._in_hand.message = message
+            self._admitted.message = message
 
     def after_process_message(
         self,
@@ -149,9 +149,9 @@ class Guard(Middleware):
         check_order(broker.middleware)
 
     def _settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        if getattr(self._in_hand, "message", None) is not message:
+        if getattr(self._admitted, "message", None) is not message:
             return
-        self._in_hand.message = None
+        self._admitted.message = None
         try:
             self.settle(broker, message, outcome)
         except Exception as error:  # noqa: BLE001  # Dramatiq would swallow it without a trace
@@ -194,7 +194,7 @@ def _give_the_attempt_back(guard: Guard, broker: Broker, message: MessageProxy) 
     delivery = vars(message)  # a proxy is made for each delivery, and every guard gets the same one
     if delivery.setdefault("_attempt_given_back", False):
         return
-    stock = [each for each in broker.middleware if type(each) is StockRetries]
-    if stock and broker.middleware.index(stock[-1]) < broker.middleware.index(guard):
+    dramatiq_retries = [each for each in broker.middleware if type(each) is DramatiqRetries]
+    if dramatiq_retries and broker.middleware.index(dramatiq_retries[-1]) < broker.middleware.index(guard):
         delivery["_attempt_given_back"] = True
         message.options["retries"] = message.options.get("retries", 0) - 1

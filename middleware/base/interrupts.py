@@ -98,7 +98,7 @@ class Window:
                 return False
             self._reason = reason
             if self._state is _State.OPEN:
-                _hear_of_swallowed()
+                _on_swallowed()
                 _interrupted[self._thread_id] = self
                 raise_thread_exception(self._thread_id, reason)  # type: ignore[no-untyped-call]
             return True
@@ -232,7 +232,7 @@ _hearing = threading.Lock()
 _tell_unraisable = sys.__unraisablehook__
 
 
-def _hear_of_swallowed() -> None:
+def _on_swallowed() -> None:
     """Listen to what Python ignores; whoever listened before hears everything else."""
     global _tell_unraisable
     if _hearing.acquire(blocking=False):

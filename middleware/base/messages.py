@@ -36,18 +36,18 @@ def copy_of(message: "Message[Any] | MessageProxy") -> str:
     return str(message.options.get(WAKE, ""))
 
 
-def as_copy(message: "Message[Any]", copy: str) -> "Message[Any]":
+def as_redelivery(message: "Message[Any]", copy: str) -> "Message[Any]":
     """The message as one of its copies, for whoever cannot know whether it was enqueued already.
 
     `Idempotency` and `OrgLimits` take a second delivery of the same copy for the one that follows a crash, and let it
     run; of two copies one runs, the other waits and is skipped.
 
     Example:
-        >>> broker.enqueue(as_copy(message, uuid4().hex))
+        >>> broker.enqueue(as_redelivery(message, uuid4().hex))
     """
     return message.copy(options={WAKE: copy})
 
 
-def leave_result_alone(message: MessageProxy) -> None:
+def keep_stored_result(message: MessageProxy) -> None:
     """Keep Dramatiq's `Results` from replacing the stored result by None when this delivery is skipped."""
     message.options["store_results"] = False

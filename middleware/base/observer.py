@@ -6,7 +6,7 @@ from typing import Any
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 
-from .attempts import Attempt, attempt_at, begin, tell_once
+from .attempts import Attempt, attempt_at, begin, is_first_report
 from .guard import Guard
 
 
@@ -69,7 +69,7 @@ class Observer(Guard):
     def before_nack(self, broker: Broker, message: MessageProxy) -> None:
         if attempt_at(message) is not None:
             self._end(broker, message)
-        elif tell_once(message, "rejected", self):
+        elif is_first_report(message, "rejected", self):
             self._watch("reject", self.rejected, broker, message)
 
     def after_ack(self, broker: Broker, message: MessageProxy) -> None:
@@ -83,7 +83,7 @@ class Observer(Guard):
     def _end(self, broker: Broker, message: MessageProxy) -> None:
         attempt = attempt_at(message)
         # Delayed messages are acked too, when they are moved to their queue.
-        if attempt is not None and tell_once(message, "ended", self):
+        if attempt is not None and is_first_report(message, "ended", self):
             attempt.conclude(message)
             self._watch("end", self.ended, broker, message, attempt)
 

@@ -13,7 +13,7 @@ STOP_TIMEOUT_S = 5.0
 logger = logging.getLogger(__name__)
 
 
-class Flags:
+class Poller:
     """One thread that refreshes what any number of guards know.
 
     It runs while there is somebody to refresh. What a refresh raises is logged once, until it works again; in the
@@ -23,7 +23,7 @@ class Flags:
       interval_s: Seconds between two rounds. Default 1.
 
     Example:
-      >>> flags = Flags()
+      >>> flags = Poller()
       >>> flags.add("breakers", breakers.refresh)
     """
 
@@ -94,9 +94,9 @@ class Flags:
                 logger.info("Refreshing %s works again.", name)
 
 
-_of_this_process = Flags()
+_of_this_process = Poller()
 
 
-def process_flags() -> Flags:
+def shared_poller() -> Poller:
     """The one poll of this process, which guards share unless they are given another."""
     return _of_this_process

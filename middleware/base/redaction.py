@@ -163,9 +163,9 @@ def mark_secrets(broker: Broker, fields: Mapping[str, Any]) -> None:
 def _marked(broker: Broker, fields: Mapping[str, Any]) -> list[Path]:
     """The contract's word where there is one, and the sender's."""
     options = fields.get("options")
-    told = options.get(SECRET_PATHS) if isinstance(options, dict) else None
+    reported = options.get(SECRET_PATHS) if isinstance(options, dict) else None
     paths = _contract_paths(broker, fields)
-    for each in told if isinstance(told, list) else ():
+    for each in reported if isinstance(reported, list) else ():
         if _is_path(each) and tuple(each) not in paths:
             paths.append(tuple(each))
     # Outer ones first: below a secret that is gone there is nothing left.

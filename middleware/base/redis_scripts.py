@@ -10,7 +10,7 @@ import redis
 
 from .errors import StoreUnavailable
 
-_KEYS_LINE = re.compile(r"^-- KEYS: (.+)$", re.MULTILINE)
+_KEYS_HEADER = re.compile(r"^-- KEYS: (.+)$", re.MULTILINE)
 
 
 class Script:
@@ -49,7 +49,7 @@ class Script:
 @cache
 def _source(room: str, name: str) -> tuple[str, int]:
     text = (resources.files(room) / f"{name}.lua").read_text()
-    header = _KEYS_LINE.search(text)
+    header = _KEYS_HEADER.search(text)
     if header is None:
         raise ValueError(f"{name}.lua does not declare its keys in a line '-- KEYS: ...'")
     return text, len(header[1].split())

@@ -16,15 +16,15 @@ from ..base.emit import emit_counter
 from ..base.errors import Skipped
 from ..base.guard import Guard, Outcome
 from ..base.interrupts import Cancelled, DeadlineExceeded, Window, make_interruptible, window_of
-from ..base.poller import Flags, process_flags
+from ..base.poller import Poller, shared_poller
 from ..deadlines.guard import remaining
-from .requests import CancellationStore, KnownRequests
+from .requests import CancellationStore, RequestCache
 
 logger = logging.getLogger(__name__)
 
 
 class Cancellation(Guard):
-    """Stops messages that somebody asked to be stopped, with `Cancellations`.
+    """Stops messages that somebody asked to be stopped, with `CancellationClient`.
 
     Without it a job that was sent by mistake runs, or its queue is emptied by hand with everybody else's work in
     it.
@@ -51,13 +51,13 @@ class Cancellation(Guard):
       ...     for row in rows:
       ...         checkpoint()
       ...         write(row)
-      >>> Cancellations(RedisCancellationStore(client)).cancel(message.message_id)
+      >>> CancellationClient(RedisCancellationStore(client)).cancel(message.message_id)
     """
 
-    def __init__(self, store: CancellationStore, *, flags: Flags | None = None) -> None:
+    def __init__(self, store: CancellationStore, *, flags: Poller | None = None) -> None:
         super().__init__()
-        self._requests = KnownRequests(store)
-        self._flags = flags or process_flags()
+        self._requests = RequestCache(store)
+        self._flags = flags or shared_poller()
         self._lock = threading.Lock()
         self._running: dict[int, _Attempt] = {}
 

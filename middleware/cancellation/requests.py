@@ -77,7 +77,7 @@ def request_id_of(message_id: str, org: str | None = None) -> str:
     return message_id if org is None else f"{org}:{message_id}"
 
 
-class Cancellations:
+class CancellationClient:
     """Asks for messages to be cancelled, from anywhere. Takes effect within a second or so, where a worker
     has the guard `Cancellation` on the same store.
 
@@ -88,7 +88,7 @@ class Cancellations:
       StoreUnavailable: From every method: the store does not answer; nothing was asked.
 
     Example:
-      >>> cancellations = Cancellations(RedisCancellationStore(client))
+      >>> cancellations = CancellationClient(RedisCancellationStore(client))
       >>> cancellations.cancel(message.message_id)
       >>> cancellations.cancel_all(org="7c9e6679", actor="domain_export")
     """
@@ -169,7 +169,7 @@ class Cancellations:
         return [each for each in known.values() if not each.withdrawn]
 
 
-class KnownRequests:
+class RequestCache:
     """What this process knows of a store, for looking up without asking it.
 
     Parameters:

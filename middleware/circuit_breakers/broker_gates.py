@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from dramatiq import Actor, Broker
 
-from ..base.delegation import Parks, Shuts
-from ..base.gates import Gatekeeper, Shut, shut_longest
+from ..base.delegation import SupportsGates, SupportsParking
+from ..base.gates import GatePublisher, Shut, merge_gate
 from .calls import BreakerCalls
 
 #: Names what an actor's messages depend on, whatever is in them.
@@ -26,11 +26,13 @@ class BreakerGates:
       depends_on: What an actor depends on.
     """
 
-    def __init__(self, broker: Broker, gates: Shuts, calls: BreakerCalls, depends_on: DependsOn) -> None:
+    def __init__(
+        self, broker: Broker, gates: SupportsGates, calls: BreakerCalls, depends_on: DependsOn
+    ) -> None:
         self._broker = broker
         self._calls = calls
         self._depends_on = depends_on
-        self._keeper = Gatekeeper(gates, "breakers")
+        self._keeper = GatePublisher(gates, "breakers")
         self._lock = threading.Lock()
         self._open: set[str] = set()
         self._closed: set[str] = set()
@@ -48,7 +50,7 @@ class BreakerGates:
                 for state in self._calls.open_circuits(name):
                     org = state.key.partition("@")[2]
                     gate = f"x:{org}:{actor.actor_name}" if org else f"a:{actor.actor_name}"
-                    shut_longest(
+                    merge_gate(
                         gates, gate, Shut(state.until_ms, state.wait_ms or 0, f"{state.dependency} is down")
                     )
         self._release(self._calls.all_open())
@@ -61,5 +63,5 @@ class BreakerGates:
             # Twice: a message that was found to wait just before may be parked just after.
             due, self._open, self._closed = closed | self._closed - still_open, still_open, closed
         for key in sorted(due):
-            if isinstance(self._broker, Parks):
+            if isinstance(self._broker, SupportsParking):
                 self._broker.release(f"breaker:{key}")

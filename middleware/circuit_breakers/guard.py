@@ -10,10 +10,10 @@ from typing import Any
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
-from ..base.delegation import Gates, Shuts, hand_over, says_its_org
+from ..base.delegation import Gates, SupportsGates, delegate, stamp_org
 from ..base.errors import GuardError, Parked
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
-from ..base.poller import Flags, process_flags
+from ..base.poller import Poller, shared_poller
 from .broker_gates import BreakerGates
 from .calls import BreakerCalls
 from .state import BreakerRule, BreakerState, check_key, counts_as_failure
@@ -78,7 +78,7 @@ class CircuitBreakers(Guard):
         refresh_s: float = 1.0,
         on_error: OnError = "park",
         undecided_delay_ms: int = DEFAULT_UNDECIDED_DELAY_MS,
-        flags: Flags | None = None,
+        flags: Poller | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -93,7 +93,7 @@ class CircuitBreakers(Guard):
             monotonic=monotonic,
         )
         self._job = _Job()
-        self._flags = flags or process_flags()
+        self._flags = flags or shared_poller()
         self._gates: BreakerGates | None = None
 
     @property
@@ -164,7 +164,7 @@ class CircuitBreakers(Guard):
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
-        if isinstance(broker, Shuts) and hand_over(broker, [Gates()]):
+        if isinstance(broker, SupportsGates) and delegate(broker, [Gates()]):
             self._gates = BreakerGates(broker, broker, self._calls, _depends_on)
             self._flags.add("circuit breakers", self.refresh)
 
@@ -184,7 +184,7 @@ class CircuitBreakers(Guard):
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         _names(message.options.get("depends_on"))
-        says_its_org(broker, message)
+        stamp_org(broker, message)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
         org = message.options.get("org")

@@ -63,9 +63,9 @@ class MemoryCircuitBreakerStore:
             now_ms = self._now_ms()
             circuit = self._circuit(key, now_ms)
             before = circuit.describe(key, now_ms).state
-            in_hand = circuit.trials.pop(token or "", 0) > now_ms
+            had_permit = circuit.trials.pop(token or "", 0) > now_ms
             changed = circuit.forced is None and circuit.take(
-                verdict, rule, now_ms, state=before, in_hand=in_hand, open_s=open_s, reason=reason
+                verdict, rule, now_ms, state=before, had_permit=had_permit, open_s=open_s, reason=reason
             )
             if changed:
                 self._put(key, circuit)
@@ -76,7 +76,7 @@ class MemoryCircuitBreakerStore:
             now_ms = self._now_ms()
             before = self._circuit(key, now_ms).describe(key, now_ms).state
             circuit = _Circuit(
-                reason=reason, who=who, since_ms=now_ms, forgotten_ms=now_ms + _ms(rule.forget_s)
+                reason=reason, who=who, since_ms=now_ms, expires_ms=now_ms + _ms(rule.forget_s)
             )
             if to == "open" or to == "closed":
                 circuit.forced = to
@@ -105,10 +105,10 @@ class _Circuit:
     reason: str = ""
     who: str = ""
     since_ms: int | None = None
-    forgotten_ms: int = 0
+    expires_ms: int = 0
 
     def lives(self, now_ms: int) -> bool:
-        return self.forced is not None or self.forgotten_ms > now_ms
+        return self.forced is not None or self.expires_ms > now_ms
 
     def describe(self, key: str, now_ms: int) -> BreakerState:
         return describe(
@@ -129,12 +129,12 @@ class _Circuit:
         now_ms: int,
         *,
         state: State,
-        in_hand: bool,
+        had_permit: bool,
         open_s: float | None,
         reason: str,
     ) -> bool:
         """Take a verdict in; whether anything is different for it."""
-        is_trial = state == "half-open" and in_hand
+        is_trial = state == "half-open" and had_permit
         if open_s is not None:
             until_ms = max(now_ms + _ms(open_s), self.until_ms or 0)
             self._open(until_ms, now_ms, state, f"it asked to be left alone: {reason}")
@@ -153,7 +153,7 @@ class _Circuit:
             self.failures = 0
         else:
             return False
-        self.forgotten_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
+        self.expires_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
         return True
 
     def _open(self, until_ms: int, now_ms: int, state: State, reason: str) -> None:

@@ -9,11 +9,11 @@ from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from pydantic import BaseModel
 
-from ..base.delegation import Parks
+from ..base.delegation import SupportsParking
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked
 from ..base.guard import Guard
 from ..base.payloads import contract_of, dumps, json_schemas, normalise, parse, version_of
-from ..base.poller import Flags, process_flags
+from ..base.poller import Poller, shared_poller
 from ..retries import Retries
 from .held_messages import Release, version_key
 
@@ -82,7 +82,7 @@ class Contracts(Guard):
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
         hold_ms: int = DEFAULT_HOLD_MS,
         hold_max_ms: int = DEFAULT_HOLD_MAX_MS,
-        flags: Flags | None = None,
+        flags: Poller | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Contracts(Guard):
         self.hold_ms = hold_ms
         self.hold_max_ms = hold_max_ms
         self._now_ms = now_ms
-        self._flags = flags or process_flags()
+        self._flags = flags or shared_poller()
         self._release: Release | None = None
 
     @property
@@ -172,7 +172,9 @@ class Contracts(Guard):
 
 def _can_hold(broker: Broker) -> bool:
     # Dramatiq's own retries would park it without a word of what it waits for.
-    return isinstance(broker, Parks) and any(isinstance(each, Retries) for each in broker.middleware)
+    return isinstance(broker, SupportsParking) and any(
+        isinstance(each, Retries) for each in broker.middleware
+    )
 
 
 def _model(broker: Broker, actor_name: str) -> type[BaseModel] | None:

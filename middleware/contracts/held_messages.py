@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from dramatiq import Broker
 
-from ..base.delegation import Parks
+from ..base.delegation import SupportsParking
 from ..base.payloads import contract_of, version_of
 
 
@@ -36,7 +36,9 @@ class Release:
         """One call of the broker for each actor and each version of its contract that leads to today's."""
         broker, keys = self._broker, set(_keys(self._broker))
         # An actor that was declared only now is not kept waiting.
-        if not isinstance(broker, Parks) or (self._monotonic() < self._next_s and keys <= self._known):
+        if not isinstance(broker, SupportsParking) or (
+            self._monotonic() < self._next_s and keys <= self._known
+        ):
             return
         for key in sorted(keys):
             broker.release(key)

@@ -11,7 +11,7 @@ from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 from dramatiq.common import q_name
 from dramatiq.errors import ActorNotFound
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 from dramatiq.middleware import SkipMessage
 
 from ..base.classification import category_of, class_name, fingerprint
@@ -182,10 +182,10 @@ def _cause(message: MessageProxy) -> str:
 
 def _trace(exception: BaseException | None) -> str | None:
     frames = traceback.extract_tb(exception.__traceback__)[-TRACE_FRAMES:] if exception else []
-    places = (
+    fields = (
         f"{'/'.join(PurePath(each.filename).parts[-2:])}:{each.lineno} in {each.name}" for each in frames
     )
-    return "\n".join(places) or None
+    return "\n".join(fields) or None
 
 
 def _fingerprint(message: MessageProxy) -> str:
@@ -207,7 +207,7 @@ def _attempts(broker: Broker, message: MessageProxy) -> int:
 
 def _charged_already(broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
     """Whether Dramatiq's own `Retries` counted the last attempt, too, before it gave up."""
-    if not any(type(each) is StockRetries for each in broker.middleware):
+    if not any(type(each) is DramatiqRetries for each in broker.middleware):
         return False
     actor = broker.actors.get(message.actor_name)
     throws = message.options.get("throws") or (actor.options.get("throws") if actor else None)

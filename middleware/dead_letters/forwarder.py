@@ -120,10 +120,10 @@ class Mover:
             if is_retryable(error):
                 raise
             # One of them is refused; the others are not to wait for it.
-            return [letter.id for letter in letters if self._put_alone(letter)]
+            return [letter.id for letter in letters if self._put_single(letter)]
         return [letter.id for letter in letters]
 
-    def _put_alone(self, letter: DeadLetter) -> bool:
+    def _put_single(self, letter: DeadLetter) -> bool:
         try:
             self._store.put([letter])
         except Exception as error:

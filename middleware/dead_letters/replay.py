@@ -76,7 +76,7 @@ class ReplayUncertain(ReplayError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Criteria:
+class DeadLetterFilter:
     """Which letters are meant; what is None matters not."""
 
     category: str | None = None
@@ -106,7 +106,7 @@ class ReplayReport:
         return bool(self.failed_again)
 
 
-class Replays:
+class DeadLetterReplayer:
     """Sends messages again, for whoever sees their letters.
 
     A repeated message has an id of its own, the option `replay_of` with the letter's id, and no attempts behind
@@ -121,10 +121,10 @@ class Replays:
       monotonic: Seconds on a clock that only goes forward; for tests. Default `time.monotonic`.
 
     Example:
-      >>> replays = Replays(broker, store.of_org("acme"))
+      >>> replays = DeadLetterReplayer(broker, store.of_org("acme"))
       >>> replays.retry("0a4c...")
       '6f1c...'
-      >>> replays.retry_many(Criteria(category="network")).stopped
+      >>> replays.retry_many(DeadLetterFilter(category="network")).stopped
       False
     """
 
@@ -179,13 +179,13 @@ class Replays:
             letter, edit.payload, again=again, changes=edit.changes, contract_version=edit.contract_version
         )
 
-    def count(self, criteria: Criteria, *, again: bool = False) -> int:
+    def count(self, criteria: DeadLetterFilter, *, again: bool = False) -> int:
         """How many messages `retry_many` would send: those that were not yet, and need no edit."""
         return sum(1 for letter in self._matching(criteria, again) if _as_it_is(self._broker, letter))
 
     def retry_many(
         self,
-        criteria: Criteria,
+        criteria: DeadLetterFilter,
         *,
         first: int = DEFAULT_FIRST,
         rest: bool = True,
@@ -241,7 +241,7 @@ class Replays:
             self._wait(min(POLL_S, left_s))
         return ()
 
-    def _matching(self, criteria: Criteria, again: bool) -> Iterator[DeadLetter]:
+    def _matching(self, criteria: DeadLetterFilter, again: bool) -> Iterator[DeadLetter]:
         after = None
         while True:
             if criteria.category is None:

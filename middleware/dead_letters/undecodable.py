@@ -15,7 +15,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError, DecodeError
 
-from ..base.delegation import EndsAlong
+from ..base.delegation import SupportsAckOperations
 
 #: How long to wait before bytes are kept that could not be, in seconds.
 RETRY_S = 1.0
@@ -35,7 +35,7 @@ def keep_undecodable(broker: Broker, keep: Keep, *, wait: Callable[[float], None
       keep: See `Keep`.
       wait: Waits some seconds between two tries; for tests. Default `time.sleep`.
     """
-    if not isinstance(broker.consume, _Keeping) and not isinstance(broker, EndsAlong):
+    if not isinstance(broker.consume, _Keeping) and not isinstance(broker, SupportsAckOperations):
         # There is no hook, and an instance's attribute leaves the class and other brokers alone.
         setattr(broker, "consume", _Keeping(broker, broker.consume, keep, wait))  # noqa: B010  # mypy
 

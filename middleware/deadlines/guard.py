@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InHand:
+class RunningJob:
     """One attempt that runs in this process now."""
 
     message_id: str
@@ -168,7 +168,7 @@ class Deadlines(Guard):
         if not self._replacing:
             self._watchdog.stop()
 
-    def in_hand(self) -> list[InHand]:
+    def running_jobs(self) -> list[RunningJob]:
         """What runs in this process now, the oldest first; for heartbeats and people."""
         now_s = self._monotonic()
         with self._lock:
@@ -295,9 +295,9 @@ class _Attempt:
     overdue: bool = False
     abandoned: bool = False
 
-    def seen(self, now_s: float, grace_s: float) -> InHand:
+    def seen(self, now_s: float, grace_s: float) -> RunningJob:
         limit_s = self.deadline_s - self.begun_s
-        return InHand(
+        return RunningJob(
             message_id=self.message.message_id,
             actor=self.message.actor_name,
             age_s=round(now_s - self.begun_s, 3),

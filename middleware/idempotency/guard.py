@@ -13,11 +13,11 @@ from uuid import uuid4
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
 
-from ..base.delegation import Operation, end_along
+from ..base.delegation import Operation, complete_on_ack
 from ..base.emit import emit_counter
 from ..base.errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
-from ..base.messages import copy_of, leave_result_alone, org_of, payload_of
+from ..base.messages import copy_of, keep_stored_result, org_of, payload_of
 
 #: How long a key is remembered, in milliseconds: a day.
 DEFAULT_WINDOW_MS = 24 * 60 * 60 * 1_000
@@ -144,7 +144,7 @@ class Idempotency(Guard):
         self.on_duplicate: OnDuplicate = on_duplicate
         self.park_ms = park_ms
         self.reserve_ms = reserve_ms
-        self._here = threading.local()
+        self._current = threading.local()
         self._late: deque[tuple[_Held, bool]] = deque(maxlen=_MAX_LATE)
 
     @property
@@ -152,7 +152,7 @@ class Idempotency(Guard):
         return {"idempotent"}
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        self._here.reserved = None
+        self._current.reserved = None
         key = self._key_of(broker, message) if self.on_duplicate == "reject" else None
         if key is None:
             return
@@ -161,20 +161,20 @@ class Idempotency(Guard):
         if claim.state != "claimed":
             _count_duplicate(message, "rejected")
             raise DuplicateMessage(message.actor_name, claim.holder.partition(" ")[0])
-        self._here.reserved = (message, held)
+        self._current.reserved = (message, held)
 
     def after_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        reserved, held = getattr(self._here, "reserved", None) or (None, None)
+        reserved, held = getattr(self._current, "reserved", None) or (None, None)
         if held is None or reserved is not message:
             return
-        self._here.reserved = None
+        self._current.reserved = None
         try:
             self.store.keep(held.key, token=held.token, ttl_ms=self.window_ms + (delay or 0))
         except Exception as error:  # noqa: BLE001  # it is enqueued; `admit` claims again
             self._count("check", error)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
-        self._here.held = None
+        self._current.held = None
         key = self._key_of(broker, message._message)
         if key is None:
             return
@@ -182,15 +182,15 @@ class Idempotency(Guard):
         claim = self.store.claim(key, holder=_holder(message), token=held.token, ttl_ms=self.window_ms)
         if claim.state != "claimed":
             self._turn_away(message, claim)
-        self._here.held = held
+        self._current.held = held
         self._end_late_ones()
 
     def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        held: _Held | None = self._here.held
-        self._here.held = None
+        held: _Held | None = self._current.held
+        self._current.held = None
         if held is None:
             return
-        if end_along(broker, message, self._ending(held, done=outcome.succeeded)):
+        if complete_on_ack(broker, message, self._ending(held, done=outcome.succeeded)):
             return
         try:
             self._end(held, done=outcome.succeeded)
@@ -203,7 +203,7 @@ class Idempotency(Guard):
         own = claim.holder.partition(" ")[0] == message.message_id
         if claim.state == "done":
             if own:
-                leave_result_alone(message)
+                keep_stored_result(message)
             _count_duplicate(message, "skipped")
             raise Skipped("the work of its idempotency key is done")
         if own or self.on_duplicate == "park":

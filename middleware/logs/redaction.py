@@ -141,8 +141,8 @@ def summary(exception: BaseException) -> str:
         'ValueError [unknown d2a5ff5ff5c4]'
     """
     text = text_of(exception)
-    told = f"{class_name(exception)} [{word(category_of(exception))} {fingerprint(exception)}]"
-    return told if text is None else f"{told}: {text}"
+    summary_text = f"{class_name(exception)} [{word(category_of(exception))} {fingerprint(exception)}]"
+    return summary_text if text is None else f"{summary_text}: {text}"
 
 
 def facts(exception: BaseException) -> dict[str, object]:
@@ -166,8 +166,8 @@ def trace(exception: BaseException) -> Iterator[str]:
             yield f"because of {summary(current)}"
         seen.add(id(current))
         frames = list(traceback.walk_tb(current.__traceback__))[-MAX_FRAMES:]
-        for frame, line in frames:
-            yield f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
+        for frame, row in frames:
+            yield f"{frame.f_code.co_filename}:{row} in {frame.f_code.co_qualname}"
         if isinstance(current, BaseExceptionGroup):
             yield from (f"with {summary(each)}" for each in current.exceptions[:MAX_CAUSES])
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)

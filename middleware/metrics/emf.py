@@ -61,7 +61,7 @@ class EmfHandler:
             "Dimensions": [list(dimensions)],
             "Metrics": [{"Name": name, "Unit": _UNITS[kind]}],
         }
-        line = json.dumps(
+        row = json.dumps(
             {
                 **dimensions,
                 name: value,
@@ -69,5 +69,5 @@ class EmfHandler:
             }
         )
         with self._lock:
-            self._stream.write(line + "\n")
+            self._stream.write(row + "\n")
             self._stream.flush()

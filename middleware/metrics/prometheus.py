@@ -111,14 +111,14 @@ class PrometheusHandler:
             return known
 
     def _metric(self, kind: Kind, name: str, labels: tuple[str, ...]) -> Any:
-        told = name.replace("_", " ").capitalize() + "."
+        reported = name.replace("_", " ").capitalize() + "."
         options: dict[str, Any] = {"namespace": self._namespace, "registry": self._registry}
         if kind == "counter":
-            return self._client.Counter(name, told, labels, **options)
+            return self._client.Counter(name, reported, labels, **options)
         if kind == "timer":
-            return self._client.Histogram(name, told, labels, buckets=self._buckets_s, **options)
+            return self._client.Histogram(name, reported, labels, buckets=self._buckets_s, **options)
         options["multiprocess_mode"] = "livesum" if name.endswith(SUMMED_ENDINGS) else "livemostrecent"
-        return self._client.Gauge(name, told, labels, **options)
+        return self._client.Gauge(name, reported, labels, **options)
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -76,11 +76,11 @@ class StatsdHandler:
         elif labels:
             tags = "|#" + ",".join(f"{_safe(label)}:{_safe(text)}" for label, text in labels.items())
         number = value * 1_000 if kind == "timer" else value
-        line = f"{path}:{number:.12g}|{_TYPES[kind]}{tags}"
+        row = f"{path}:{number:.12g}|{_TYPES[kind]}{tags}"
         if kind == "gauge" and value < 0 and self._tags == "name":
             # A sign makes a gauge of plain StatsD a difference, so it starts from zero.
-            return [f"{path}:0|g", line]
-        return [line]
+            return [f"{path}:0|g", row]
+        return [row]
 
 
 def _safe(text: str) -> str:

@@ -9,11 +9,11 @@ from uuid import uuid4
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
-from ..base.delegation import ConcurrencyKeys, MaxActive, Rule, StartRate, Uncharges, hand_over, says_its_org
+from ..base.delegation import ConcurrencyKeys, MaxActive, Rule, StartRate, SupportsRefund, delegate, stamp_org
 from ..base.emit import emit_counter
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked, RateLimited, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
-from ..base.messages import WAKE, copy_of, leave_result_alone, org_of
+from ..base.messages import WAKE, copy_of, keep_stored_result, org_of
 from .rate import Rate
 from .slots import Answer, Attempt, Concurrency, OrgLimitsStore, Slot, SlotKeeper, Wake
 
@@ -102,7 +102,7 @@ class OrgLimits(Guard):
         self.on_limit: OnLimit = on_limit
         self.lease_ms = lease_ms
         self.wait_ms = wait_ms
-        self._here = threading.local()
+        self._current = threading.local()
         self._keeper = SlotKeeper(store, lease_ms=lease_ms, wake=_wake)
         #: The broker that does this guard's work.
         self._enforcing: Broker | None = None
@@ -120,7 +120,7 @@ class OrgLimits(Guard):
         _concurrency(actor.actor_name, actor.options)
 
     def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        if self._enforcing is broker and not hand_over(broker, _start_rates([actor])):
+        if self._enforcing is broker and not delegate(broker, _start_rates([actor])):
             self._enforcing = None
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -131,11 +131,11 @@ class OrgLimits(Guard):
             ConcurrencyKeys(),
             *_start_rates(broker.actors.values()),
         ]
-        self._enforcing = broker if may and hand_over(broker, rules) else None
+        self._enforcing = broker if may and delegate(broker, rules) else None
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         _concurrency(message.actor_name, message.options)
-        says_its_org(broker, message)
+        stamp_org(broker, message)
         org, rate = org_of(message), _option(broker, message, "rate")
         if self.on_limit != "reject" or org is None or rate is None:
             return
@@ -146,7 +146,7 @@ class OrgLimits(Guard):
         message.options[PAID_UNTIL] = paid_until_ms
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
-        self._here.slot = None
+        self._current.slot = None
         # What somebody sent without saying its org there is limited here.
         if self._enforcing is broker and message.options.get("org"):
             return
@@ -158,12 +158,12 @@ class OrgLimits(Guard):
             self._turn_away(message, attempt.org, answer)
         # The next attempt is another start; a crash leaves the message in the broker as it was, with its paid one.
         message.options.pop(PAID_UNTIL, None)
-        self._here.slot = Slot(attempt, answer.paid_until_ms)
-        self._keeper.hold(self._here.slot)
+        self._current.slot = Slot(attempt, answer.paid_until_ms)
+        self._keeper.hold(self._current.slot)
 
     def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        slot: Slot | None = self._here.slot
-        self._here.slot = None
+        slot: Slot | None = self._current.slot
+        self._current.slot = None
         if slot is None:
             return
         refund = outcome.parked or outcome.skipped
@@ -193,8 +193,8 @@ class OrgLimits(Guard):
 
     def _uncharge(self, broker: Broker, message: MessageProxy) -> None:
         # Charged when it was fetched, before any guard was asked: one further out may have turned it away.
-        if self._enforcing is broker and isinstance(broker, Uncharges):
-            broker.uncharge(message)
+        if self._enforcing is broker and isinstance(broker, SupportsRefund):
+            broker.refund_start(message)
 
     def _attempt(self, broker: Broker, message: MessageProxy) -> Attempt | None:
         org = org_of(message)
@@ -225,7 +225,7 @@ class OrgLimits(Guard):
     def _turn_away(self, message: MessageProxy, org: str, answer: Answer) -> NoReturn:
         if answer.outcome == "superseded":
             # The other copy is the message from now on, result included.
-            leave_result_alone(message)
+            keep_stored_result(message)
             emit_counter("org_limits_superseded_total", {"actor": message.actor_name})
             raise Skipped("another copy of it was woken and is the message now")
         if answer.paid_until_ms:

@@ -67,7 +67,7 @@ class MemoryOrgLimitsStore:
         self._due_ms: dict[tuple[str, str], float] = {}
         self._orgs: dict[str, _Org] = {}
         self._sweep_at_ms = now_ms() + _SWEEP_MS
-        self._places = count(1)
+        self._slots = count(1)
         self._lock = threading.Lock()
 
     def charge(self, org: str, actor_name: str, rate: Rate) -> tuple[float, float]:
@@ -156,7 +156,7 @@ class MemoryOrgLimitsStore:
         record = org.records.setdefault(attempt.message_id, _Record(attempt.copy, now_ms + _KEEP_MS))
         record.until_ms = now_ms + _KEEP_MS
         if record.place is None:
-            record.place = next(self._places)
+            record.place = next(self._slots)
 
     def _take(self, org: _Org, attempt: Attempt) -> None:
         now_ms = self._now_ms()

@@ -7,21 +7,21 @@ from typing import Any
 from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
-from ..base.delegation import Gates, Shuts, hand_over, says_its_org
+from ..base.delegation import Gates, SupportsGates, delegate, stamp_org
 from ..base.emit import emit_counter
 from ..base.errors import Parked
-from ..base.gates import Gatekeeper, Shut, shut_longest
+from ..base.gates import GatePublisher, Shut, merge_gate
 from ..base.guard import Guard
-from ..base.poller import Flags, process_flags
+from ..base.poller import Poller, shared_poller
 from ..region_concurrency.guard import RegionConcurrency
-from .pauses import KnownPauses, Pause, PauseStore
+from .pauses import Pause, PauseCache, PauseStore
 
 #: How long at most a message of something paused is parked before it is looked at again, in milliseconds.
 DEFAULT_PARK_MS = 5_000
 
 
 class Pauses(Guard):
-    """Holds back the messages of what is paused with `PauseSwitch`: a queue, an actor, an org, or an org's actor.
+    """Holds back the messages of what is paused with `PauseControl`: a queue, an actor, an org, or an org's actor.
 
     Without it a queue is paused by stopping its workers, which stops every other queue they serve, and one org or
     one actor cannot be paused at all.
@@ -49,7 +49,7 @@ class Pauses(Guard):
 
     Example:
       >>> broker.add_middleware(Pauses(RedisPauseStore(client)))
-      >>> PauseSwitch(RedisPauseStore(client)).pause(actor="domain_export", who="ada", for_ms=600_000)
+      >>> PauseControl(RedisPauseStore(client)).pause(actor="domain_export", who="ada", for_ms=600_000)
     """
 
     def __init__(
@@ -57,29 +57,29 @@ class Pauses(Guard):
         store: PauseStore,
         *,
         park_ms: int = DEFAULT_PARK_MS,
-        flags: Flags | None = None,
+        flags: Poller | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         if park_ms < 2:
             raise ValueError(f"park_ms must be at least 2, not {park_ms}")
         super().__init__()
-        self._known = KnownPauses(store)
+        self._known = PauseCache(store)
         self._park_ms = park_ms
-        self._flags = flags or process_flags()
+        self._flags = flags or shared_poller()
         self._uniform = uniform
         #: By region, None for what holds everywhere. Empty where the broker has no gates.
-        self._gates: dict[str | None, Gatekeeper] = {}
+        self._gates: dict[str | None, GatePublisher] = {}
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        says_its_org(broker, message)
+        stamp_org(broker, message)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
-        if isinstance(broker, Shuts) and hand_over(broker, [Gates()]):
-            self._gates = {None: Gatekeeper(broker, "pauses")}
+        if isinstance(broker, SupportsGates) and delegate(broker, [Gates()]):
+            self._gates = {None: GatePublisher(broker, "pauses")}
             for region in _regions(broker):
                 # Each region says what only it has: none knows the others' names.
-                self._gates[region] = Gatekeeper(broker, f"pauses:{region}")
+                self._gates[region] = GatePublisher(broker, f"pauses:{region}")
         self._flags.add("pauses", self.refresh)
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -100,7 +100,7 @@ class Pauses(Guard):
             for pause, left_ms in self._known.in_force():
                 gate = _gate(pause, region)
                 if gate is not None:
-                    shut_longest(gates, gate, Shut(pause.until_ms, left_ms, _cause(pause)))
+                    merge_gate(gates, gate, Shut(pause.until_ms, left_ms, _cause(pause)))
             keeper.tell(gates)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:

@@ -31,7 +31,7 @@ class Target(NamedTuple):
     queue: str | None = None
     actor: str | None = None
     org: str | None = None
-    #: Whose word it is, as `PauseSwitch` was told; the same thing may be paused once on each level.
+    #: Whose word it is, as `PauseControl` was told; the same thing may be paused once on each level.
     level: str = ""
 
     @property
@@ -86,7 +86,7 @@ class PauseStore(Protocol):
         """All pauses in force; None when nothing was put or removed since the version `since`."""
 
 
-class PauseSwitch:
+class PauseControl:
     """Pauses and resumes, from anywhere. Takes effect within a second or so, where a worker has the guard `Pauses`
     on the same store.
 
@@ -103,7 +103,7 @@ class PauseSwitch:
         again is harmless.
 
     Example:
-      >>> switch = PauseSwitch(RedisPauseStore(client))
+      >>> switch = PauseControl(RedisPauseStore(client))
       >>> switch.pause(queue="publishing", who="ada", reason="their API is being migrated")
       >>> switch.resume(queue="publishing")
     """
@@ -178,7 +178,7 @@ class PauseSwitch:
         return Target(queue=queue, actor=actor, org=org, level=self._level)
 
 
-class KnownPauses:
+class PauseCache:
     """What this process knows of a store, for looking up without asking it.
 
     Parameters:

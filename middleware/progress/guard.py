@@ -42,7 +42,7 @@ _COME_BACK = ("retried", "parked")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProgressLine:
+class JobProgress:
     """The last that is known of one message."""
 
     message_id: str
@@ -71,10 +71,10 @@ class ProgressLine:
 class ProgressStore(Protocol):
     """Keeps the last line of each message for a day. Both methods may raise `StoreUnavailable`."""
 
-    def write(self, lines: "list[ProgressLine]") -> None:
+    def write(self, lines: "list[JobProgress]") -> None:
         """Keep these, each unless a line of a later turn is kept; in one round trip."""
 
-    def read(self, message_id: str) -> ProgressLine | None:
+    def read(self, message_id: str) -> JobProgress | None:
         """The last line of a message; None when none is kept."""
 
 
@@ -92,7 +92,7 @@ class ProgressReader:
     def __init__(self, store: ProgressStore) -> None:
         self._store = store
 
-    def read(self, message_id: str, *, org: str | None = None) -> ProgressLine | None:
+    def read(self, message_id: str, *, org: str | None = None) -> JobProgress | None:
         """The last that is known of a message, at most about a quarter of a second old.
 
         Parameters:
@@ -105,8 +105,8 @@ class ProgressReader:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        line = self._store.read(message_id)
-        return None if line is not None and org not in (None, line.org) else line
+        latest = self._store.read(message_id)
+        return None if latest is not None and org not in (None, latest.org) else latest
 
 
 class Progress(Observer):
@@ -173,7 +173,7 @@ class Progress(Observer):
         self.flushed = self._writer.close(timeout_s=self._shutdown_timeout_s)
 
     def _tracker(self, message: MessageProxy, attempt: Attempt) -> "_Tracker":
-        tracker: _Tracker = attempt.kept.setdefault(id(self), _Tracker(_first_line(message), self._writer))
+        tracker: _Tracker = attempt.kept.setdefault(id(self), _Tracker(_first_row(message), self._writer))
         return tracker
 
 
@@ -196,17 +196,17 @@ def progress(percent: float, note: str = "") -> None:
 class _Tracker:
     """The line of one attempt, until it is over; threads that the job started may hold it for longer."""
 
-    def __init__(self, line: ProgressLine, writer: ProgressWriter[ProgressLine]) -> None:
+    def __init__(self, latest: JobProgress, writer: ProgressWriter[JobProgress]) -> None:
         self._lock = threading.Lock()
-        self._line = line
+        self._latest = latest
         self._writer = writer
         self._over = False
 
     def update(self, **news: Any) -> None:
         with self._lock:
             if not self._over:
-                self._line = replace(self._line, **news)
-                self._writer.put(self._line.message_id, self._line)
+                self._latest = replace(self._latest, **news)
+                self._writer.put(self._latest.message_id, self._latest)
 
     def end(self, **news: Any) -> None:
         self.update(**news)
@@ -221,9 +221,9 @@ def _turn(message: MessageProxy) -> int:
     return int(message.options.get(TURN, 0))
 
 
-def _first_line(message: MessageProxy) -> ProgressLine:
+def _first_row(message: MessageProxy) -> JobProgress:
     org = message.options.get("org")
-    return ProgressLine(
+    return JobProgress(
         message_id=message.message_id,
         org=None if org is None else str(org),
         actor=message.actor_name,

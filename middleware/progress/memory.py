@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from .guard import ProgressLine
+from .guard import JobProgress
 
 #: How long a line is kept after it was written last, in milliseconds: a day.
 DEFAULT_KEEP_FOR_MS = 24 * 60 * 60 * 1_000
@@ -33,27 +33,27 @@ class MemoryProgressStore:
         self._keep_for_ms = keep_for_ms
         self._now_ms = now_ms
         self._lock = threading.Lock()
-        self._lines: dict[str, ProgressLine] = {}
+        self._lines: dict[str, JobProgress] = {}
 
-    def write(self, lines: list[ProgressLine]) -> None:
+    def write(self, lines: list[JobProgress]) -> None:
         """See `ProgressStore`."""
         with self._lock:
             now_ms = int(self._now_ms())
             self._forget_old_lines(now_ms)
-            for line in lines:
-                kept = self._lines.pop(line.message_id, None)
-                newer = kept if kept is not None and kept.turn > line.turn else None
-                self._lines[line.message_id] = newer or replace(line, updated_at_ms=now_ms)
+            for latest in lines:
+                kept = self._lines.pop(latest.message_id, None)
+                newer = kept if kept is not None and kept.turn > latest.turn else None
+                self._lines[latest.message_id] = newer or replace(latest, updated_at_ms=now_ms)
 
-    def read(self, message_id: str) -> ProgressLine | None:
+    def read(self, message_id: str) -> JobProgress | None:
         """See `ProgressStore`."""
         with self._lock:
-            line = self._lines.get(message_id)
-            return line if line is not None and not self._is_old(line, self._now_ms()) else None
+            latest = self._lines.get(message_id)
+            return latest if latest is not None and not self._is_old(latest, self._now_ms()) else None
 
     def _forget_old_lines(self, now_ms: float) -> None:
-        for message_id in [each for each, line in self._lines.items() if self._is_old(line, now_ms)]:
+        for message_id in [each for each, latest in self._lines.items() if self._is_old(latest, now_ms)]:
             del self._lines[message_id]
 
-    def _is_old(self, line: ProgressLine, now_ms: float) -> bool:
-        return line.updated_at_ms + self._keep_for_ms <= now_ms
+    def _is_old(self, latest: JobProgress, now_ms: float) -> bool:
+        return latest.updated_at_ms + self._keep_for_ms <= now_ms

@@ -8,7 +8,7 @@ import redis
 
 from ..base.errors import StoreUnavailable
 from ..base.redis_scripts import Script
-from .guard import ProgressLine
+from .guard import JobProgress
 
 #: How long a line is kept after it was written last, in milliseconds: a day.
 DEFAULT_KEEP_FOR_MS = 24 * 60 * 60 * 1_000
@@ -36,19 +36,19 @@ class RedisProgressStore:
         self._lines_key = f"{{{prefix}:progress}}"
         self._write = Script(client, __package__, "write")
 
-    def write(self, lines: list[ProgressLine]) -> None:
+    def write(self, lines: list[JobProgress]) -> None:
         """See `ProgressStore`."""
-        bodies = [json.dumps(_fields(line)) for line in lines]
+        bodies = [json.dumps(_fields(latest)) for latest in lines]
         self._write(keys=[self._lines_key], args=[self._keep_for_ms, *bodies])
 
-    def read(self, message_id: str) -> ProgressLine | None:
+    def read(self, message_id: str) -> JobProgress | None:
         """See `ProgressStore`."""
         try:
             kept = self._client.hgetall(f"{self._lines_key}:{message_id}")
         except redis.RedisError as error:
             raise StoreUnavailable(f"progress_read: {type(error).__name__}") from error
         return (
-            _line(message_id, {_text(name): _text(value) for name, value in kept.items()}) if kept else None
+            _latest(message_id, {_text(name): _text(value) for name, value in kept.items()}) if kept else None
         )
 
 
@@ -56,15 +56,15 @@ class RedisProgressStore:
 _NUMBERS = frozenset({"percent", "attempts", "turn", "updated_at_ms"})
 
 
-def _fields(line: ProgressLine) -> dict[str, str]:
-    named = asdict(line)
+def _fields(latest: JobProgress) -> dict[str, str]:
+    named = asdict(latest)
     del named["updated_at_ms"]  # the server's to say
     return {name: str(value) for name, value in named.items() if value is not None}
 
 
-def _line(message_id: str, kept: dict[str, str]) -> ProgressLine:
+def _latest(message_id: str, kept: dict[str, str]) -> JobProgress:
     fields: dict[str, Any] = {name: int(value) if name in _NUMBERS else value for name, value in kept.items()}
-    return ProgressLine(**{"org": None, **fields, "message_id": message_id})
+    return JobProgress(**{"org": None, **fields, "message_id": message_id})
 
 
 def _text(value: bytes | str) -> str:

@@ -67,7 +67,7 @@ class RegionConcurrency(Guard):
         if region is not None and not region.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"region is part of queue names: letters, digits, - and _ only, not {region!r}")
         self.region = region
-        self.places = AdaptiveConcurrency(
+        self.slots = AdaptiveConcurrency(
             max_concurrency=max_concurrency,
             max_error_rate=max_error_rate,
             stale_after_s=stale_after_s,
@@ -82,12 +82,12 @@ class RegionConcurrency(Guard):
             broker.declare_queue(f"{actor.queue_name}.{self.region}")
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
-        for _ in self.places.clean_stale():
+        for _ in self.slots.clean_stale():
             emit_counter("region_worker_stale_job_cleaned", self._labels)
-        if self.places.running(message.message_id):
+        if self.slots.running(message.message_id):
             emit_counter("region_worker_duplicate_job_rejected", self._labels)
             raise Parked("this very message runs here already", delay_ms=self._park_ms, key="region")
-        if not self.places.enter(message.message_id, timeout_s=self._hold_s):
+        if not self.slots.enter(message.message_id, timeout_s=self._hold_s):
             # Said here too: while every place is held by long jobs nothing else would.
             self._emit_load()
             raise Parked("the process has no free place", delay_ms=self._park_ms, key="region")
@@ -96,7 +96,7 @@ class RegionConcurrency(Guard):
 
     def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
         ran = not (outcome.skipped or outcome.parked)
-        self.places.leave(message.message_id, failed=not outcome.succeeded if ran else None)
+        self.slots.leave(message.message_id, failed=not outcome.succeeded if ran else None)
         if ran:
             emit_counter("region_worker_processed_total", self._labels)
             if outcome.succeeded:
@@ -107,7 +107,7 @@ class RegionConcurrency(Guard):
         self._emit_load()
 
     def _emit_load(self) -> None:
-        load = self.places.load()
+        load = self.slots.load()
         emit_gauge("region_worker_error_rate", load.error_rate, self._labels)
         emit_gauge("region_worker_concurrency", load.limit, self._labels)
         emit_gauge("region_worker_in_flight", load.in_flight, self._labels)

@@ -111,7 +111,7 @@ def test_keys_are_rotated() -> None:
         CredentialBox([OLD]).decrypt(TARGET, rotated)
 
 
-def test_what_has_the_newest_key_is_left_alone() -> None:
+def test_what_has_the_newest_key_is_left_untouched() -> None:
     """Rotating twice writes nothing the second time."""
     both = CredentialBox([NEW, OLD])
     assert both.rotated(both.encrypt(TARGET, WORDPRESS)) is None

@@ -244,7 +244,7 @@ def test_a_reply_without_an_end_is_cut_off(server: ScriptedServer) -> None:
         fetched(HttpExchange(client, now=lambda: datetime.now(UTC), max_reply_bytes=1_000), server)
 
 
-def test_a_far_side_may_say_more_than_we_know(exchange: HttpExchange, server: ScriptedServer) -> None:
+def test_a_remote_service_may_say_more_than_we_know(exchange: HttpExchange, server: ScriptedServer) -> None:
     """New fields break nothing."""
     server.script(answer(200, page({**EVENT, "language": "en"}, total=1)))
 

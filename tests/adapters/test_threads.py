@@ -52,16 +52,16 @@ def test_nothing_to_do_takes_no_thread() -> None:
 def test_so_many_at_once_and_no_more() -> None:
     """All of the threads are used, and none beyond."""
     together = threading.Barrier(3, timeout=PATIENCE_S)
-    in_hand, most, lock = 0, 0, threading.Lock()
+    running, most, lock = 0, 0, threading.Lock()
 
     def work(item: int) -> None:
-        nonlocal in_hand, most
+        nonlocal running, most
         with lock:
-            in_hand += 1
-            most = max(most, in_hand)
+            running += 1
+            most = max(most, running)
         together.wait()
         with lock:
-            in_hand -= 1
+            running -= 1
         together.wait()
 
     in_threads(work, range(9), at_once=3, between=quiet)
@@ -74,9 +74,9 @@ def test_each_thread_knows_the_job() -> None:
     try:
 
         def work(item: int) -> str:
-            told = job.get()
+            reported = job.get()
             job.set("other")
-            return told
+            return reported
 
         assert in_threads(work, range(20), at_once=4, between=quiet) == ["mine"] * 20
         assert job.get() == "mine"
@@ -84,24 +84,24 @@ def test_each_thread_knows_the_job() -> None:
         job.reset(token)
 
 
-def test_between_is_told_how_many_are_done() -> None:
+def test_between_is_reported_how_many_are_done() -> None:
     """In the caller's own thread, also while nothing is finished."""
-    told: list[int] = []
+    reported: list[int] = []
     go_on = threading.Event()
 
     def between(done: int) -> None:
         assert threading.current_thread() is threading.main_thread()
-        told.append(done)
-        if len(told) == 3:  # three looks, and nothing is done yet
+        reported.append(done)
+        if len(reported) == 3:  # three looks, and nothing is done yet
             go_on.set()
 
     in_threads(lambda item: go_on.wait(PATIENCE_S), [1, 2], at_once=2, between=between)
-    assert told[:3] == [0, 0, 0]
-    assert told == sorted(told)
-    assert told[-1] == 2
+    assert reported[:3] == [0, 0, 0]
+    assert reported == sorted(reported)
+    assert reported[-1] == 2
 
 
-def test_what_ends_the_whole_leaves_the_rest_alone() -> None:
+def test_what_ends_the_whole_leaves_the_rest_untouched() -> None:
     """Raised between, it waits for what is in hand and begins nothing else."""
     begun: list[int] = []
     stop = threading.Event()

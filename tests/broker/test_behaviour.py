@@ -15,7 +15,7 @@ from dramatiq.middleware import Middleware
 from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.workers import PATIENCE_MS, dead, left_for_ever, places, run_all, started, take
+from tests.broker.workers import PATIENCE_MS, dead, folders, left_for_ever, run_all, started, take
 from tests.middleware.eventually import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
@@ -102,9 +102,9 @@ def test_flushing_drops_what_is_ready_delayed_leased_and_dead(fair: FairRedisBro
 
     fair.flush("default")
 
-    assert places(raw, fair) == {}
+    assert folders(raw, fair) == {}
     assert raw.hgetall(f"{fair.base}:n") == {b"other": b"1"}
-    assert places(raw, fair, "other") == {"ready": 1}
+    assert folders(raw, fair, "other") == {"ready": 1}
     consumer.close()
 
 
@@ -139,7 +139,7 @@ def test_a_rejected_message_is_kept_as_a_dead_letter_with_an_end(fair: FairRedis
 
     (record,) = raw.hvals(f"{fair.base}:xm:default")
     assert record.endswith(sent.encode())
-    assert places(raw, fair) == {"dead": 1}
+    assert folders(raw, fair) == {"dead": 1}
     assert left_for_ever(raw, fair) == []
 
 
@@ -180,7 +180,7 @@ def test_a_message_for_an_unknown_actor_waits_for_a_worker_that_knows_it(
     old.declare_queue("default")
     old.enqueue(Message("default", "newer", (), {}, {}))
     with started(old):
-        assert eventually(lambda: places(raw, old) == {"delayed": 1})
+        assert eventually(lambda: folders(raw, old) == {"delayed": 1})
     new = new_broker(namespace=old.namespace)
     dramatiq.actor(broker=new, actor_name="newer")(ran.set)
 
@@ -209,7 +209,7 @@ def test_a_worker_that_starts_again_goes_on_where_the_last_one_stopped(
     assert begun.wait(PATIENCE_S)
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    went_back = eventually(lambda: places(raw, fair) == {"ready": 19, "leased": 1})
+    went_back = eventually(lambda: folders(raw, fair) == {"ready": 19, "leased": 1})
     gate.set()
     stopping.join()
     assert went_back

@@ -7,7 +7,7 @@ import dramatiq
 import pytest
 from redis import Redis
 
-from app.embedded.places import find_places
+from app.embedded.folders import find_server_folders
 from broker import FairRedisBroker
 from tests.broker.workers import PATIENCE_MS, run_all, started
 from tests.folders import open_folder
@@ -21,10 +21,10 @@ WATCHED_S = 5
 
 
 @pytest.fixture
-def alone() -> Iterator[FairRedisBroker]:
+def only() -> Iterator[FairRedisBroker]:
     """On a server that nobody else talks to, so that its counts are ours."""
     with open_folder() as folder:
-        server = OwnValkey(find_places(folder))
+        server = OwnValkey(find_server_folders(folder))
         broker = FairRedisBroker(url=server.url)
         try:
             yield broker
@@ -33,53 +33,53 @@ def alone() -> Iterator[FairRedisBroker]:
             server.stop()
 
 
-def test_an_idle_worker_asks_less_than_twice_a_second(alone: FairRedisBroker) -> None:
+def test_an_idle_worker_asks_less_than_twice_a_second(only: FairRedisBroker) -> None:
     """With one queue; a far-away delayed message changes nothing."""
-    actor = dramatiq.actor(broker=alone)(lambda: None)
+    actor = dramatiq.actor(broker=only)(lambda: None)
     actor.send()
     actor.send_with_options(delay=10_000_000)
-    with started(alone):
-        assert eventually(lambda: alone.client.hget(f"{alone.base}:n", "default") == b"1")
-        assert eventually(lambda: bool(alone.client.exists(f"{alone.base}:wi")))
-        before = _commands(alone.client)
+    with started(only):
+        assert eventually(lambda: only.client.hget(f"{only.base}:n", "default") == b"1")
+        assert eventually(lambda: bool(only.client.exists(f"{only.base}:wi")))
+        before = _commands(only.client)
         threading.Event().wait(WATCHED_S)
-        asked = _commands(alone.client) - before
+        asked = _commands(only.client) - before
 
     # The asking itself is a command.
     assert asked - 1 <= 2 * WATCHED_S
 
 
-def test_a_busy_worker_makes_a_fraction_of_a_call_a_job(alone: FairRedisBroker) -> None:
+def test_a_busy_worker_makes_a_fraction_of_a_call_a_job(only: FairRedisBroker) -> None:
     """Fetches bring many, and take the ends of many along."""
-    actor = dramatiq.actor(broker=alone)(lambda: None)
+    actor = dramatiq.actor(broker=only)(lambda: None)
     jobs = 2_000
     for _ in range(jobs):
         actor.send()
-    before = _script_calls(alone.client)
-    run_all(alone, threads=8)
+    before = _script_calls(only.client)
+    run_all(only, threads=8)
 
-    assert (_script_calls(alone.client) - before) / jobs <= 0.2
+    assert (_script_calls(only.client) - before) / jobs <= 0.2
 
 
-def test_no_worker_asks_for_messages_that_it_could_not_begin(alone: FairRedisBroker) -> None:
+def test_no_worker_asks_for_messages_that_it_could_not_begin(only: FairRedisBroker) -> None:
     """One whose threads are all busy waits for one of them, and asks nobody."""
     gate, begun = threading.Event(), threading.Event()
 
-    @dramatiq.actor(broker=alone)
+    @dramatiq.actor(broker=only)
     def long() -> None:
         begun.set()
         gate.wait(PATIENCE_MS / 1_000)
 
     for _ in range(5):
         long.send()
-    with started(alone):
+    with started(only):
         assert begun.wait(10)
-        assert eventually(lambda: int(alone.client.llen(f"{alone.base}:l:default::long:0")) == 4)
-        before = _commands(alone.client)
+        assert eventually(lambda: int(only.client.llen(f"{only.base}:l:default::long:0")) == 4)
+        before = _commands(only.client)
         threading.Event().wait(WATCHED_S)
-        asked = _commands(alone.client) - before
+        asked = _commands(only.client) - before
         gate.set()
-        alone.join("default", timeout=PATIENCE_MS)
+        only.join("default", timeout=PATIENCE_MS)
 
     assert asked - 1 <= 2 * WATCHED_S
 

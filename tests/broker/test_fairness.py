@@ -118,7 +118,7 @@ def test_longer_jobs_are_charged_for_what_they_take(fair: FairRedisBroker, raw: 
     assert Counter(orgs)["exports"] in range(1, 5)
 
 
-def test_one_org_alone_gets_everything(fair: FairRedisBroker) -> None:
+def test_a_single_org_gets_everything(fair: FairRedisBroker) -> None:
     """Shares are of what is contended, not of the clock: one fetch fills the room there is."""
     actor = dramatiq.actor(broker=fair)(_nothing)
     for _ in range(50):
@@ -138,8 +138,8 @@ def test_the_more_urgent_goes_first_and_nobody_starves(fair: FairRedisBroker, ra
     assert _actors(fair, 2) == ["urgent", "urgent"]
 
     lane = f"{fair.base}:l:default:a:later:5"
-    since_ms, _, mid = raw.lindex(lane, 0).partition(b"|")
-    raw.lset(lane, 0, b"%d|%s" % (int(since_ms) - 6_000, mid))
+    since_ms, _, message_id = raw.lindex(lane, 0).partition(b"|")
+    raw.lset(lane, 0, b"%d|%s" % (int(since_ms) - 6_000, message_id))
     raw.zincrby(f"{fair.base}:ql:default:a", -6_000, "later:5")
 
     assert _actors(fair, 4) == ["later", "urgent", "later", "later"]

@@ -140,7 +140,7 @@ def test_a_start_that_was_none_is_given_back(fair: FairRedisBroker) -> None:
     first = take(consumer)
     assert all_of(consumer) == []
 
-    fair.uncharge(first)
+    fair.refund_start(first)
     consumer.ack(first)
     fair._process.flush()  # type: ignore[union-attr]
     fair.client.zadd(f"{fair.base}:qs:default", {b"a\nlimited:0": 0})

@@ -8,7 +8,7 @@ from broker import FairRedisBroker, OrgShare
 from broker.leasing.lease import BACK
 from broker.scripts import Script
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.workers import places, take
+from tests.broker.workers import folders, take
 from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def test_what_comes_back_does_not_bring_its_retry(fair: FairRedisBroker, raw: "r
     process.end(lease, BACK)
     process.flush()
 
-    assert places(raw, fair) == {"ready": 1}
+    assert folders(raw, fair) == {"ready": 1}
 
 
 def test_a_flush_drops_what_waits_for_another_queues_slots(fair: FairRedisBroker) -> None:

@@ -12,7 +12,7 @@ from dramatiq.middleware import Middleware, MiddlewareError
 from app.embedded import Servers
 from broker import FairRedisBroker, MessageTooLarge, NotReplicated, QueueFull
 from tests.broker.conftest import MakeBroker
-from tests.broker.workers import all_of, dead, places, run_all, take
+from tests.broker.workers import all_of, dead, folders, run_all, take
 from tests.middleware.eventually import eventually
 from tests.middleware.own_server import own_valkey
 
@@ -73,7 +73,7 @@ def test_many_delayed_messages_wait(fair: FairRedisBroker, raw: "redis.Redis") -
     actor = dramatiq.actor(broker=fair)(_nothing)
     fair.send_many([actor.message(n) for n in range(3)], delay=100_000)
 
-    assert places(raw, fair) == {"delayed": 3}
+    assert folders(raw, fair) == {"delayed": 3}
 
 
 def test_a_full_queue_refuses_all_or_nothing(new_broker: MakeBroker) -> None:
@@ -194,7 +194,7 @@ def test_a_second_copy_of_a_message_runs_too(fair: FairRedisBroker, raw: "redis.
     for _ in range(3):
         fair.enqueue(message)
 
-    assert places(raw, fair) == {"ready": 3}
+    assert folders(raw, fair) == {"ready": 3}
     run_all(fair)
     assert ran == [1, 1, 1]
     assert not raw.exists(f"{fair.base}:m")

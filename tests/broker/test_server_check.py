@@ -75,8 +75,8 @@ def test_its_supervisor_does_not_try_again_and_again(client: "redis.Redis", url:
     )
 
     assert done.returncode == 2
-    (line,) = [each for each in done.stderr.splitlines() if "CRITICAL" in each]
-    assert "CONFIG SET maxmemory-policy noeviction" in line
+    (row,) = [each for each in done.stderr.splitlines() if "CRITICAL" in each]
+    assert "CONFIG SET maxmemory-policy noeviction" in row
     assert "Traceback" not in done.stderr
 
 

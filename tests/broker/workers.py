@@ -62,7 +62,7 @@ def dead(client: "redis.Redis", broker: FairRedisBroker, queue: str = "default")
     return count
 
 
-def places(client: "redis.Redis", broker: FairRedisBroker, queue: str = "default") -> dict[str, int]:
+def folders(client: "redis.Redis", broker: FairRedisBroker, queue: str = "default") -> dict[str, int]:
     """How many of the queue's messages are where."""
     ready = sum(client.llen(key) for key in client.scan_iter(f"{broker.base}:l:{queue}:*"))
     leased = sum(client.hlen(key) for key in client.scan_iter(f"{broker.base}:lease:*"))

@@ -33,7 +33,7 @@ PATIENCE_S = 45.0
 TRANSACTION_S = 2.0
 
 #: Guards that act for the whole platform, in their own time: not a part of any job.
-BACKGROUND = ("Cron", "WorkerDuties")
+BACKGROUND = ("Cron", "BackgroundTasks")
 
 
 #: What jobs load when they first need it; here once, instead of in each child.
@@ -45,8 +45,8 @@ def main() -> None:
     for module in LOADED_LATE:
         importlib.import_module(module)
     frozen: tuple[int, int] | None = None
-    for line in sys.stdin:
-        command = json.loads(line)
+    for row in sys.stdin:
+        command = json.loads(row)
         if command["do"] == "thaw":
             assert frozen is not None
             os.kill(frozen[0], signal.SIGCONT)

@@ -43,9 +43,9 @@ class Slot:
         assert self.host.stdout is not None
         self.host.stdin.write(json.dumps(command) + "\n")
         self.host.stdin.flush()
-        line = self.host.stdout.readline()
-        assert line, f"the host ended with {self.host.wait()}"
-        answer: dict[str, Any] = json.loads(line)
+        row = self.host.stdout.readline()
+        assert row, f"the host ended with {self.host.wait()}"
+        answer: dict[str, Any] = json.loads(row)
         return answer
 
 
@@ -152,15 +152,15 @@ def _one(world: Slot, actor: str, case: Case, point: int | None, how: str) -> li
 
 def _what_happened(world: Slot) -> str:
     """The last attempts and dead letters, newest first, for whoever reads a failure."""
-    told = []
+    reported = []
     for table, at in (
         (job_attempts, job_attempts.c.started_at),
         (publishing_dlq, publishing_dlq.c.created_at),
     ):
         with SystemUnitOfWork(world.engine) as unit:
             found = unit.connection.execute(select(table).order_by(at.desc()).limit(8)).mappings()
-            told += [f"{table.name}: {dict(row)}" for row in found]
-    return "\n".join(told)
+            reported += [f"{table.name}: {dict(row)}" for row in found]
+    return "\n".join(reported)
 
 
 @contextmanager

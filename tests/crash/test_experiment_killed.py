@@ -32,8 +32,8 @@ def _prepare(world: Slot) -> Case:
     def written() -> tuple[str, list[str], int]:
         (experiment,) = rows(engine, experiments, experiments.c.id == experiment_id)
         runs = rows(engine, experiment_runs, experiment_runs.c.experiment_id == experiment_id)
-        told = rows(engine, audit_log, audit_log.c.org_id == org_id)
-        return experiment["status"], [run["status"] for run in runs], len(told)
+        reported = rows(engine, audit_log, audit_log.c.org_id == org_id)
+        return experiment["status"], [run["status"] for run in runs], len(reported)
 
     def half_way() -> None:
         assert written() in (("ready", [], 0), ("running", ["running"], 1))

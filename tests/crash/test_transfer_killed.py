@@ -57,12 +57,12 @@ def _prepare(world: Slot) -> Case:
 
     def state() -> tuple[dict[str, int], dict[str, int], bool, int]:
         (kept,) = rows(engine, domain_transfer_tokens, domain_transfer_tokens.c.org_id == giver)
-        told = rows(engine, audit_log, audit_log.c.org_id.in_((giver, receiver)))
+        reported = rows(engine, audit_log, audit_log.c.org_id.in_((giver, receiver)))
         return (
             counts(engine, MOVED, giver),
             counts(engine, MOVED, receiver),
             kept["used_at"] is not None,
-            len(told),
+            len(reported),
         )
 
     before, after = (everything, nothing, False, 0), (nothing, everything, True, 2)

@@ -104,29 +104,29 @@ class Database:
         return [Setting(name="language", value="el")]
 
 
-class LineWriter:
+class RowWriter:
     """A format of one line a record."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
     def begin(self, header: ExportHeader) -> None:
-        self._line(f"{header.domain_name} v{header.version}")
+        self._row(f"{header.domain_name} v{header.version}")
 
     def content(self, rows: Iterator[ContentRow]) -> None:
         for row in rows:
-            self._line(row.title)
+            self._row(row.title)
 
     def analytics(self, keywords: list[KeywordPerformance], content: list[ContentPerformance]) -> None:
-        self._line(f"{len(keywords)} keywords, {len(content)} items")
+        self._row(f"{len(keywords)} keywords, {len(content)} items")
 
     def settings(self, settings: list[Setting]) -> None:
-        self._line(f"{len(settings)} settings")
+        self._row(f"{len(settings)} settings")
 
     def finish(self) -> None:
-        self._line("end")
+        self._row("end")
 
-    def _line(self, text: str) -> None:
+    def _row(self, text: str) -> None:
         self._sink.write(f"{text}\n".encode())
 
 
@@ -185,7 +185,7 @@ class World:
             run=self.attempt,
             transactions=self._until_the_deadline,
             closing=self.database,
-            writers=dict.fromkeys(("json", "csv", "markdown", "pdf"), LineWriter),
+            writers=dict.fromkeys(("json", "csv", "markdown", "pdf"), RowWriter),
             destinations=self.shelf,
             spool=self._spool,
             limits=self.limits,

@@ -23,7 +23,7 @@ class Worker(Steps):
         self.is_last = False
         #: What the job says about retries, and what its publisher was told.
         self.retry: RetryOptions | None = None
-        self.told: list[RetryOptions] = []
+        self.reported: list[RetryOptions] = []
         self.credentials_fail = False
         self.closing_fails = False
 
@@ -42,7 +42,7 @@ class Worker(Steps):
         return publish(PublishExecution(org_id=ORG, intent_id=INTENT, retry=self.retry))
 
     def _publishers(self, target: PublishTarget, retry: RetryOptions) -> Publisher:
-        self.told.append(retry)
+        self.reported.append(retry)
         if self.credentials_fail:
             raise AuthFailed("no key of ours decrypts them")
         return FakeSite(self)

@@ -41,14 +41,14 @@ def test_an_export_holds_every_part_and_says_where_it_is() -> None:
     assert world.database.exports == {world.job_id: "completed"}
 
 
-def test_progress_is_told_at_six_points() -> None:
+def test_progress_is_reported_at_six_points() -> None:
     """Whoever watches sees 10, 30, 50, 70, 80 and 100 percent, in this order."""
     world = World()
     world.export()
     assert world.attempt.percents == [10, 30, 50, 70, 80, 100]
 
 
-def test_a_small_export_has_five_places_to_stop() -> None:
+def test_a_small_export_has_five_points_to_stop() -> None:
     """The stopping tests below cover every checkpoint there is."""
     world = World()
     world.export()
@@ -203,7 +203,7 @@ def test_content_is_read_in_pages_and_each_row_once() -> None:
     """Pages follow each other without a gap or a repeat, also between rows of the same time."""
     world = World(rows=250)
     assert world.export().rows == 250
-    titles = [line for line in world.shelf.files[world.job_id].splitlines() if line.startswith(b"Bread")]
+    titles = [row for row in world.shelf.files[world.job_id].splitlines() if row.startswith(b"Bread")]
     assert titles == [f"Bread {number}".encode() for number in reversed(range(250))]
     assert world.database.page_limits == [100, 100, 100]
 

@@ -90,7 +90,7 @@ def test_another_job_with_the_same_token_is_too_late() -> None:
             transfer(world, job(org_id=org_id))
 
 
-def test_a_job_that_comes_again_after_the_domain_has_moved_on_is_told_so() -> None:
+def test_a_job_that_comes_again_after_the_domain_has_moved_on_is_reported_so() -> None:
     """It does not say that the domain is there."""
     world, run = registry(), Attempt(uuid4())
     transfer(world, job(), run)
@@ -202,7 +202,7 @@ def test_space_and_capitals_of_a_token_do_not_matter(written: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["123456789", "  12345678  ", "x" * 513, ""])
-def test_a_token_of_a_wrong_length_is_refused_and_not_told(token: str) -> None:
+def test_a_token_of_a_wrong_length_is_refused_and_not_reported(token: str) -> None:
     """At least 10 characters after trimming, at most 512."""
     with pytest.raises(ValidationError, match="10 to 512 characters") as caught:
         job(token=token)

@@ -91,7 +91,7 @@ def test_a_ready_experiment_starts() -> None:
     assert run.percents == [100]
 
 
-def test_a_running_experiment_is_left_alone() -> None:
+def test_a_running_experiment_is_left_untouched() -> None:
     """The job is told whose run it is."""
     world = World()
     world.has_run(OTHER)

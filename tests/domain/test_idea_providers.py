@@ -113,13 +113,13 @@ def test_without_a_deadline_there_is_no_time_limit() -> None:
     assert provider.timeouts_s == [None]
 
 
-def test_no_providers_at_all_is_told() -> None:
+def test_no_providers_at_all_is_reported() -> None:
     """An empty list is an outage of the platform's own making, and says so."""
     with pytest.raises(ProviderUnavailable, match="none is configured"):
         gather(1)
 
 
-def test_every_failure_is_told_by_name() -> None:
+def test_every_failure_is_reported_by_name() -> None:
     """The last error lists what each provider said."""
     with pytest.raises(ProviderUnavailable, match=r"first: down.*second: garbage"):
         gather(

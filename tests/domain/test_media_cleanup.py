@@ -106,7 +106,7 @@ def test_ten_are_handled_at_once() -> None:
     assert world.clean_up().cold_moved == 2 * ITEMS_AT_ONCE
 
 
-def test_a_fault_of_the_program_is_told_without_its_text() -> None:
+def test_a_fault_of_the_program_is_reported_without_its_text() -> None:
     """It may quote anything; one item's stops no other's."""
     world = World(broken={"a": ValueError("s3cret")})
     row = world.add("a")
@@ -114,10 +114,10 @@ def test_a_fault_of_the_program_is_told_without_its_text() -> None:
 
     report = world.clean_up()
 
-    told = MediaFailure(
+    reported = MediaFailure(
         media_id=row.media_id, category="unknown", message="a fault of the program (ValueError)"
     )
-    assert (report.cold_moved, report.errors) == (1, (told,))
+    assert (report.cold_moved, report.errors) == (1, (reported,))
 
 
 def test_what_is_looked_at_while_it_is_copied_stays_hot() -> None:
@@ -161,15 +161,15 @@ def test_what_is_gone_when_it_was_copied_leaves_no_copy() -> None:
     assert world.state("a") == (None, False, False)
 
 
-def test_media_without_any_copy_is_told() -> None:
+def test_media_without_any_copy_is_reported() -> None:
     """It stays as it is, for somebody to look into."""
     world = World()
     world.add("a")
     world.hot.clear()
 
-    (told,) = world.clean_up().errors
+    (reported,) = world.clean_up().errors
 
-    assert (told.category, "object a not found" in told.message) == ("validation", True)
+    assert (reported.category, "object a not found" in reported.message) == ("validation", True)
     assert world.state("a") == ("hot", False, False)
 
 

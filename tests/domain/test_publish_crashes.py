@@ -220,7 +220,7 @@ def test_a_commit_nobody_heard_of_is_recognised() -> None:
 
 
 @pytest.mark.parametrize("is_last", [False, True], ids=["tried again", "last"])
-def test_a_frozen_worker_that_fails_in_the_end_leaves_the_next_ones_lease_alone(is_last: bool) -> None:
+def test_a_frozen_worker_that_fails_in_the_end_leaves_the_next_ones_lease_untouched(is_last: bool) -> None:
     """Neither a release nor a failure is its to write any more."""
     world = World()
     frozen = Paced(world)

@@ -76,7 +76,7 @@ def test_a_lease_that_ran_out_and_nobody_took_is_renewed() -> None:
     assert world.rows.lease_until_s == world.now_s + LEASE_S
 
 
-def test_whoever_lost_the_lease_is_told_before_the_next_call() -> None:
+def test_whoever_lost_the_lease_is_reported_before_the_next_call() -> None:
     """Neither does it renew the other one's lease, nor change what that one remembers."""
     world = claimed("theirs")
     rows = world.rows

@@ -245,7 +245,7 @@ def test_a_post_whose_intent_leaves_the_org_once_it_is_public_is_nobodys_success
     assert (world.execution.status, world.rows.category) == ("failed", "validation")
 
 
-def test_an_intent_that_was_marked_as_published_by_hand_is_left_alone() -> None:
+def test_an_intent_that_was_marked_as_published_by_hand_is_left_untouched() -> None:
     """Nobody is called; id and address are the ones that were entered, and the content follows."""
     world = World()
     url = "https://site.example/by-hand"
@@ -276,7 +276,7 @@ def test_a_job_says_how_calls_are_repeated(retry: RetryOptions | None) -> None:
 
     worker()
 
-    assert worker.told == [retry or RetryOptions()]
+    assert worker.reported == [retry or RetryOptions()]
 
 
 def test_a_success_that_the_execution_does_not_know_is_only_written_down() -> None:
@@ -318,7 +318,7 @@ def test_a_success_that_could_not_be_written_is_not_called_a_failure() -> None:
     assert_published_once(world)
 
 
-def test_a_clean_up_that_fails_as_well_is_told_beside_the_first_error() -> None:
+def test_a_clean_up_that_fails_as_well_is_reported_beside_the_first_error() -> None:
     """The first explains the end; the lease runs out by itself."""
     world = World()
     worker = Worker(world)

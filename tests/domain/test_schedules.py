@@ -153,7 +153,7 @@ def test_what_is_due_is_sent_and_moves_on(rig: Rig) -> None:
     assert rig.counted == [("schedule_ticks_total", {"actor": "report", "outcome": "sent"}, 1)]
 
 
-def test_what_is_not_due_or_paused_is_left_alone(rig: Rig) -> None:
+def test_what_is_not_due_or_paused_is_left_untouched(rig: Rig) -> None:
     """And nothing is counted."""
     for each in (schedule(next_due_at=at(9, 1)), schedule(paused=True)):
         rig.repository.kept[each.id] = each

@@ -35,7 +35,7 @@ def desk() -> Desk:
 
 
 @pytest.mark.parametrize("receiver", [None, RECEIVER])
-def test_a_token_is_told_once_and_kept_hashed(receiver: UUID | None) -> None:
+def test_a_token_is_reported_once_and_kept_hashed(receiver: UUID | None) -> None:
     """What the job computes of it is what was kept; the rest of the answer does not hold it."""
     world = desk()
 

@@ -75,9 +75,9 @@ def running_up(home: Path) -> Iterator["subprocess.Popen[str]"]:
     try:
         assert process.stdout is not None
         said = []
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith("Pressroom is up"):
+        for row in process.stdout:
+            said.append(row)
+            if row.startswith("Pressroom is up"):
                 break
         else:
             raise AssertionError(f"up ended with {process.wait()}: {''.join(said)}")
@@ -94,12 +94,12 @@ def run_file(home: Path) -> dict[str, object]:
     return known
 
 
-def hear(process: "subprocess.Popen[str]", word: str) -> str:
+def wait_for(process: "subprocess.Popen[str]", word: str) -> str:
     """What a command says until a line has the word in it, that line included."""
     assert process.stdout is not None
     said = ""
-    for line in process.stdout:
-        said += line
-        if word in line:
+    for row in process.stdout:
+        said += row
+        if word in row:
             return said
     raise AssertionError(f"no {word!r} before it ended: {said}")

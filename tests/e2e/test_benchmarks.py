@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.figures import FIGURES
-from benchmarks.systems import OURS, STOCK, STOCK_AHEAD, SYSTEMS, absent
+from benchmarks.systems import OURS, SYSTEMS, VANILLA, VANILLA_PREFETCH, absent
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def test_a_quick_run_measures_every_broker(folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     figures = json.loads(ran.stdout)["figures"]
     there = {key for key, system in SYSTEMS.items() if absent(system) is None}
-    assert there >= {STOCK, STOCK_AHEAD}
+    assert there >= {VANILLA, VANILLA_PREFETCH}
     for figure in FIGURES:
         if figure.key in MAY_BE_MISSING:
             continue

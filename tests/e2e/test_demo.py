@@ -41,8 +41,8 @@ def test_a_killed_demo_leaves_nothing_that_stops_the_next(folder: Path) -> None:
     """Servers, workers and locks of a demo that got SIGKILL in the middle are taken over or swept up."""
     killed = start(folder, "demo")
     assert killed.stdout is not None
-    for line in killed.stdout:
-        if "started" in line:  # the first job
+    for row in killed.stdout:
+        if "started" in row:  # the first job
             break
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()

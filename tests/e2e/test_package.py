@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_example_runs_on_the_wheel_and_redis_alone(wheel: Path, servers: Servers, tmp_path: Path) -> None:
+def test_the_example_runs_on_the_wheel_and_redis_only(wheel: Path, servers: Servers, tmp_path: Path) -> None:
     """Three guards, no other extra: one of three equal invoices is sent, the bad one is refused."""
     run("-m", "venv", str(tmp_path / "env"))
     python = str(tmp_path / "env" / "bin" / "python")
@@ -74,7 +74,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
     assert "pressroom/py.typed" in names
 
 
-def test_a_stranger_uses_a_guard_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
+def test_a_stranger_uses_a_guard_from_the_wheel_only(wheel: Path, tmp_path: Path) -> None:
     """In a clean environment without any extra."""
     run("-m", "venv", str(tmp_path / "env"))
     python = str(tmp_path / "env" / "bin" / "python")

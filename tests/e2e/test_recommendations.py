@@ -36,7 +36,7 @@ from domain.limits import Limits
 from middleware import Rate
 from middleware.contracts.guard import parse
 from tests.adapters.ai.scripted_server import ScriptedServer, answer, scripted_server
-from tests.broker.workers import places
+from tests.broker.workers import folders
 from tests.databases import Database
 from tests.middleware.brokers import work
 from tests.middleware.own_server import own_valkey
@@ -150,7 +150,9 @@ def test_2_the_dead_letters_record_failed_jobs(platform: Platform) -> None:
     assert letter["attempts"] == 1  # the same input fails the same way: no retry was spent on it
 
 
-def test_3_a_worker_that_is_told_to_stop_finishes_the_job_in_hand(platform: Platform, tmp_path: Path) -> None:
+def test_3_a_worker_that_is_asked_to_stop_finishes_the_job_in_flight(
+    platform: Platform, tmp_path: Path
+) -> None:
     """SIGTERM in the middle of a job: the job is done, once, nothing is left behind, and the exit code is 0."""
     org_id, domain_id = platform.new_org()
     begun, gate = Event(), Event()
@@ -185,7 +187,7 @@ def test_3_a_worker_that_is_told_to_stop_finishes_the_job_in_hand(platform: Plat
 
         assert code == 0
         assert _ideas(platform.engine, org_id) == 3
-        assert places(platform.client, platform.broker, "content") == {}
+        assert folders(platform.client, platform.broker, "content") == {}
 
 
 def test_4_an_idempotency_key_prevents_duplicates(platform: Platform) -> None:

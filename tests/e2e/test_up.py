@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from app.embedded import process
-from tests.e2e.platform import ROOT, app, environment, finish, hear, run_file, running_up, shell, start
+from tests.e2e.platform import ROOT, app, environment, finish, run_file, running_up, shell, start, wait_for
 from tests.folders import open_folder
 
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ domain_export.broker.client.close()
     assert "domain_export failed validation" in run.output, run.output
 
 
-def test_dramatiqs_own_command_line_works_beside_it(home: Path) -> None:
+def test_dramatiqs_own_command_works_beside_it(home: Path) -> None:
     """`dramatiq actors` finds the broker, boots and stops cleanly."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "dramatiq", "actors", "--processes", "1", "--threads", "1"],
@@ -76,8 +76,8 @@ def test_dramatiqs_own_command_line_works_beside_it(home: Path) -> None:
         text=True,
     )
     assert worker.stderr is not None
-    for line in worker.stderr:
-        if "Worker process is ready for action" in line:
+    for row in worker.stderr:
+        if "Worker process is ready for action" in row:
             break
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=60)
@@ -92,8 +92,8 @@ def test_a_worker_of_its_own_is_probed_and_stops_cleanly(home: Path) -> None:
     worker = start(home, "worker", "--processes", "2", "--threads", "1", "--queues", "exports")
     assert worker.stdout is not None
     ready = 0
-    for line in worker.stdout:
-        ready += '"event": "worker_ready"' in line
+    for row in worker.stdout:
+        ready += '"event": "worker_ready"' in row
         if ready == 2:
             break
 
@@ -114,7 +114,7 @@ def test_send_takes_json_and_refuses_what_does_not_fit(home: Path) -> None:
     sent = app(home, "send", "domain_export", payload)
     unknown_field = app(home, "send", "domain_export", payload[:-1] + ', "fromat": "csv"}')
     scheduled = app(home, "send", "content_scheduler")
-    told_too_much = app(home, "send", "content_scheduler", payload)
+    leaked = app(home, "send", "content_scheduler", payload)
     unknown_actor = app(home, "send", "domain_exprt", payload)
     not_json = app(home, "send", "domain_export", "{")
 
@@ -124,8 +124,8 @@ def test_send_takes_json_and_refuses_what_does_not_fit(home: Path) -> None:
     assert "fromat: Extra inputs are not permitted" in unknown_field.output
     assert "did you mean domain_export?" in unknown_actor.output
     assert "not JSON" in not_json.output
-    assert (scheduled.code, told_too_much.code) == (0, 1), scheduled.output
-    assert "takes no payload" in told_too_much.output
+    assert (scheduled.code, leaked.code) == (0, 1), scheduled.output
+    assert "takes no payload" in leaked.output
 
 
 def test_the_file_with_the_addresses_is_closed_to_others(home: Path) -> None:
@@ -162,10 +162,10 @@ def test_a_worker_that_dies_is_replaced_and_the_platform_goes_on(folder: Path) -
         (first,) = (int(path.stem) for path in (folder / "ready").glob("*.json"))
         os.kill(first, signal.SIGKILL)
 
-        said = hear(up, "takes jobs")
+        said = wait_for(up, "takes jobs")
         assert f"Worker {first} was ended by SIGKILL; another one starts" in said
         assert app(folder, "send", "database_maintenance").code == 0
-        hear(up, '"actor": "database_maintenance"')
+        wait_for(up, '"actor": "database_maintenance"')
         os.killpg(up.pid, signal.SIGTERM)
         ended = finish(up)
 

@@ -15,7 +15,7 @@ NOW_MS = 1_800_000_000_000
 
 
 class EnforcingBroker(StubBroker):
-    """Enforces nothing; whoever hands something over must not notice.
+    """SupportsLimits nothing; whoever hands something over must not notice.
 
     Parameters:
       refuses: Kinds of rules it leaves to the guards.
@@ -28,11 +28,11 @@ class EnforcingBroker(StubBroker):
         self.rules: list[Any] = []
         #: What is shut, by source, and how often each source said so.
         self.gates: dict[str, dict[str, tuple[int, str]]] = {}
-        self.told: list[tuple[str, dict[str, tuple[int, str]]]] = []
+        self.reported: list[tuple[str, dict[str, tuple[int, str]]]] = []
         self.parked: list[tuple[int, str, str | None]] = []
         self.released: list[str] = []
         self.operations: list[Operation] = []
-        self.uncharged: list[str] = []
+        self.refunded: list[str] = []
 
     def enforce(self, rule: Any) -> bool:
         if self.is_away:
@@ -44,7 +44,7 @@ class EnforcingBroker(StubBroker):
         if self.is_away:
             raise ConnectionClosed("away")  # type: ignore[no-untyped-call]
         self.gates[source] = dict(gates)
-        self.told.append((source, dict(gates)))
+        self.reported.append((source, dict(gates)))
 
     def server_now_ms(self) -> int:
         return NOW_MS
@@ -63,8 +63,8 @@ class EnforcingBroker(StubBroker):
         self.operations.append(operation)
         return True
 
-    def uncharge(self, message: MessageProxy) -> None:
-        self.uncharged.append(message.message_id)
+    def refund_start(self, message: MessageProxy) -> None:
+        self.refunded.append(message.message_id)
 
     def kinds(self) -> list[str]:
         """The kinds of the rules it was handed."""

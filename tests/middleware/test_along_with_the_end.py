@@ -107,7 +107,7 @@ def test_a_claim_that_no_broker_can_end_is_ended_by_the_guard(redis_client: redi
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (Parked("night", delay_ms=3, key="pause:night"), (3, "night", "pause:night")),
         (Shutdown(), (0, "shutdown", None)),
@@ -115,8 +115,8 @@ def test_a_claim_that_no_broker_can_end_is_ended_by_the_guard(redis_client: redi
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_broker_is_told_what_a_parked_message_waits_for(
-    error: BaseException, told: tuple[int, str, str | None]
+def test_the_broker_is_reported_what_a_parked_message_waits_for(
+    error: BaseException, reported: tuple[int, str, str | None]
 ) -> None:
     """A retry is not parked, and says nothing."""
     broker = EnforcingBroker()
@@ -131,7 +131,7 @@ def test_the_broker_is_told_what_a_parked_message_waits_for(
         except BaseException as raised:  # noqa: BLE001  # as Dramatiq's worker does
             broker.emit_after("process_message", proxy, exception=raised)
 
-    assert broker.parked == [told]
+    assert broker.parked == [reported]
     assert broker.queues[f"{QUEUE}.DQ"].qsize() == 2
 
 
@@ -183,16 +183,16 @@ def test_a_message_that_was_given_up_before_it_began_runs_nothing(redis_client: 
         Callbacks(),
         Retries(max_retries=3),
     )
-    told: list[tuple[str, dict[str, str]]] = []
+    reported: list[tuple[str, dict[str, str]]] = []
     ran: list[object] = []
 
     @dramatiq.actor(broker=broker, queue_name="callbacks")
     def failed(message: object, error: dict[str, str]) -> None:
-        told.append(("failed", error))
+        reported.append(("failed", error))
 
     @dramatiq.actor(broker=broker, queue_name="callbacks")
     def succeeded(message: object, result: object) -> None:
-        told.append(("succeeded", {}))
+        reported.append(("succeeded", {}))
 
     @dramatiq.actor(broker=broker, queue_name=QUEUE, on_failure="failed", on_success="succeeded")
     def job(payload: dict[str, str]) -> None:
@@ -206,7 +206,7 @@ def test_a_message_that_was_given_up_before_it_began_runs_nothing(redis_client: 
         worker.start()
         broker.queues[QUEUE].unfinished_tasks += 1  # as if it had been fetched
         worker.consumers[QUEUE].handle_message(message)
-        assert eventually(lambda: bool(emitted.of("attempts_total")) and bool(told))
+        assert eventually(lambda: bool(emitted.of("attempts_total")) and bool(reported))
         worker.stop()
 
     (letter,) = letters.of_every_org().list()
@@ -222,7 +222,7 @@ def test_a_message_that_was_given_up_before_it_began_runs_nothing(redis_client: 
         "category": "poison",
     }
     assert ran == []
-    assert [(outcome, error["category"]) for outcome, error in told] == [("failed", "poison")]
+    assert [(outcome, error["category"]) for outcome, error in reported] == [("failed", "poison")]
     assert broker.operations == []
     assert broker.parked == []
 
@@ -247,7 +247,7 @@ def test_parked_messages_are_counted_by_what_they_wait_for() -> None:
     assert emitted.of("queue_parked", queue="media", cause="pause")[:2] == [1, 2]
 
 
-def test_a_drain_stops_its_consumers_at_once_where_nothing_is_in_hand() -> None:
+def test_a_drain_stops_its_consumers_at_once_where_nothing_is_in_flight() -> None:
     """Their acks need no thread of theirs, so the stop need not wait for it."""
     broker = EnforcingBroker()
     guard = Draining()

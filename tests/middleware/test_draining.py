@@ -29,7 +29,7 @@ def working(broker: dramatiq.Broker, *, threads: int = 1) -> Iterator[dramatiq.W
         worker.stop()
 
 
-def test_nothing_begins_once_it_is_told_to_stop() -> None:
+def test_nothing_begins_once_it_is_asked_to_stop() -> None:
     """A message that a thread has taken in that very moment is parked, and nothing of it is charged."""
     broker = StubBroker(middleware=[])
     guard = Draining()

@@ -77,7 +77,7 @@ def test_a_contract_is_refused_and_accepted(broker: RabbitmqBroker, guard: Parks
     assert got == [Resize(image_id=7)]
 
 
-def test_a_parked_message_comes_back_uncharged(broker: RabbitmqBroker) -> None:
+def test_a_parked_message_comes_back_without_using_a_retry(broker: RabbitmqBroker) -> None:
     """With no retry at all it runs the second time."""
     done = threading.Event()
 

@@ -14,7 +14,7 @@ from dramatiq.middleware.shutdown import Shutdown
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware import Callbacks, Parked, Retries, ends_with
+from middleware import Callbacks, Parked, Retries, is_final_attempt
 from middleware.retries import ENQUEUE_WAITS_S
 from tests.middleware.brokers import work
 from tests.middleware.recorded_metrics import Emitted, handling
@@ -145,21 +145,21 @@ def test_the_message_keeps_the_kind_of_its_error_and_none_of_its_text(
     assert "traceback" not in watch.options[1]
 
 
-def test_on_retry_exhausted_is_told(bare_broker: dramatiq.Broker, watch: Watch) -> None:
+def test_on_retry_exhausted_is_reported(bare_broker: dramatiq.Broker, watch: Watch) -> None:
     """As in Dramatiq, once, with how often it was tried again and how often it could have been."""
-    told: list[tuple[str, dict[str, int]]] = []
+    reported: list[tuple[str, dict[str, int]]] = []
     queue = f"q{uuid4().hex}"
 
     @dramatiq.actor(broker=bare_broker, queue_name=queue)
     def tell(message: dict[str, Any], counts: dict[str, int]) -> None:
-        told.append((message["message_id"], counts))
+        reported.append((message["message_id"], counts))
 
     job = Job(bare_broker, *[ValueError()] * 2, max_retries=1, on_retry_exhausted="tell")
     sent = job.actor.send()
     work(bare_broker, job.queue)
     work(bare_broker, queue)
 
-    assert told == [(sent.message_id, {"retries": 1, "max_retries": 1})]
+    assert reported == [(sent.message_id, {"retries": 1, "max_retries": 1})]
 
 
 def test_an_enqueue_that_fails_is_repeated_until_it_succeeds(caplog: pytest.LogCaptureFixture) -> None:
@@ -253,7 +253,7 @@ def test_a_job_that_succeeds_is_neither_tried_again_nor_rejected() -> None:
     assert "error" not in proxy.options
 
 
-def test_a_message_that_another_guard_condemned_is_left_alone() -> None:
+def test_a_message_that_another_guard_doomed_is_left_untouched() -> None:
     """It is rejected, not tried again."""
     broker, delays = recording_broker()
     job = Job(broker, max_retries=3)
@@ -313,7 +313,7 @@ def test_a_job_learns_whether_an_error_would_be_its_end(bare_broker: dramatiq.Br
 
     def fn() -> None:
         errors = (ValueError(), Fault(retryable=False), Parked("waits", delay_ms=1), Shutdown())
-        asked.append([ends_with(error) for error in (*errors, Fault(retry_after_s=6))])
+        asked.append([is_final_attempt(error) for error in (*errors, Fault(retry_after_s=6))])
         raise ValueError
 
     declare = dramatiq.actor(broker=bare_broker, queue_name=queue, actor_name="job", max_retries=1)
@@ -327,15 +327,15 @@ def test_a_job_learns_whether_an_error_would_be_its_end(bare_broker: dramatiq.Br
 
 def test_outside_an_attempt_every_error_is_the_end() -> None:
     """Nobody would try again; also not in a thread whose last job is over, or was skipped by itself."""
-    assert ends_with(ValueError())
+    assert is_final_attempt(ValueError())
     broker, _ = recording_broker(Retries(max_retries=3))
     message = MessageProxy(Job(broker).actor.send())
     for hook, ending in (("process_message", {"exception": ValueError()}), ("skip_message", {})):
         broker.emit_before("process_message", message)
-        assert not ends_with(ValueError())
+        assert not is_final_attempt(ValueError())
         broker.recording = True
         broker.emit_after(hook, message, **ending)
-        assert ends_with(ValueError())
+        assert is_final_attempt(ValueError())
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def of_kind(spans: Sequence[ReadableSpan], kind: SpanKind) -> list[ReadableSpan]
     return sorted((span for span in spans if span.kind is kind), key=lambda span: span.start_time or 0)
 
 
-def told(span: ReadableSpan) -> dict[str, object]:
+def reported(span: ReadableSpan) -> dict[str, object]:
     """What a span says."""
     return dict(span.attributes or {})
 
@@ -64,7 +64,7 @@ def test_a_message_is_one_trace_whatever_it_goes_through(
     assert {span.name for span in consumers} == {f"process {message.queue_name}"}
     assert {span.parent.span_id for span in consumers if span.parent} == {producer.context.span_id}
     assert {span.context.trace_id for span in spans} == {producer.context.trace_id}
-    assert tuple(told(span)["messaging.dramatiq.outcome"] for span in consumers) == fate.outcomes
+    assert tuple(reported(span)["messaging.dramatiq.outcome"] for span in consumers) == fate.outcomes
     expected = [StatusCode.ERROR if each in ERRORS else StatusCode.UNSET for each in fate.outcomes]
     assert [span.status.status_code for span in consumers] == expected
 
@@ -87,12 +87,12 @@ def test_spans_say_what_the_conventions_ask_for(
         "messaging.dramatiq.actor": message.actor_name,
         "messaging.dramatiq.org": "acme",
     }
-    assert told(producer) == common | {
+    assert reported(producer) == common | {
         "messaging.operation.name": "send",
         "messaging.operation.type": "send",
     }
-    fingerprint = told(consumer)["messaging.dramatiq.fingerprint"]
-    assert told(consumer) == common | {
+    fingerprint = reported(consumer)["messaging.dramatiq.fingerprint"]
+    assert reported(consumer) == common | {
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
         "messaging.dramatiq.attempt": 1,

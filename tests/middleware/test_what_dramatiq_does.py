@@ -69,7 +69,7 @@ class Runs:
 def test_a_hook_that_raises_anything_but_a_middleware_error_is_logged_and_the_job_runs() -> None:
     """Stock: a dead store means unguarded. Ours: parked until the guard can decide."""
 
-    class Stock(Middleware):
+    class Vanilla(Middleware):
         def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
             raise ConnectionError("store down")
 
@@ -82,7 +82,7 @@ def test_a_hook_that_raises_anything_but_a_middleware_error_is_logged_and_the_jo
                 raise self.failures.pop()
             self.runs_when_decided.append(ours.count)
 
-    assert Runs(Stock(), Retries()).send_and_work() == 1
+    assert Runs(Vanilla(), Retries()).send_and_work() == 1
 
     ours = Runs(Ours(undecided_delay_ms=1), Retries())
     assert ours.send_and_work() == 1
@@ -132,8 +132,8 @@ class ParksTwice(Middleware):
 
 def test_two_parks_with_one_retry_dead_letter_a_job_that_never_ran() -> None:
     """Stock: a park spends an attempt. Ours: it does not."""
-    stock = Runs(ParksTwice(), dramatiq.middleware.Retries(**QUICK), max_retries=1)
-    assert (stock.send_and_work(), stock.dead) == (0, 1)
+    vanilla = Runs(ParksTwice(), dramatiq.middleware.Retries(**QUICK), max_retries=1)
+    assert (vanilla.send_and_work(), vanilla.dead) == (0, 1)
 
     ours = Runs(ParksTwice(), Retries(**QUICK), max_retries=1)
     assert (ours.send_and_work(), ours.dead) == (1, 0)
@@ -141,30 +141,30 @@ def test_two_parks_with_one_retry_dead_letter_a_job_that_never_ran() -> None:
 
 def test_after_hooks_run_for_middleware_whose_before_never_ran() -> None:
     """Stock: it releases what it never took. Ours: it is told only of what it let pass."""
-    told: list[str] = []
+    reported: list[str] = []
 
     class Stops(Middleware):
         def before_process_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
             raise dramatiq.middleware.SkipMessage
 
-    class Stock(Middleware):
+    class Vanilla(Middleware):
         def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
-            told.append("stock")
+            reported.append("stock")
 
     class Ours(Guard):
         def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
-            told.append("ours")
+            reported.append("ours")
 
-    Runs(Stops(), Stock(), Ours(), Retries()).send_and_work()
+    Runs(Stops(), Vanilla(), Ours(), Retries()).send_and_work()
 
-    assert told == ["stock"]
+    assert reported == ["stock"]
 
 
 def test_before_enqueue_runs_again_for_retries_and_for_delayed_messages_that_come_due() -> None:
     """Stock: it would charge each time, and a refusal would kill the delay consumer. Ours: asked once."""
     asked: list[str] = []
 
-    class Stock(Middleware):
+    class Vanilla(Middleware):
         def before_enqueue(
             self, broker: dramatiq.Broker, message: "dramatiq.Message[Any]", delay: int | None
         ) -> None:
@@ -174,7 +174,7 @@ def test_before_enqueue_runs_again_for_retries_and_for_delayed_messages_that_com
         def check(self, broker: dramatiq.Broker, message: "dramatiq.Message[Any]", delay: int | None) -> None:
             asked.append("ours")
 
-    Runs(Stock(), Ours(), Retries(**QUICK), fail=True, max_retries=2).send_and_work()
+    Runs(Vanilla(), Ours(), Retries(**QUICK), fail=True, max_retries=2).send_and_work()
 
     assert asked.count("stock") == 5  # sent, and two retries of which each is enqueued, then promoted
     assert asked.count("ours") == 1
@@ -183,7 +183,7 @@ def test_before_enqueue_runs_again_for_retries_and_for_delayed_messages_that_com
 def test_on_failure_fires_after_each_failed_attempt() -> None:
     """Stock: and after each park. Ours: once, when the message has failed for good."""
 
-    def told(callbacks: Middleware, retries: Middleware) -> int:
+    def reported(callbacks: Middleware, retries: Middleware) -> int:
         world = Runs(callbacks, retries, fail=True, max_retries=2)
         calls: list[object] = []
 
@@ -195,8 +195,8 @@ def test_on_failure_fires_after_each_failed_attempt() -> None:
         work(world.broker, "default")
         return int(world.broker.queues[tell.queue_name].qsize()) + len(calls)
 
-    assert told(dramatiq.middleware.Callbacks(), dramatiq.middleware.Retries(**QUICK)) == 3
-    assert told(Callbacks(), Retries(**QUICK)) == 1
+    assert reported(dramatiq.middleware.Callbacks(), dramatiq.middleware.Retries(**QUICK)) == 3
+    assert reported(Callbacks(), Retries(**QUICK)) == 1
 
 
 def test_retries_store_a_traceback_of_thirty_frames_in_the_message() -> None:
@@ -240,11 +240,11 @@ def test_a_model_left_in_args_breaks_the_encoder() -> None:
 def test_an_order_check_in_after_process_boot_is_swallowed() -> None:
     """Stock: the worker runs all the same. Ours: checked where a `MiddlewareError` stops it."""
 
-    class Stock(Middleware):
+    class Vanilla(Middleware):
         def after_process_boot(self, broker: dramatiq.Broker) -> None:
             raise MisplacedGuard("never heard")
 
-    assert Runs(Stock(), Retries()).send_and_work() == 1
+    assert Runs(Vanilla(), Retries()).send_and_work() == 1
 
     wrong = Runs(Retries(), Contracts())
     with pytest.raises(MisplacedGuard):
@@ -254,7 +254,7 @@ def test_an_order_check_in_after_process_boot_is_swallowed() -> None:
 def test_unknown_actors_are_nacked_without_any_process_hook() -> None:
     """Stock: nothing keeps them but a week of Redis. Ours: `DeadLetters` acts on the rejection, which is told."""
 
-    class Told(Middleware):
+    class Published(Middleware):
         def __init__(self) -> None:
             self.hooks: list[str] = []
 
@@ -264,12 +264,12 @@ def test_unknown_actors_are_nacked_without_any_process_hook() -> None:
         def before_nack(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
             self.hooks.append("nack")
 
-    told, store = Told(), MemoryDeadLetterStore()
-    world = Runs(told, DeadLetters(store), Retries())
+    reported, store = Published(), MemoryDeadLetterStore()
+    world = Runs(reported, DeadLetters(store), Retries())
     world.broker.enqueue(world.actor.message().copy(actor_name="removed"))
     work(world.broker, "default")
 
-    assert told.hooks == ["nack"]
+    assert reported.hooks == ["nack"]
     (letter,) = store.of_every_org().list()
     assert (letter.actor, letter.category) == ("removed", "version")
 

@@ -222,4 +222,4 @@ def _until(connection: psycopg.Connection, query: str, running: Future[None]) ->
 
 
 def _superuser_url(servers: Servers) -> str:
-    return postgres.url(servers.places, postgres.SUPERUSER, postgres.SUPERUSER)
+    return postgres.url(servers.folders, postgres.SUPERUSER, postgres.SUPERUSER)

@@ -17,7 +17,7 @@ from domain.errors import JobError, LeaseHeld, LeaseLost, ProviderUnavailable
 from domain.publish_execution import PublishExecution, PublishOutcome
 from domain.publish_saga import ExecutePublish
 from domain.publishing import Found, Journal, Post, Publisher, Publishers, PublishTarget, RetryOptions
-from middleware import CircuitBreakers, Parked, ends_with
+from middleware import CircuitBreakers, Parked, is_final_attempt
 
 from .run import GuardedRun
 
@@ -51,7 +51,7 @@ def publish_execution(
             transactions=SqlTransactions(engine, SqlPublishing, run.remaining_s),
             closing=SqlTransactions(engine, SqlPublishing, lambda: CLOSING_S),
             publishers=guarded,
-            is_final=ends_with,
+            is_final=is_final_attempt,
             new_id=uuid7,
             monotonic=time.monotonic,
             lease_s=settings.publish_lease_s,

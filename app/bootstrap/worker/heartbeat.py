@@ -73,7 +73,7 @@ class Heartbeat(Middleware):
         from app.process_identity import ProcessIdentity  # late: who only sends needs no psutil
 
         draining = self._draining.draining
-        jobs = self._deadlines.in_hand()
+        jobs = self._deadlines.running_jobs()
         stuck = [
             f"message {job.message_id} of {job.actor} is over its time and goes on"
             for job in jobs

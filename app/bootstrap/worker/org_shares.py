@@ -15,7 +15,7 @@ from dramatiq import Broker
 from app.bootstrap.redis import NAMESPACE
 from broker import OrgShare
 
-from .periodic_tasks import Duty
+from .periodic_tasks import PeriodicTask
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -91,7 +91,7 @@ class OrgShares:
         self._next_look_s = clock_s()
 
     def __call__(self) -> bool:
-        """A `Duty`: look, when it is time to.
+        """A `PeriodicTask`: look, when it is time to.
 
         Raises:
             DatabaseUnavailable, redis.RedisError, BrokerError: it cannot be known, or not be told.
@@ -99,7 +99,7 @@ class OrgShares:
         now_s = self._clock_s()
         if now_s >= self._next_look_s:
             version = self._shares.version()
-            if self._told() != version:
+            if self._published_version() != version:
                 self.tell()
             self._next_look_s = now_s + self._look_every_s
         return False
@@ -120,14 +120,14 @@ class OrgShares:
                     }
                 )
             # For those who send last: who dies before has told nobody.
-            regions = [told for row in now.rows if row.region for told in (str(row.org_id), row.region)]
+            regions = [value for row in now.rows if row.region for value in (str(row.org_id), row.region)]
             with self._client.pipeline() as pipe:
                 pipe.delete(self._key)
                 pipe.hset(self._key, items=[VERSION, now.version, *regions])
                 pipe.pexpire(self._key, BELIEVED_MS)
                 pipe.execute()
 
-    def _told(self) -> str | None:
+    def _published_version(self) -> str | None:
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hget(self._key, VERSION)
             pipe.pexpire(self._key, BELIEVED_MS)
@@ -135,7 +135,7 @@ class OrgShares:
         return None if version is None else str(version, "utf-8")
 
 
-def tell_shares(client: redis.Redis, engine: "Engine", broker: Broker) -> Duty:
+def tell_shares(client: redis.Redis, engine: "Engine", broker: Broker) -> PeriodicTask:
     """The duty of every worker; with a client, a `MakeDuty`."""
     from adapters.database.org_shares import SqlOrgShares
 

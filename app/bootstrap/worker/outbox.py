@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from domain.errors import DatabaseUnavailable, InvalidInput, PermanentError
 from middleware import Contracts, DeadLetters, Deadlines, Guard, GuardError, emit_counter, emit_gauge
-from middleware.base.messages import as_copy, org_of
+from middleware.base.messages import as_redelivery, org_of
 from middleware.base.payloads import dumps
 
-from .periodic_tasks import Duty, WorkerDuties
+from .periodic_tasks import BackgroundTasks, PeriodicTask
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -48,7 +48,7 @@ def build_outbox(broker: Callable[[], Broker] = dramatiq.get_broker) -> "SqlOutb
     return SqlOutbox(MessageEncoder(broker), poke=lambda: _poke(broker()))
 
 
-def relay_outbox(engine: "Engine", broker: Broker) -> Duty:
+def relay_outbox(engine: "Engine", broker: Broker) -> PeriodicTask:
     """The duty of every worker to send what is due. A `MakeDuty`."""
     from adapters.outbox import Relay
 
@@ -113,7 +113,7 @@ def broker_sender(broker: Broker) -> "SendBytes":
             raise UnknownActor(message.actor_name)
         try:
             # It may be in the broker already, sent by a relay that died before it could say so.
-            broker.enqueue(as_copy(message, uuid4().hex))
+            broker.enqueue(as_redelivery(message, uuid4().hex))
         except (BrokerConnectionError, redis.RedisError) as error:
             raise BrokerUnavailable(
                 f"the broker did not take a message ({type(error).__name__}); check that it runs and has memory"
@@ -145,7 +145,7 @@ class _Measured:
 
 def _poke(broker: Broker) -> None:
     for each in broker.middleware:
-        if isinstance(each, WorkerDuties):
+        if isinstance(each, BackgroundTasks):
             each.poke()
 
 

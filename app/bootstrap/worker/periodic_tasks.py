@@ -25,15 +25,15 @@ LONGEST_REST_S = 30.0
 STOP_TIMEOUT_S = 5.0
 
 #: Does what there is to do now, or a part of it; whether there may be more.
-Duty = Callable[[], bool]
+PeriodicTask = Callable[[], bool]
 
 #: Makes a duty in the process that has it. The engine is the duties' own; the broker is the worker's.
-MakeDuty = Callable[["Engine", Broker], Duty]
+MakeDuty = Callable[["Engine", Broker], PeriodicTask]
 
 logger = logging.getLogger(__name__)
 
 
-class WorkerDuties(Middleware):
+class BackgroundTasks(Middleware):
     """Does the platform's duties in every worker process, from its boot until its last job is done.
 
     Any number of workers have the same duties at once, so a duty locks what it takes in hand. Each is done every
@@ -47,7 +47,7 @@ class WorkerDuties(Middleware):
         every_s: seconds between two looks when there is nothing to do. Default 1.
 
     Example:
-        >>> WorkerDuties(settings, {"outbox": relay_outbox})
+        >>> BackgroundTasks(settings, {"outbox": relay_outbox})
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class WorkerDuties(Middleware):
         self._settings = settings
         self._duties = duties
         self._every_s = every_s
-        self._threads: dict[int, tuple[DutyThread, Engine]] = {}
+        self._threads: dict[int, tuple[PeriodicTaskThread, Engine]] = {}
 
     def poke(self) -> None:
         """Have the duties of this process done at once; nothing in a process without a worker."""
@@ -66,7 +66,7 @@ class WorkerDuties(Middleware):
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         engine = _engine(self._settings)
         duties = {name: make(engine, broker) for name, make in self._duties.items()}
-        thread = DutyThread(duties, every_s=self._every_s)
+        thread = PeriodicTaskThread(duties, every_s=self._every_s)
         self._threads[id(worker)] = thread, engine
         thread.start()
 
@@ -78,7 +78,7 @@ class WorkerDuties(Middleware):
             engine.dispose()
 
 
-class DutyThread:
+class PeriodicTaskThread:
     """Does duties in turn, each as soon as it is due, until it is stopped.
 
     Parameters:
@@ -90,7 +90,7 @@ class DutyThread:
 
     def __init__(
         self,
-        duties: Mapping[str, Duty],
+        duties: Mapping[str, PeriodicTask],
         *,
         every_s: float = EVERY_S,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -135,7 +135,7 @@ class DutyThread:
                 self._wake.wait(self._until_next_s())
         self.do_all()
 
-    def _do(self, name: str, duty: Duty) -> bool:
+    def _do(self, name: str, duty: PeriodicTask) -> bool:
         try:
             again = duty()
         except Exception as error:  # noqa: BLE001  # whatever it is, the next try may work and the others go on

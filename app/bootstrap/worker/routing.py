@@ -106,7 +106,7 @@ class OrgRegions:
             return None
         region = known.regions.get(org, _UNKNOWN)
         if region is _UNKNOWN:
-            region = self._ask(org, told=known.version is not None)
+            region = self._ask(org, published=known.version is not None)
             if len(known.regions) >= MOST_ORGS:
                 known.regions.clear()
             known.regions[org] = region
@@ -134,12 +134,12 @@ class OrgRegions:
         )
         return current
 
-    def _ask(self, org: str, *, told: bool) -> str | None:
+    def _ask(self, org: str, *, published: bool) -> str | None:
         try:
             org_id = UUID(org)
         except ValueError:
             return None
-        if told:
+        if published:
             try:
                 found = self._client.hget(self._key, str(org_id))
             except redis.RedisError as error:

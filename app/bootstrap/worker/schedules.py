@@ -18,7 +18,7 @@ from middleware.base.payloads import contract_of
 from middleware.cron.guard import CronSchedule, InvalidSchedule
 
 from .outbox import MessageEncoder, build_outbox
-from .periodic_tasks import Duty
+from .periodic_tasks import PeriodicTask
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from domain.schedule_keeping import KeepSchedules
 
 
-def fire_schedules(engine: "Engine", broker: Broker) -> Duty:
+def fire_schedules(engine: "Engine", broker: Broker) -> PeriodicTask:
     """The duty of every worker to fire what is due. A `MakeDuty`."""
     from adapters.database.schedules import SqlDueSchedules
     from adapters.database.transactions import SqlSystemTransactions

@@ -80,8 +80,8 @@ def _fill(connection: Connection, site: Site, now: datetime) -> None:
     # The articles are those of today's environment; an earlier demo may have had others.
     for table in (content_items, keyword_metrics):
         columns = table.c
-        here = columns.org_id == site.org_id, columns.domain_id == site.domain_id
-        connection.execute(delete(table).where(*here))
+        of_site = columns.org_id == site.org_id, columns.domain_id == site.domain_id
+        connection.execute(delete(table).where(*of_site))
     _put(connection, domain_settings, [{**mine, "name": name, "value": settings[name]} for name in settings])
     for place, article in enumerate(site.articles):
         written = now - timedelta(days=2 * place, hours=1)

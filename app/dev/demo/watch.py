@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from middleware import ProgressLine, ProgressReader
+from middleware import JobProgress, ProgressReader
 
 from .sent import Sent
 
@@ -19,7 +19,7 @@ TIMEOUT_S = 180.0
 _LOOK_S = 0.1
 _STYLES = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
 
-Lines = Mapping[UUID, ProgressLine]
+Lines = Mapping[UUID, JobProgress]
 
 
 def watch(
@@ -40,31 +40,33 @@ def watch(
     """
     deadline = time.monotonic() + TIMEOUT_S
     known = {each.job_id: each for each in sent}
-    lines: Lines = {}
+    found_progress: Lines = {}
     with Live(console=console, refresh_per_second=10, transient=True) as live:
         while time.monotonic() < deadline and still_working():
             jobs = list(known.values())
-            before, lines = lines, _read(jobs, board)
+            before, found_progress = found_progress, _read(jobs, board)
             if console.is_terminal:
-                live.update(jobs_table(jobs, lines))
+                live.update(jobs_table(jobs, found_progress))
             else:
-                _print_changes(console, jobs, before, lines)
-            if sum(line.state == "done" for line in lines.values()) == len(jobs):
+                _print_changes(console, jobs, before, found_progress)
+            if sum(progress.state == "done" for progress in found_progress.values()) == len(jobs):
                 known |= {each.job_id: each for each in follow()}
                 if len(known) == len(jobs):
                     break
             time.sleep(_LOOK_S)
-    return list(known.values()), lines
+    return list(known.values()), found_progress
 
 
-def jobs_table(sent: Sequence[Sent], lines: Lines) -> Table:
+def jobs_table(sent: Sequence[Sent], found_progress: Lines) -> Table:
     """Every job with its queue, org and progress."""
     table = Table(title="Jobs", title_justify="left")
     for column in ("queue", "org", "domain", "job", "progress", "", "note"):
         table.add_column(column, no_wrap=column != "note")
     for each in sent:
-        line = lines.get(each.job_id)
-        percent, state, note = (line.percent, line.state, line.note) if line else (0, "queued", "")
+        progress = found_progress.get(each.job_id)
+        percent, state, note = (
+            (progress.percent, progress.state, progress.note) if progress else (0, "queued", "")
+        )
         bar = ProgressBar(total=100, completed=percent, width=20)
         style = _STYLES.get(state, "dim")
         table.add_row(each.queue, each.org, each.host, each.what, bar, f"[{style}]{state}[/]", note)
@@ -73,16 +75,16 @@ def jobs_table(sent: Sequence[Sent], lines: Lines) -> Table:
 
 def _read(sent: Sequence[Sent], board: ProgressReader) -> Lines:
     found = ((each.job_id, board.read(str(each.job_id))) for each in sent)
-    return {job_id: line for job_id, line in found if line is not None}
+    return {job_id: progress for job_id, progress in found if progress is not None}
 
 
 def _print_changes(console: Console, sent: Sequence[Sent], before: Lines, now: Lines) -> None:
     for each in sent:
-        line = now.get(each.job_id)
-        if line is not None and line != before.get(each.job_id):
+        progress = now.get(each.job_id)
+        if progress is not None and progress != before.get(each.job_id):
             console.print(
                 f"{each.queue:11} {each.org:9} {each.host:25} {each.what:32} "
-                f"{line.percent:3d} % {line.state:9} {line.note}",
+                f"{progress.percent:3d} % {progress.state:9} {progress.note}",
                 highlight=False,
                 soft_wrap=True,
             )

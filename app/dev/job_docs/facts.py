@@ -106,11 +106,11 @@ def facts_of(actor: "Actor[..., Any]", schema: dict[str, Any] | None) -> Job:
 
 
 def _summary(actor: "Actor[..., Any]", contract: type[BaseModel] | None) -> str:
-    told = _prose(inspect.unwrap(actor.fn))
-    if not told:
+    prose = _prose(inspect.unwrap(actor.fn))
+    if not prose:
         raise DocumentationMissing(f"actor {actor.actor_name} has no docstring")
     more = _prose(contract) if contract is not None else ""
-    return f"{told}\n\n{more}".strip()
+    return f"{prose}\n\n{more}".strip()
 
 
 def _prose(documented: object) -> str:
@@ -118,10 +118,10 @@ def _prose(documented: object) -> str:
     text = inspect.getdoc(documented) or ""
     sections = ("Example:", "Parameters:", "Raises:", "Returns:")
     kept = []
-    for line in text.splitlines():
-        if line.strip() in sections:
+    for row in text.splitlines():
+        if row.strip() in sections:
             break
-        kept.append(line)
+        kept.append(row)
     return "\n".join(kept).strip()
 
 
@@ -192,13 +192,13 @@ def _of(handler: type[Any]) -> ModuleType:
 def _entries(text: str, section: str) -> Iterator[tuple[list[str], str]]:
     """The entries of a docstring's section: names before the colon, the meaning behind it."""
     inside, entries = False, list[str]()
-    for line in inspect.cleandoc(text).splitlines():
-        if not line.startswith(" "):
-            inside = line.strip() == section
-        elif inside and entries and (line.startswith("     ") or entries[-1].endswith(",")):
-            entries[-1] += f" {line.strip()}"
+    for row in inspect.cleandoc(text).splitlines():
+        if not row.startswith(" "):
+            inside = row.strip() == section
+        elif inside and entries and (row.startswith("     ") or entries[-1].endswith(",")):
+            entries[-1] += f" {row.strip()}"
         elif inside:
-            entries.append(line.strip())
+            entries.append(row.strip())
     for entry in entries:
         names, _, meaning = entry.partition(":")
         yield [name.strip() for name in names.split(",")], meaning.strip()

@@ -11,9 +11,9 @@ from app.dev.job_docs.words import Schema, limits_in_words, nested, type_in_word
 from domain import priorities
 
 #: Longest line of Python, as the formatter has it, which reads pages too.
-_LINE_CHARS = 110
+_ROW_CHARS = 110
 
-_INTRODUCTION = """\
+_PREAMBLE = """\
 # The jobs
 
 Written by `python -m app.dev.job_docs` from the contracts and handlers; edit those, not this.
@@ -30,7 +30,7 @@ category. Beside what each job lists, the guards end one as `timeout` (over its 
 
 def page(jobs: Sequence[Job]) -> str:
     """All jobs, a table first."""
-    parts = [_INTRODUCTION, _overview(jobs), *("\n".join(_section(job)) for job in jobs)]
+    parts = [_PREAMBLE, _overview(jobs), *("\n".join(_section(job)) for job in jobs)]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
@@ -88,7 +88,7 @@ def _contract(schema: Schema) -> Iterator[str]:
     models = schema.get("$defs", {})
     for name in _reachable(schema, models):
         if "properties" in models[name]:
-            yield f"**`{name}`**: {_first_line(models[name])}"
+            yield f"**`{name}`**: {_first_row(models[name])}"
             yield ""
             yield from _fields(models[name])
 
@@ -148,7 +148,7 @@ def _sending(name: str, contract: type[BaseModel], example: Example) -> Iterator
     yield ""
     yield from "".join(before).rstrip().splitlines()
     short = f"{name}.send({call})"
-    fits = "\n" not in call and len(short) <= _LINE_CHARS
+    fits = "\n" not in call and len(short) <= _ROW_CHARS
     yield short if fits else f"{name}.send(\n{_indented(call)}\n)"
     yield "```"
     yield ""
@@ -167,10 +167,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    return "\n".join(f"    {row}" for row in text.splitlines())
 
 
-def _first_line(schema: Schema) -> str:
+def _first_row(schema: Schema) -> str:
     return str(schema.get("description", "")).partition("\n")[0]
 
 

@@ -50,8 +50,8 @@ def limits_in_words(schema: Schema) -> str:
         '1 to 500'
     """
     for each in schema.get("anyOf", ()):
-        if each.get("type") != "null" and (told := limits_in_words(each)):
-            return told
+        if each.get("type") != "null" and (prose := limits_in_words(each)):
+            return prose
     parts = [
         _span(schema.get("minimum"), schema.get("maximum"), ""),
         _span(schema.get("minLength"), schema.get("maxLength"), " characters"),

@@ -238,7 +238,7 @@ def test_a_refused_request_is_not_asked_again(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_an_outage_is_retried_and_then_told(
+def test_an_outage_is_retried_and_then_reported(
     server: ScriptedServer, exchange: HttpExchange, status: int
 ) -> None:
     """A provider that stays down is asked four times and reported as unavailable."""

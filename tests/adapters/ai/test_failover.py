@@ -87,7 +87,7 @@ def test_a_model_that_fails_half_way_keeps_its_ideas(server: ScriptedServer, exc
     ("reply", "error"),
     [(answer(500), ProviderUnavailable), (answer(401), AuthFailed), (answer(200, b"<html>"), InvalidReply)],
 )
-def test_without_templates_the_failure_is_told(
+def test_without_templates_the_failure_is_reported(
     server: ScriptedServer, exchange: HttpExchange, reply: Reply, error: type[JobError]
 ) -> None:
     """A lone provider's failure becomes the job's."""

@@ -62,11 +62,11 @@ class LostCommits:
             while True:
                 client, _ = self._listener.accept()
                 self._clients.append(client)
-                line = threading.Thread(target=self._serve, args=(client,))
-                line.start()
-                lines.append(line)
-        for line in lines:
-            line.join()
+                thread = threading.Thread(target=self._serve, args=(client,))
+                thread.start()
+                lines.append(thread)
+        for thread in lines:
+            thread.join()
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server:

@@ -20,7 +20,7 @@ SECRET = "s3cret-of-a-customer"
 
 
 @pytest.mark.parametrize(
-    ("statement", "kind", "told"),
+    ("statement", "kind", "reported"),
     [
         (
             "INSERT INTO domain_registry (org_id, id, host) VALUES (:org, :domain, :secret)",
@@ -48,7 +48,7 @@ SECRET = "s3cret-of-a-customer"
     ],
 )
 def test_each_refusal_has_its_kind(
-    engine: Engine, tenant: Tenant, statement: str, kind: type[JobError], told: str
+    engine: Engine, tenant: Tenant, statement: str, kind: type[JobError], reported: str
 ) -> None:
     """Refused values, refused access, missing tables and our own faults are told apart, and tell no value."""
     transactions = SqlTransactions(engine, lambda unit: unit, lambda: None)
@@ -56,7 +56,7 @@ def test_each_refusal_has_its_kind(
     with UnitOfWork(engine, tenant.org_id) as holder:
         if "NOWAIT" in statement:
             holder.connection.execute(select(domain_registry).with_for_update())
-        with pytest.raises(JobError, match=told) as refused:
+        with pytest.raises(JobError, match=reported) as refused:
             transactions(tenant.org_id, lambda unit: unit.connection.execute(text(statement), values))
     assert type(refused.value) is kind
     assert SECRET not in "".join(traceback.format_exception(refused.value))
@@ -81,7 +81,7 @@ def test_nul_in_a_text_is_refused(engine: Engine, tenant: Tenant) -> None:
         )
 
 
-def test_misuse_is_told_as_such(engine: Engine, tenant: Tenant) -> None:
+def test_misuse_is_reported_as_such(engine: Engine, tenant: Tenant) -> None:
     """A statement that SQLAlchemy cannot even build is a fault of the program."""
     transactions = SqlTransactions(engine, lambda unit: unit, lambda: None)
     with pytest.raises(PermanentError, match="does not offer"):
@@ -99,11 +99,11 @@ def test_a_full_pool_is_worth_another_attempt(database: Database, tenant: Tenant
 
 def test_an_outage_says_where_and_no_password(database: Database, tenant: Tenant) -> None:
     """The error of a server that is away explains itself, without the URL's password."""
-    with LostCommits(database.worker_url, losses=0).running() as line:
-        nobody_there = line.url.replace("pressroom_worker@", f"pressroom_worker:{SECRET}@")
+    with LostCommits(database.worker_url, losses=0).running() as proxy:
+        nobody_there = proxy.url.replace("pressroom_worker@", f"pressroom_worker:{SECRET}@")
     transactions = SqlTransactions(create_engine(nobody_there), lambda unit: unit, lambda: None)
     with pytest.raises(DatabaseUnavailable) as gone:
         transactions(tenant.org_id, lambda unit: None)
-    told = "".join(traceback.format_exception(gone.value))
-    assert "refused" in told
-    assert SECRET not in told
+    reported = "".join(traceback.format_exception(gone.value))
+    assert "refused" in reported
+    assert SECRET not in reported

@@ -80,11 +80,11 @@ def test_a_start_sets_everything_at_once(engine: Engine, new_experiment: NewExpe
     assert (run_row["id"], run_row["experiment_id"]) == (run.job_id, experiment.id)
     assert (run_row["status"], run_row["triggered_by"]) == ("running", "ann")
     assert run_row["metadata"] == {"new": [1.5, "ü"]}
-    [line] = rows(engine, experiment, audit_log)
-    assert (line["actor"], line["action"]) == ("ann", "experiment.start")
-    assert line["target"] == f"experiment:{experiment.id}"
-    assert line["before"] == {"status": "ready"}
-    assert line["after"] == {"status": "running", "run_id": str(run.job_id), "metadata": "replaced"}
+    [proxy] = rows(engine, experiment, audit_log)
+    assert (proxy["actor"], proxy["action"]) == ("ann", "experiment.start")
+    assert proxy["target"] == f"experiment:{experiment.id}"
+    assert proxy["before"] == {"status": "ready"}
+    assert proxy["after"] == {"status": "running", "run_id": str(run.job_id), "metadata": "replaced"}
 
 
 def test_old_metadata_stays_when_none_is_given(engine: Engine, new_experiment: NewExperiment) -> None:
@@ -165,12 +165,12 @@ def test_a_commit_nobody_heard_of_starts_once(
     """Run again after a COMMIT that went through unheard, the job knows its own run."""
     experiment, run = new_experiment(), a_run()
 
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        lossy = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        lossy = create_engine(proxy.url)
         outcome = start(lossy, experiment, run)
         lossy.dispose()
 
-    assert line.losses == 0
+    assert proxy.losses == 0
     assert outcome == StartOutcome(status="started", run_id=run.job_id)
     assert len(rows(engine, experiment, experiment_runs)) == len(rows(engine, experiment, audit_log)) == 1
 
@@ -233,7 +233,7 @@ def test_another_orgs_experiment_is_not_found(
     assert rows(engine, mine, audit_log) == []
 
 
-def test_without_its_line_in_the_audit_log_nothing_starts(
+def test_without_its_row_in_the_audit_log_nothing_starts(
     database: Database, engine: Engine, new_experiment: NewExperiment
 ) -> None:
     """They are one transaction: when the last statement fails, so does the first."""

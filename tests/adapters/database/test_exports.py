@@ -185,8 +185,8 @@ def test_an_export_is_recorded_from_start_to_finish(engine: Engine, exports: Exp
     completed = _row(engine, tenant)
     assert completed["status"] == "completed"
     assert completed["finished_at"] >= completed["started_at"]
-    told = {name: completed[name] for name in ("id", "location", "size_bytes", "row_count", "expires_at")}
-    assert told == {
+    reported = {name: completed[name] for name in ("id", "location", "size_bytes", "row_count", "expires_at")}
+    assert reported == {
         "id": outcome.export_id,
         "location": "site.csv",
         "size_bytes": 5,

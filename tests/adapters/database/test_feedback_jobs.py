@@ -145,12 +145,12 @@ def test_a_hundred_entities_in_threads(engine: Engine, tenant: Tenant) -> None:
 
 def test_commits_nobody_heard_of_count_once(database: Database, engine: Engine, tenant: Tenant) -> None:
     """Run again after COMMITs that went through unheard, nothing is added twice."""
-    with LostCommits(database.worker_url, losses=2).running() as line:
-        lossy = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=2).running() as proxy:
+        lossy = create_engine(proxy.url)
         assert ingest(lossy, tenant, about(POST, "1", "2")).processed == 1
         lossy.dispose()
 
-    assert line.losses == 0
+    assert proxy.losses == 0
     assert metrics(engine, tenant) == [window(POST, days, positive=2) for days in WINDOWS]
 
 

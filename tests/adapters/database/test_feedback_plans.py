@@ -57,7 +57,7 @@ def busy(new_database: Callable[[], Database]) -> Iterator[Engine]:
 
 @pytest.mark.parametrize("entities", [HUNDRED, HUNDRED[:1], HUNDRED[1:2]], ids=["hundred", "loved", "usual"])
 @pytest.mark.parametrize("windows", [(7, 30, 90), (3650,)], ids=["usual", "long"])
-def test_windows_are_counted_from_the_index_alone(
+def test_windows_are_counted_from_the_index_only(
     busy: Engine, entities: list[Entity], windows: tuple[int, ...]
 ) -> None:
     """One query for all entities and windows; no row of the table is looked at, and none of another entity."""

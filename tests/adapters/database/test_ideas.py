@@ -187,8 +187,8 @@ def test_a_commit_nobody_heard_of_writes_one_batch(
         repository.insert_ideas(tenant.domain_id, batch, "a key", written)
         return holder
 
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        lossy = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        lossy = create_engine(proxy.url)
         assert _transactions(lossy)(tenant.org_id, work) == batch
         lossy.dispose()
     assert len(runs) == 2

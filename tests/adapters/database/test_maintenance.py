@@ -166,7 +166,7 @@ def test_an_attempt_whose_worker_died_goes_by_its_start(
         assert unit.connection.scalars(query).all() == [NOW]
 
 
-def test_forgotten_exports_are_gone(
+def test_lost_exports_are_gone(
     engine: Engine, tenant: Tenant, system: SqlSystemTransactions[SqlMaintenance]
 ) -> None:
     """By id."""

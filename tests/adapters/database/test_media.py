@@ -123,7 +123,7 @@ def test_unfinished_media_comes_by_key(engine: Engine, tenant: Tenant) -> None:
     assert after == found[1:]
 
 
-def test_orphans_are_condemned_and_nothing_else(engine: Engine, tenant: Tenant) -> None:
+def test_orphans_are_doomed_and_nothing_else(engine: Engine, tenant: Tenant) -> None:
     """Asked again, as after a commit that nobody heard of, the answer is the same."""
     orphan, cold = (
         put(engine, tenant, last_referenced_at=OLD),
@@ -140,19 +140,19 @@ def test_orphans_are_condemned_and_nothing_else(engine: Engine, tenant: Tenant) 
     assert storage_of(engine, *keys) == ["deleting", "deleting", "hot", "hot", None]
 
 
-def test_condemned_media_gets_no_reference(engine: Engine, tenant: Tenant) -> None:
+def test_doomed_media_gets_no_reference(engine: Engine, tenant: Tenant) -> None:
     """As if it were gone, neither a new one nor one that is moved to it."""
-    condemned, other = put(engine, tenant, storage="deleting"), put(engine, tenant)
+    doomed, other = put(engine, tenant, storage="deleting"), put(engine, tenant)
     referred(engine, tenant, other)
 
     with pytest.raises(IntegrityError, match="is being deleted"):
-        referred(engine, tenant, condemned)
-    target = select(media_assets.c.id).where(media_assets.c.object_key == condemned).scalar_subquery()
+        referred(engine, tenant, doomed)
+    target = select(media_assets.c.id).where(media_assets.c.object_key == doomed).scalar_subquery()
     with pytest.raises(IntegrityError, match="is being deleted"), UnitOfWork(engine, tenant.org_id) as unit:
         unit.connection.execute(update(media_references).values(media_id=target))
 
 
-def test_a_reference_that_comes_while_media_is_condemned_is_refused(engine: Engine, tenant: Tenant) -> None:
+def test_a_reference_that_comes_while_media_is_doomed_is_refused(engine: Engine, tenant: Tenant) -> None:
     """It waits for the verdict; nothing that was found unreferenced is referenced afterwards."""
     key = put(engine, tenant, last_referenced_at=OLD)
 

@@ -94,14 +94,14 @@ def test_every_change_makes_another_version_and_nothing_else_does(fresh: Engine)
         assert now.version == seen[0]
 
 
-def test_who_passes_on_what_it_read_is_alone(fresh: Engine) -> None:
+def test_who_passes_on_what_it_read_is_isolated(fresh: Engine) -> None:
     """The next one reads when the first is done, and so never something older."""
     change(fresh, weight=2)
-    told: list[int] = []
+    reported: list[int] = []
 
     def pass_on() -> None:
         with SqlOrgShares(fresh).held() as now:
-            told.extend(row.weight for row in now.rows)
+            reported.extend(row.weight for row in now.rows)
 
     def waits() -> bool:
         with SystemUnitOfWork(fresh) as unit:
@@ -113,10 +113,10 @@ def test_who_passes_on_what_it_read_is_alone(fresh: Engine) -> None:
         second.start()
         assert eventually(waits)
         change(fresh, weight=3)
-        told.extend(row.weight for row in now.rows)
+        reported.extend(row.weight for row in now.rows)
     second.join(PATIENCE_S)
 
-    assert told == [2, 3]
+    assert reported == [2, 3]
 
 
 def test_an_orgs_region_is_looked_up(fresh: Engine) -> None:

@@ -217,7 +217,7 @@ def test_a_text_that_no_column_holds_is_cut(engine: Engine, tenant: Tenant) -> N
     assert row(engine, tenant, publish_intents)["error"] == end["error"]
 
 
-def test_a_cancelled_job_is_told_apart(engine: Engine, tenant: Tenant) -> None:
+def test_a_cancelled_job_is_distinguished(engine: Engine, tenant: Tenant) -> None:
     """The execution is `cancelled`; its intent failed."""
     intent_id = add_intent(engine, tenant)
     execution = claimed(engine, tenant, intent_id)

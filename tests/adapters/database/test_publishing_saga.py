@@ -93,14 +93,14 @@ def test_a_commit_nobody_heard_of_changes_nothing(
 
     for number in range(1, whole.count + 1):
         tenant = new_tenant()
-        with LostCommits(database.worker_url, losses=0).running() as line:
-            lossy = create_engine(line.url)
+        with LostCommits(database.worker_url, losses=0).running() as proxy:
+            lossy = create_engine(proxy.url)
 
-            def lose(current: int, line: LostCommits = line, number: int = number) -> None:
-                line.losses = int(current == number)
+            def lose(current: int, proxy: LostCommits = proxy, number: int = number) -> None:
+                proxy.losses = int(current == number)
 
             site = publish(engine, tenant, Counted(transactions_of(lossy), lose))
-            assert line.losses == 0
+            assert proxy.losses == 0
             lossy.dispose()
         execution = row(engine, tenant, job_executions)
         assert (execution["status"], execution["attempts"], execution["fence"]) == ("succeeded", 1, 1)
@@ -137,13 +137,13 @@ def test_a_failure_nobody_heard_of_is_written_once(
 ) -> None:
     """The closing transaction finds itself done."""
     intent_id, site = add_intent(engine, tenant), Site(failures=1)
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        lossy = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        lossy = create_engine(proxy.url)
         handler = saga(engine, site, is_final=True)
         handler = ExecutePublish(**{**vars(handler), "closing": transactions_of(lossy)})
         with pytest.raises(ProviderUnavailable):
             handler(PublishExecution(org_id=tenant.org_id, intent_id=intent_id))
-        assert line.losses == 0
+        assert proxy.losses == 0
         lossy.dispose()
 
     assert row(engine, tenant, publish_executions)["outcome"] == "failure"

@@ -126,7 +126,7 @@ def test_rows_of_the_platform_belong_to_no_org(engine: Engine, tenant: Tenant, t
         unit.connection.execute(insert(table).values({**sample(table, tenant.org_id, {}), "org_id": None}))
 
 
-def test_an_org_sees_itself_alone(engine: Engine, tenant: Tenant, new_tenant: Callable[[], Tenant]) -> None:
+def test_an_org_sees_itself_only(engine: Engine, tenant: Tenant, new_tenant: Callable[[], Tenant]) -> None:
     """Of all orgs, an org sees its own row, and cannot change it."""
     new_tenant()
     with UnitOfWork(engine, tenant.org_id) as unit:

@@ -193,7 +193,7 @@ def test_ten_workers_fire_each_tick_once(engine: Engine, tenant: Tenant) -> None
     assert sorted(in_outbox(engine, tenant)) == sorted(message_id for _, message_id in sent)
 
 
-def test_a_schedule_that_another_worker_has_in_hand_is_passed_over(engine: Engine, tenant: Tenant) -> None:
+def test_a_schedule_that_another_worker_has_in_flight_is_passed_over(engine: Engine, tenant: Tenant) -> None:
     """It is neither waited for nor sent twice."""
     (schedule_id,) = add_due(engine, tenant)
     other = Firing(engine)

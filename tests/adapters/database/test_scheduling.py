@@ -101,7 +101,7 @@ def test_each_enabled_target_gets_its_own(
     assert len(messages(engine)) == 2
 
 
-def test_what_is_not_due_is_left_alone(engine: Engine, tenant: Tenant) -> None:
+def test_what_is_not_due_is_left_untouched(engine: Engine, tenant: Tenant) -> None:
     """Nor is what nobody scheduled, or somebody published."""
     add_target(engine, tenant)
     add_content(engine, tenant, 1, due_in_s=60)
@@ -214,8 +214,8 @@ def test_a_commit_nobody_heard_of_is_not_done_twice(
     """Run again, the chunk finds nothing that is due."""
     add_target(engine, tenant)
     add_content(engine, tenant, 20)
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        lossy = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        lossy = create_engine(proxy.url)
         run(lossy)
         lossy.dispose()
     assert (len(intents(engine, tenant)), len(messages(engine))) == (20, 20)

@@ -130,8 +130,8 @@ def test_a_commit_nobody_heard_of_is_run_again(
         if not found[-1]:
             _write(unit, tenant, "a", 1)
 
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        engine = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        engine = create_engine(proxy.url)
         SqlTransactions(engine, _itself, _no_deadline)(tenant.org_id, work)
         engine.dispose()
     assert found == [{}, {"a": 1}]
@@ -140,8 +140,8 @@ def test_a_commit_nobody_heard_of_is_run_again(
 
 def test_a_server_that_stays_away_is_given_up(database: Database, tenant: Tenant) -> None:
     """After the first try and three more the job is told to come back later."""
-    with LostCommits(database.worker_url, losses=0).running() as line:
-        nobody_there = line.url
+    with LostCommits(database.worker_url, losses=0).running() as proxy:
+        nobody_there = proxy.url
     engine = create_engine(nobody_there)
     tries: list[object] = []
     event.listen(engine, "do_connect", lambda *arguments: tries.append(arguments))
@@ -153,8 +153,8 @@ def test_a_server_that_stays_away_is_given_up(database: Database, tenant: Tenant
 
 def test_waits_grow_and_vary(database: Database, tenant: Tenant) -> None:
     """Outside of tests the waits are 0.1, 0.2 and 0.4 s, each with up to 0.1 s more."""
-    with LostCommits(database.worker_url, losses=0).running() as line:
-        nobody_there = line.url
+    with LostCommits(database.worker_url, losses=0).running() as proxy:
+        nobody_there = proxy.url
     waits_s: list[float] = []
     hooks = stamina.instrumentation.get_on_retry_hooks()
 

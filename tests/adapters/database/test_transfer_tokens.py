@@ -92,8 +92,8 @@ def test_a_token_whose_commit_was_not_answered_is_made_once(deal: Deal, database
         reason="sold",
     )
     tokens, audited = deal.counts()["domain_transfer_tokens"][0], len(deal.audited(deal.giver))
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        engine = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        engine = create_engine(proxy.url)
         issued = tokens_of(engine).issue(order)
         engine.dispose()
 

@@ -132,8 +132,8 @@ def test_two_orgs_race_for_one_token_and_one_wins(deal: Deal) -> None:
 
 def test_a_commit_whose_answer_was_lost_is_recognised(deal: Deal, database: Database) -> None:
     """The unit is run again, finds its own work, and says `transferred`; the audit log tells it once."""
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        engine = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as proxy:
+        engine = create_engine(proxy.url)
         outcome = deal.transfer(engine=engine)
         engine.dispose()
 

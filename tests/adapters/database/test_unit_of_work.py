@@ -37,7 +37,7 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-def test_settings_hold_for_the_transaction_alone(engine: Engine, tenant: Tenant) -> None:
+def test_settings_hold_for_the_transaction_only(engine: Engine, tenant: Tenant) -> None:
     """Org and time-outs are set inside and gone after, on the same connection."""
     with UnitOfWork(engine, tenant.org_id, timeout_s=2.5) as unit:
         assert unit.org_id == tenant.org_id
@@ -48,7 +48,7 @@ def test_settings_hold_for_the_transaction_alone(engine: Engine, tenant: Tenant)
     assert after == ("", "0", "0", "pressroom_worker")
 
 
-def test_the_system_role_is_taken_for_the_transaction_alone(engine: Engine) -> None:
+def test_the_system_role_is_taken_for_the_transaction_only(engine: Engine) -> None:
     """The system's unit of work is the system role inside and the worker role after."""
     with SystemUnitOfWork(engine, timeout_s=60) as unit:
         inside = unit.connection.execute(SETTINGS).one()
@@ -90,7 +90,7 @@ def test_an_error_rolls_back_and_passes(engine: Engine, tenant: Tenant, error: B
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
-def test_an_error_is_told_also_when_the_connection_is_gone(
+def test_an_error_is_reported_also_when_the_connection_is_gone(
     engine: Engine, database: Database, tenant: Tenant
 ) -> None:
     """A rollback that cannot reach the server does not hide why it was wanted."""

@@ -32,8 +32,8 @@ def test_an_export_is_one_uniform_table() -> None:
     lines = list(csv.reader(io.StringIO(written("csv").read().decode(), newline="")))
     assert lines[0] == list(COLUMNS)
     assert lines[0][0] == "section"
-    assert {len(line) for line in lines} == {len(COLUMNS)}
-    sections = [line[0] for line in lines[1:]]
+    assert {len(row) for row in lines} == {len(COLUMNS)}
+    sections = [row[0] for row in lines[1:]]
     assert sections == [
         "export",
         *["content"] * len(ODD_ROWS),
@@ -54,7 +54,7 @@ def test_lines_end_as_the_standard_says() -> None:
 def test_no_text_cell_starts_a_formula() -> None:
     """Opened in a spreadsheet, no text of a tenant's is run."""
     table = csv.DictReader(io.StringIO(written("csv").read().decode(), newline=""))
-    texts = [line[column] for line in table for column in TEXT_COLUMNS]
+    texts = [row[column] for row in table for column in TEXT_COLUMNS]
     assert "'=cmd|'/C calc'!A08" in texts
     assert not [text for text in texts if text.startswith(tuple(FORMULA_STARTS))]
 

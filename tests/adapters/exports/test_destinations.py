@@ -86,10 +86,10 @@ def test_a_download_in_a_bucket_is_served_by_its_link(destinations: Making, buck
 def test_a_discarded_download_is_gone(destinations: Making, bucket: ObjectStore) -> None:
     """Discarding removes the object, also twice."""
     job, export_id = _job(Download()), uuid4()
-    places = destinations(bucket)
-    location = places.deliver(export_id, job, io.BytesIO(b"x"), TOMORROW).location
-    places.discard(export_id, job)
-    places.discard(export_id, job)
+    folders = destinations(bucket)
+    location = folders.deliver(export_id, job, io.BytesIO(b"x"), TOMORROW).location
+    folders.discard(export_id, job)
+    folders.discard(export_id, job)
     with pytest.raises(NotFound):
         bucket.size_bytes(location)
 
@@ -97,13 +97,13 @@ def test_a_discarded_download_is_gone(destinations: Making, bucket: ObjectStore)
 def test_a_local_file_goes_below_the_base_folder(destinations: Making, tmp_path: Path) -> None:
     """The local destination is checked, written and discarded."""
     job = _job(LocalFile(path="a/site.csv"))
-    places = destinations()
-    places.check(job)
-    delivery = places.deliver(uuid4(), job, io.BytesIO(b"content"), TOMORROW)
+    folders = destinations()
+    folders.check(job)
+    delivery = folders.deliver(uuid4(), job, io.BytesIO(b"content"), TOMORROW)
     assert (tmp_path / "exports" / delivery.location).read_bytes() == b"content"
     assert delivery.link is None
     with pytest.raises(UnsafePath):
-        places.check(_job(LocalFile(path="../site.csv")))
+        folders.check(_job(LocalFile(path="../site.csv")))
 
 
 def test_the_whole_spool_is_delivered(destinations: Making, tmp_path: Path) -> None:
@@ -133,16 +133,16 @@ def test_discarding_spares_another_exports_object(
     destinations: Making, s3: EmbeddedS3, bucket: ObjectStore
 ) -> None:
     """An object is removed by the export that put it there and by no other."""
-    export_id, places = uuid4(), destinations()
+    export_id, folders = uuid4(), destinations()
     job = _job(lambda org: S3Object(bucket=s3.bucket, key=f"{org}/site.csv"))
     key = f"{job.org_id}/site.csv"
-    places.deliver(export_id, job, io.BytesIO(b"first"), TOMORROW)
-    places.discard(uuid4(), job)
+    folders.deliver(export_id, job, io.BytesIO(b"first"), TOMORROW)
+    folders.discard(uuid4(), job)
     assert b"".join(bucket.get(key)) == b"first"
-    places.discard(export_id, job)
+    folders.discard(export_id, job)
     with pytest.raises(NotFound):
         bucket.size_bytes(key)
-    places.discard(export_id, job)
+    folders.discard(export_id, job)
 
 
 def test_an_interrupted_upload_leaves_the_old_object(
@@ -157,10 +157,10 @@ def test_an_interrupted_upload_leaves_the_old_object(
             return super().read(size)
 
     job = _job(lambda org: S3Object(bucket=s3.bucket, key=f"{org}/site.csv"))
-    places = destinations()
-    places.deliver(uuid4(), job, io.BytesIO(b"old"), TOMORROW)
+    folders = destinations()
+    folders.deliver(uuid4(), job, io.BytesIO(b"old"), TOMORROW)
     with pytest.raises(KeyboardInterrupt):
-        places.deliver(uuid4(), job, Interrupted(b"x" * 20_000_000), TOMORROW)
+        folders.deliver(uuid4(), job, Interrupted(b"x" * 20_000_000), TOMORROW)
     assert b"".join(bucket.get(f"{job.org_id}/site.csv")) == b"old"
     assert str(job.org_id) not in httpx.get(f"{s3.endpoint_url}/{s3.bucket}?uploads").text
 
@@ -190,14 +190,14 @@ def test_only_allowed_targets_pass(
 ) -> None:
     """Buckets and prefixes of the allow-list pass; all else is refused, and the message names the setting."""
     job = _job(S3Object(bucket=bucket_name, key=key), org_id=ORG)
-    places = destinations(targets=targets)
+    folders = destinations(targets=targets)
     if allowed:
-        places.check(job)
+        folders.check(job)
         return
     for attempt in (
-        lambda: places.check(job),
-        lambda: places.deliver(uuid4(), job, io.BytesIO(b"x"), TOMORROW),
-        lambda: places.discard(uuid4(), job),
+        lambda: folders.check(job),
+        lambda: folders.deliver(uuid4(), job, io.BytesIO(b"x"), TOMORROW),
+        lambda: folders.discard(uuid4(), job),
     ):
         with pytest.raises(InvalidInput, match="PRESSROOM_S3_EXPORT_TARGETS"):
             attempt()

@@ -59,7 +59,7 @@ def test_parts_left_out_have_no_heading() -> None:
     assert list(_headings(_parsed(header_only("markdown")))) == [("h1", "bakery.example")]
 
 
-def test_it_is_written_line_by_line() -> None:
+def test_it_is_written_row_by_row() -> None:
     """However many rows, no piece that is written is larger than one of them."""
     assert LargestPiece.of_rows("markdown", rows=50, body_bytes=10_000) < 2 * 10_000
 

@@ -277,7 +277,7 @@ def test_a_redirect_to_nonsense_is_the_far_sides_fault(
 
 
 @pytest.mark.parametrize(
-    ("location", "told"),
+    ("location", "reported"),
     [
         (f"https://new.example:8443/{SECRET}?{SECRET}", "a redirect to https://new.example:8443; configure"),
         (f"https://{SECRET}@new.example", "a redirect to https://new.example; configure"),
@@ -286,10 +286,10 @@ def test_a_redirect_to_nonsense_is_the_far_sides_fault(
         (f"https://new example{SECRET}", "a redirect; configure"),
     ],
 )
-def test_a_redirect_says_where_to(location: str, told: str) -> None:
+def test_a_redirect_says_where_to(location: str, reported: str) -> None:
     """The host alone: what follows it may be a secret."""
     reply = HttpReply(status=308, headers=httpx.Headers({"Location": location}), body=b"")
-    with pytest.raises(InvalidReply, match=told) as caught:
+    with pytest.raises(InvalidReply, match=reported) as caught:
         raise_for_refusal(reply, "example.com")
     assert SECRET not in str(caught.value)
 

@@ -111,7 +111,7 @@ def test_relays_at_once_send_each_message_once(engine: Engine, tenant: Tenant) -
     assert rows(engine) == []
 
 
-def test_what_another_relay_has_in_hand_is_passed_over(engine: Engine, tenant: Tenant) -> None:
+def test_what_another_relay_has_in_flight_is_passed_over(engine: Engine, tenant: Tenant) -> None:
     """A relay neither waits for another one's locks nor sends its messages."""
     put_many(engine, tenant, 1)
     outer, inner = Sent(), Sent()
@@ -226,7 +226,7 @@ def test_a_message_that_is_no_message_harms_no_other(engine: Engine, tenant: Ten
     assert (sent.numbers, [each["error"] for each in rows(engine)]) == ([1], ["DecodeError"])
 
 
-def test_the_backlog_tells_what_waits(engine: Engine, tenant: Tenant) -> None:
+def test_the_backlog_reports_what_waits(engine: Engine, tenant: Tenant) -> None:
     """How many, how many of them refused, and for how long the first has been due."""
     relay = Relay(engine, Sent())
     assert relay.backlog() == Backlog(pending=0, refused=0, oldest_age_s=0.0)

@@ -126,8 +126,8 @@ def test_a_commit_nobody_heard_of_sends_once(database: Database, engine: Engine,
         runs.append(unit)
         outbox.send(unit, "deliver", Letter(org_id=tenant.org_id, number=1), message_id=message_id)
 
-    with LostCommits(database.worker_url, losses=1).running() as line:
-        lossy = create_engine(line.url)
+    with LostCommits(database.worker_url, losses=1).running() as row:
+        lossy = create_engine(row.url)
         SqlTransactions(lossy, lambda unit: unit, lambda: None)(tenant.org_id, work)
         lossy.dispose()
     assert len(runs) == 2

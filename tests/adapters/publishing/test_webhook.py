@@ -150,7 +150,7 @@ def test_a_refusal_is_final(
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_finding_is_left_to_the_far_side(hook: ScriptedServer, way: Way) -> None:
+def test_finding_is_left_to_the_remote_service(hook: ScriptedServer, way: Way) -> None:
     """Nothing is asked: it recognises the key."""
     assert way.webhook(hook.url, SECRET).find(POST, MemoryJournal()) is None
     assert hook.received == []

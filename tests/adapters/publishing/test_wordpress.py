@@ -208,14 +208,14 @@ def test_a_lost_lease_stops_before_it_is_public(site: WordPressSite, way: Way) -
     assert len(site.posts("draft")) == 1
 
 
-def test_who_may_not_publish_is_told_so(site: WordPressSite, way: Way) -> None:
+def test_who_may_not_publish_is_reported_so(site: WordPressSite, way: Way) -> None:
     """The fix is a role; nothing was made public."""
     with pytest.raises(AuthFailed, match="Author or Editor"):
         way.wordpress(site, USERS[1]).publish(POST, MemoryJournal())
     assert public(site) == []
 
 
-def test_a_site_that_holds_posts_back_is_told_apart(site: WordPressSite, way: Way) -> None:
+def test_a_site_that_holds_posts_back_is_distinguished(site: WordPressSite, way: Way) -> None:
     """A reply that says another status than published is no success."""
     draft = site.add(slug=POST.key)
     body = b'{"id": 1, "slug": "%s", "status": "future", "link": null}' % POST.key.encode()

@@ -39,9 +39,9 @@ def assert_published_once(site: WordPressSite) -> None:
 
 def assert_nothing_planted(error: BaseException) -> None:
     """Neither the error's text nor its trace quotes a secret or a body."""
-    told = "".join(traceback.format_exception(error))
+    reported = "".join(traceback.format_exception(error))
     assert [each for each in PLANTED if each in str(error)] == []
-    assert "ZWRpdG9y" not in told
+    assert "ZWRpdG9y" not in reported
 
 
 @pytest.mark.parametrize("operation", ["list", "create", "update"])

@@ -140,7 +140,7 @@ def test_refused_credentials_are_an_auth_failure(s3: EmbeddedS3) -> None:
     assert "InvalidAccessKeyId" in str(errors[0])
 
 
-def test_no_error_tells_a_secret(s3: EmbeddedS3) -> None:
+def test_no_error_reports_a_secret(s3: EmbeddedS3) -> None:
     """Neither a message nor what stands behind it repeats our secret, key id or the store's reply."""
     store = open_store(f"s3://{s3.bucket}", _options(s3.endpoint_url))
     with _credentials_checked(s3):

@@ -187,7 +187,7 @@ def test_another_orgs_letter_is_not_found(desk: Desk, command: tuple[str, ...]) 
     ],
     ids=["nobody", "no-reason", "blank-reason", "both", "no-org"],
 )
-def test_a_command_has_to_be_told_whose_letters(
+def test_a_command_has_to_be_reported_whose_letters(
     desk: Desk, tmp_path: Path, command: tuple[str, ...], scope: tuple[str, ...]
 ) -> None:
     """One org's, or with a reason all: anything else is a mistake, exit code 2."""

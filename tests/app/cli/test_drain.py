@@ -33,9 +33,9 @@ def test_jobs_of_the_old_broker_come_over(
     """Into their orgs' lanes, with their actors' priorities; who did it and why is kept."""
     org = str(new_tenant().org_id)
     with own_valkey() as server, redis.Redis.from_url(server.url) as client:
-        stock = RedisBroker(url=server.url, namespace="pressroom")  # type: ignore[no-untyped-call]
+        vanilla = RedisBroker(url=server.url, namespace="pressroom")  # type: ignore[no-untyped-call]
         for delay in (None, None, LATER_MS):
-            stock.enqueue(
+            vanilla.enqueue(
                 dramatiq.Message(
                     queue_name="experiments",
                     actor_name="experiment_start",
@@ -61,15 +61,15 @@ def test_jobs_of_the_old_broker_come_over(
                 capture_output=True,
                 text=True,
             )
-            told: dict[str, dict[str, int]] = json.loads(done.stdout)["queues"]["experiments"]
-            return told
+            reported: dict[str, dict[str, int]] = json.loads(done.stdout)["queues"]["experiments"]
+            return reported
 
         there = run("--dry-run")["left"]
         moved = run("--follow")["moved"]
         base = "pressroom:{0}"
         lanes = client.zrange(f"{base}:ql:experiments:{org}", 0, -1)
         counted = client.hget(f"{base}:n", "experiments")
-        close(stock)
+        close(vanilla)
 
     assert (there["ready"], there["delayed"]) == (2, 1)
     assert (moved["ready"], moved["delayed"]) == (2, 1)

@@ -15,7 +15,7 @@ from app.cli.jobs import jobs
 from app.control import OperatorsOnly
 from app.output import CommandError
 from domain.errors import InvalidInput, NotFound
-from middleware.progress.guard import ProgressLine
+from middleware.progress.guard import JobProgress
 from middleware.progress.redis import RedisProgressStore
 from tests.app.cli.commands import Commands, as_operator
 from tests.app.control.attempts import put_attempt
@@ -62,7 +62,7 @@ def test_a_job_is_shown_whole(commands: Commands, engine_client: redis.Redis) ->
         error_class="builtins.OSError",
     )
     put_attempt(commands.engine, commands.org_id, message_id=job_id, at_s=9, attempt=2, outcome="running")
-    line = ProgressLine(
+    row = JobProgress(
         message_id=job_id,
         org=str(commands.org_id),
         actor="resize",
@@ -71,7 +71,7 @@ def test_a_job_is_shown_whole(commands: Commands, engine_client: redis.Redis) ->
         percent=40,
         note="[bold]rows[/]",
     )
-    RedisProgressStore(engine_client).write([line])
+    RedisProgressStore(engine_client).write([row])
 
     shown = commands.json(jobs, "show", job_id)
     people = commands.run(jobs, "show", job_id).output
@@ -153,7 +153,7 @@ def test_a_mistake_is_exit_code_2(commands: Commands, arguments: tuple[str, ...]
         (("enqueue", "domain_export", "[]"), "a JSON object"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(commands: Commands, arguments: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_used_is_one_row(commands: Commands, arguments: tuple[str, ...], says: str) -> None:
     """That says what would do."""
     result = commands.run(jobs, *arguments, "--reason", "why")
 

@@ -60,7 +60,7 @@ def test_every_command_explains_itself(app: typer.Typer, arguments: tuple[str, .
 
 
 @pytest.mark.parametrize("name", APPS)
-def test_the_command_line_lists_them(name: str) -> None:
+def test_the_command_lists_them(name: str) -> None:
     """With what they are for."""
     assert f" {name} " in CliRunner().invoke(cli, []).output
 
@@ -70,7 +70,7 @@ def test_the_command_line_lists_them(name: str) -> None:
     list(itertools.product(COMMANDS, MISTAKEN_CALLERS)),
     ids=lambda each: each,
 )
-def test_a_command_has_to_be_told_who_calls(command: str, mistake: str) -> None:
+def test_a_command_has_to_be_reported_who_calls(command: str, mistake: str) -> None:
     """One org, or an operator with a reason: anything else is a mistake, exit code 2."""
     app, arguments = COMMANDS[command]
 

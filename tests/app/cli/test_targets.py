@@ -295,7 +295,7 @@ def test_an_operator_may_switch_off_any_target(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "scope", [(), ("--operator",), ("--operator", "--reason", " "), ("--org", "acme")], ids=str
 )
-def test_a_command_has_to_be_told_whose_targets(
+def test_a_command_has_to_be_reported_whose_targets(
     desk: Desk, command: tuple[str, ...], scope: tuple[str, ...]
 ) -> None:
     """One org's, or with a reason all: anything else is a mistake, exit code 2."""
@@ -362,7 +362,7 @@ def test_rotating_is_for_operators_and_is_written_down(desk: Desk, monkeypatch: 
     assert Operator(who="x", reason="y").org_id is None
 
 
-def test_the_whole_command_line(desk: Desk, database: Database, tmp_path: Path) -> None:
+def test_the_whole_command(desk: Desk, database: Database, tmp_path: Path) -> None:
     """In a process of its own: credentials over standard input, known errors as one line and exit code 1."""
 
     def run(*arguments: str, stdin: str) -> "subprocess.CompletedProcess[str]":

@@ -104,15 +104,15 @@ def test_a_token_is_printed_once_and_kept_hashed(desk: Desk, new_tenant: Callabl
     assert everybodys["token"] not in desk.run("list").output
 
 
-def test_people_are_told_what_the_token_does(desk: Desk) -> None:
+def test_people_are_reported_what_the_token_does(desk: Desk) -> None:
     """The token stands alone on a line, so that it can be copied."""
     output = desk.run("issue", "--domain", str(desk.tenant.domain_id), "--reason", "sold").output
 
     token, *rest = output.splitlines()
     assert desk.hashes().popitem()[1] == token_hash(SecretStr(token))
-    assert "once, until" in (told := " ".join(" ".join(rest).split()))
-    assert "whoever has it" in told
-    assert "not shown again" in told
+    assert "once, until" in (reported := " ".join(" ".join(rest).split()))
+    assert "whoever has it" in reported
+    assert "not shown again" in reported
 
 
 def test_a_token_is_revoked(desk: Desk) -> None:

@@ -40,12 +40,12 @@ def test_why_a_job_does_not_run(commands: Commands, broker: FairRedisBroker) -> 
     mine = send(broker, queue=queue, org=org, delay=60_000, priority=3)
     theirs = send(broker, queue=queue, org=other)
 
-    told = commands.json(jobs, "why", mine.message_id)
+    reported = commands.json(jobs, "why", mine.message_id)
     people = commands.run(jobs, "why", mine.message_id).output
     refused = commands.run(jobs, "why", theirs.message_id)
 
-    assert (told["cause"], told["queue"], told["priority"]) == ("delayed", queue, 3)
-    assert told["reasons"][0]["until_ms"] > 0
+    assert (reported["cause"], reported["queue"], reported["priority"]) == ("delayed", queue, 3)
+    assert reported["reasons"][0]["until_ms"] > 0
     assert "Delayed until 20" in people
     assert isinstance(refused.exception, NotFound)
     assert "No worker serves" in commands.run(jobs, "why", theirs.message_id, as_=as_operator()).output
@@ -142,7 +142,7 @@ def test_workers_are_shown_and_made_quiet(commands: Commands, broker: FairRedisB
         False,
     )
     assert quiet == {"quiet": worker_id}
-    (row,) = [line for line in people.splitlines() if place in line]
+    (row,) = [row for row in people.splitlines() if place in row]
     assert all(word in row for word in ("eu", "exports", "150", "quiet"))
     assert f"{place} fetches again" in resumed.output
     assert isinstance(commands.run(workers, "quiet", "x", as_=as_operator()).exception, NotFound)

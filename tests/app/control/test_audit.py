@@ -73,7 +73,7 @@ def test_a_change_is_written_down_before_it_is_made(doors: Doors) -> None:
     ]
 
 
-def test_looking_is_written_down_for_operators_alone(doors: Doors) -> None:
+def test_looking_is_written_down_for_operators_only(doors: Doors) -> None:
     """With what they looked at."""
     assert (doors.look(ANN), doors.look(OLGA), doors.look(OLGA, floor=2, wing="east")) == (0, 0, 0)
 

@@ -26,10 +26,9 @@ def test_every_cause_has_its_remedy() -> None:
 def test_who_may_make_a_call_is_written_down(section: str, name: str) -> None:
     """In the table of who may what."""
     (row,) = [
-        line
-        for line in (DOCS / "control.md").read_text().splitlines()
-        if line.startswith(f"| `{section}.")
-        and f"`{section}.{name}`" in line.replace(", `", f", `{section}.")
+        row
+        for row in (DOCS / "control.md").read_text().splitlines()
+        if row.startswith(f"| `{section}.") and f"`{section}.{name}`" in row.replace(", `", f", `{section}.")
     ]
 
     assert row.count("|") == 5

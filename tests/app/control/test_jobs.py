@@ -22,10 +22,10 @@ from broker import FairRedisBroker
 from domain.errors import InvalidInput, NotFound, ProviderUnavailable
 from middleware import Contracts
 from middleware.cancellation.redis import RedisCancellationStore
-from middleware.cancellation.requests import KnownRequests
+from middleware.cancellation.requests import RequestCache
 from middleware.dead_letters.letter import DeadLetter, letter_id
 from middleware.history.guard import AttemptRecord
-from middleware.progress.guard import ProgressLine
+from middleware.progress.guard import JobProgress
 from middleware.progress.redis import RedisProgressStore
 from tests.app.control.attempts import START, an_attempt, put_attempt
 from tests.app.control.examples import World
@@ -40,7 +40,7 @@ def put(world: World, *records: AttemptRecord) -> None:
 
 def is_stopped(world: World, job_id: str, org: UUID | None) -> bool:
     """Whether a worker would stop the message if it came with this org."""
-    known = KnownRequests(RedisCancellationStore(world.client, prefix=NAMESPACE))
+    known = RequestCache(RedisCancellationStore(world.client, prefix=NAMESPACE))
     known.refresh()
     message: dramatiq.Message[object] = dramatiq.Message(
         queue_name="images",
@@ -139,10 +139,10 @@ def test_a_job_is_shown_whole(world: World) -> None:
         an_attempt(world.owner, at_s=1, message_id=job_id, attempt=2, result={"rows": 3}),
     ]
     put(world, *life)
-    line = ProgressLine(
+    row = JobProgress(
         message_id=job_id, org=str(world.owner), actor="resize", queue="images", state="done", percent=100
     )
-    RedisProgressStore(world.client, prefix=NAMESPACE).write([line])
+    RedisProgressStore(world.client, prefix=NAMESPACE).write([row])
     letter = a_letter(
         id=letter_id(str(world.owner), job_id), org=str(world.owner), message_id=job_id, actor="resize"
     )
@@ -160,16 +160,16 @@ def test_a_job_is_shown_whole(world: World) -> None:
 
 def test_a_job_that_has_only_just_started_is_shown_by_its_progress(world: World) -> None:
     """The history is a second behind."""
-    line = ProgressLine(
+    row = JobProgress(
         message_id=str(uuid4()), org=str(world.owner), actor="resize", queue="images", state="running"
     )
-    RedisProgressStore(world.client, prefix=NAMESPACE).write([line])
+    RedisProgressStore(world.client, prefix=NAMESPACE).write([row])
 
-    shown = world.control.jobs.show(world.caller(world.owner), line.message_id)
+    shown = world.control.jobs.show(world.caller(world.owner), row.message_id)
 
     assert (shown.state, shown.actor, shown.attempts) == ("running", "resize", ())
     with pytest.raises(NotFound):
-        world.control.jobs.show(world.caller(world.stranger), line.message_id)
+        world.control.jobs.show(world.caller(world.stranger), row.message_id)
 
 
 def test_a_job_that_only_left_a_dead_letter_is_shown_by_it(world: World) -> None:
@@ -355,13 +355,13 @@ def test_a_delay_into_the_past_is_refused(world: World) -> None:
         world.control.jobs.enqueue(world.operator(), "sweep", {}, delay_ms=-1)
 
 
-def test_a_broker_that_is_away_is_told_as_such(world: World, settings: Settings) -> None:
+def test_a_broker_that_is_away_is_reported_as_such(world: World, settings: Settings) -> None:
     """As something that may pass."""
     away = FairRedisBroker(url="redis://127.0.0.1:1", middleware=[Contracts()])
     dramatiq.actor(broker=away, actor_name="sweep")(lambda: None)
 
-    with build(settings, broker=lambda: away) as control, pytest.raises(ProviderUnavailable) as told:
+    with build(settings, broker=lambda: away) as control, pytest.raises(ProviderUnavailable) as reported:
         control.jobs.enqueue(world.operator(), "sweep", {})
 
     away.close()
-    assert told.value.retryable
+    assert reported.value.retryable

@@ -139,7 +139,7 @@ def test_setting_is_for_operators_and_for_orgs_there_are(world: World) -> None:
         world.control.orgs.set(world.operator(), uuid4(), weight=2)
 
 
-def test_what_was_set_and_not_told_is_no_failure(world: World) -> None:
+def test_what_was_set_and_not_reported_is_no_failure(world: World) -> None:
     """It is written, and a worker tells it when Redis is back; the answer says so."""
 
     def away() -> None:

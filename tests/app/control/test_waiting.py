@@ -28,7 +28,7 @@ def send(world: World, org_id: UUID | None = None, *, delay_ms: int = 0) -> str:
     return world.control.jobs.enqueue(caller, "resize", {"image_id": 7}, delay_ms=delay_ms)
 
 
-def test_why_a_job_waits_is_told_to_its_org_and_to_operators(world: World) -> None:
+def test_why_a_job_waits_is_reported_to_its_org_and_to_operators(world: World) -> None:
     """The broker's word on it; to another org the job is not there."""
     job_id = send(world, delay_ms=60_000)
 
@@ -47,7 +47,7 @@ def test_why_a_job_waits_is_told_to_its_org_and_to_operators(world: World) -> No
         world.control.jobs.why(world.caller(world.stranger), job_id)
 
 
-def test_what_holds_back_at_the_same_time_is_told_too(world: World) -> None:
+def test_what_holds_back_at_the_same_time_is_reported_too(world: World) -> None:
     """The main thing first."""
     world.broker.shut("pauses", {"a:resize": (0, "paused: actor resize by olga")})
     job_id = send(world)
@@ -58,7 +58,7 @@ def test_what_holds_back_at_the_same_time_is_told_too(world: World) -> None:
     assert why.text.startswith("Paused: actor resize by olga, until that is taken back. No worker serves")
 
 
-def test_a_job_that_runs_is_told_with_its_attempt(world: World) -> None:
+def test_a_job_that_runs_is_reported_with_its_attempt(world: World) -> None:
     """What the broker knows is who has it, and the history says that it has begun."""
     job_id = send(world)
     fetched(world.broker)

@@ -175,7 +175,7 @@ def documented(broker: StubBroker, contract: type[TenantJob], monkeypatch: pytes
         (BadExample, "the example of .*BadExample does not run"),
     ],
 )
-def test_what_is_missing_is_told_by_the_contracts_name(
+def test_what_is_missing_is_reported_by_the_contracts_name(
     elsewhere: StubBroker, monkeypatch: pytest.MonkeyPatch, contract: type[TenantJob], said: str
 ) -> None:
     """Whoever adds a job learns at once what to write, and where."""
@@ -183,7 +183,7 @@ def test_what_is_missing_is_told_by_the_contracts_name(
         documented(elsewhere, contract, monkeypatch)
 
 
-def test_a_job_without_a_handler_is_told(elsewhere: StubBroker) -> None:
+def test_a_job_without_a_handler_is_reported(elsewhere: StubBroker) -> None:
     """It could not say what ends it."""
 
     @dramatiq.actor(broker=elsewhere)
@@ -241,7 +241,7 @@ def test_a_complete_job_says_everything(elsewhere: StubBroker, monkeypatch: pyte
         ({}, "any JSON", ""),
     ],
 )
-def test_schemas_are_told_in_words(schema: dict[str, object], kind: str, limits: str) -> None:
+def test_schemas_are_reported_in_words(schema: dict[str, object], kind: str, limits: str) -> None:
     """For people who never saw a JSON Schema."""
     assert (type_in_words(schema), limits_in_words(schema)) == (kind, limits)
 

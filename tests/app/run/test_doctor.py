@@ -41,7 +41,7 @@ def test_a_healthy_platform_has_nothing_broken() -> None:
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_database_that_lacks_migrations_is_told(
+def test_a_database_that_lacks_migrations_is_reported(
     new_database: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The revisions are named, and the command that applies them."""
@@ -55,7 +55,7 @@ def test_a_database_that_lacks_migrations_is_told(
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_worker_above_row_level_security_is_told(
+def test_a_worker_above_row_level_security_is_reported(
     servers: Servers, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A superuser's DATABASE_URL would make every org's rows visible."""
@@ -68,7 +68,7 @@ def test_a_worker_above_row_level_security_is_told(
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_role_that_may_not_become_the_system_role_is_told_the_grant(
+def test_a_role_that_may_not_become_the_system_role_is_reported_the_grant(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fix is the statement to run."""
@@ -96,7 +96,7 @@ def own_redis(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_server_that_may_evict_jobs_is_told(own_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_may_evict_jobs_is_reported(own_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any policy but noeviction is broken, with the command that mends it."""
     monkeypatch.setenv("REDIS_URL", own_redis)
     with redis.Redis.from_url(own_redis) as client:
@@ -109,7 +109,7 @@ def test_a_server_that_may_evict_jobs_is_told(own_redis: str, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("healthy")
-def test_how_a_server_keeps_what_it_has_is_told(own_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_a_server_keeps_what_it_has_is_reported(own_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its file, how often that is synced, and its snapshots; of what it does not tell, that it does not."""
     monkeypatch.setenv("REDIS_URL", own_redis)
     with redis.Redis.from_url(own_redis) as client:
@@ -117,16 +117,16 @@ def test_how_a_server_keeps_what_it_has_is_told(own_redis: str, monkeypatch: pyt
         client.config_set("appendfsync", "always")
         client.config_set("save", "3600 1")
         client.acl_setuser("modest", enabled=True, nopass=True, commands=["+@all", "-config"], keys=["*"])
-    told = findings()["redis durability"]
+    reported = findings()["redis durability"]
     monkeypatch.setenv("REDIS_URL", own_redis.replace("unix://", "unix://modest:any@"))
     untold = findings()["redis durability"]
 
-    assert (told.verdict, told.seen) == ("ok", "append-only file, synced always; snapshots 3600 1")
+    assert (reported.verdict, reported.seen) == ("ok", "append-only file, synced always; snapshots 3600 1")
     assert (untold.verdict, untold.seen) == ("ok", "append-only file, synced unknown; snapshots unknown")
 
 
 @pytest.mark.usefixtures("healthy")
-def test_clocks_that_are_apart_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_are_apart_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases and links depend on them."""
     monkeypatch.setattr(doctor, "MAX_CLOCK_SKEW_S", -1.0)
 
@@ -137,7 +137,9 @@ def test_clocks_that_are_apart_are_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("healthy")
-def test_servers_that_do_not_answer_are_told_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_that_do_not_answer_are_reported_without_their_passwords(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """One server being away does not keep the other checks from being made."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:1/db")
     monkeypatch.setenv("REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")

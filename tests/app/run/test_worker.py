@@ -80,7 +80,7 @@ def test_with_everything_there_it_becomes_the_supervisor(
         ("PRESSROOM_SECRET_KEYS", "[]", "Error: secret keys: 0 configured; set PRESSROOM_SECRET_KEYS"),
     ],
 )
-def test_each_fault_is_one_line_and_nothing_is_started(
+def test_each_fault_is_one_row_and_nothing_is_started(
     monkeypatch: pytest.MonkeyPatch,
     became: list[Any],
     capsys: pytest.CaptureFixture[str],
@@ -95,8 +95,8 @@ def test_each_fault_is_one_line_and_nothing_is_started(
 
     assert became == []
     lines = capsys.readouterr().err.splitlines()
-    assert all(line.startswith("Error: ") for line in lines)
-    assert any(line.startswith(said) for line in lines), lines
+    assert all(row.startswith("Error: ") for row in lines)
+    assert any(row.startswith(said) for row in lines), lines
 
 
 @pytest.mark.usefixtures("healthy")
@@ -116,7 +116,7 @@ def test_a_database_that_is_behind_is_refused_as_the_workers_own_role_sees_it(
 
 
 @pytest.mark.usefixtures("healthy")
-def test_a_queue_that_no_actor_has_is_an_error_of_the_command_line(became: list[Any]) -> None:
+def test_a_queue_that_no_actor_has_is_an_error_of_the_command(became: list[Any]) -> None:
     """Its worker would wait for ever; the error lists what there is."""
     with pytest.raises(UnknownQueue, match=r"no queue exprots; there are: .*exports"):
         worker(queues=["exprots"])
@@ -173,6 +173,6 @@ def test_the_supervisor_gives_up_where_its_workers_can_never_start(
     )
 
     assert done.returncode == 2
-    assert [line for line in done.stderr.splitlines() if line.startswith(said)], done.stderr
+    assert [row for row in done.stderr.splitlines() if row.startswith(said)], done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout.count('"worker_started"') == 1

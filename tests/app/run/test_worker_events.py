@@ -22,7 +22,7 @@ def said(event: str, **facts: object) -> str | None:
         (42, 60.0, "Worker 71 ended with code 42; another one starts in 60 s."),
     ],
 )
-def test_a_death_is_told_with_its_cause_and_what_comes_next(
+def test_a_death_is_reported_with_its_cause_and_what_comes_next(
     code: int, restart_in_s: float, sentence: str
 ) -> None:
     """Whoever reads it need not act."""
@@ -40,7 +40,7 @@ def test_counts_are_for_machines() -> None:
     assert said("something_new") is None
 
 
-@pytest.mark.parametrize("line", ["what a job prints", "[1]", '{"level": "info"}', ""])
-def test_what_is_no_report_is_shown_as_it_is(line: str) -> None:
+@pytest.mark.parametrize("row", ["what a job prints", "[1]", '{"level": "info"}', ""])
+def test_what_is_no_report_is_shown_as_it_is(row: str) -> None:
     """It is what somebody wanted to be seen."""
-    assert in_words(line) == line
+    assert in_words(row) == row

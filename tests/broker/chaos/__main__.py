@@ -43,13 +43,13 @@ def main() -> int:
         _say(f"WRONG: {broken}")
     _say("Nothing was lost." if not verdict.wrong else f"{len(verdict.wrong)} promises were broken.")
     if path is not None:
-        told = {"plan": asdict(plan), "figures": verdict.figures, "wrong": verdict.wrong}
-        path.write_text(json.dumps(told, indent=2) + "\n")
+        reported = {"plan": asdict(plan), "figures": verdict.figures, "wrong": verdict.wrong}
+        path.write_text(json.dumps(reported, indent=2) + "\n")
     return 1 if verdict.wrong else 0
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+def _say(row: str) -> None:
+    sys.stdout.write(row + "\n")
     sys.stdout.flush()
 
 

@@ -9,7 +9,7 @@ from dramatiq import Message
 from dramatiq.errors import ConnectionClosed
 
 from broker import FairRedisBroker
-from middleware.base.messages import as_copy
+from middleware.base.messages import as_redelivery
 from tests.broker.chaos.jobs import connected
 from tests.broker.chaos.plan import OWN, QUEUE, URL_VARIABLE, Plan
 
@@ -49,7 +49,7 @@ def send(broker: FairRedisBroker, message: "Message[object]", delay_ms: int | No
         try:
             broker.enqueue(message, delay=delay_ms)
         except ConnectionClosed:
-            message = as_copy(message, uuid4().hex)
+            message = as_redelivery(message, uuid4().hex)
             resent += 1
             threading.Event().wait(_RETRY_S)
         else:

@@ -65,7 +65,7 @@ class Storm:
         nobody = threading.Event()
         while not nobody.wait(_LOOK_S):
             done, dead, left = state.progress()
-            self._hear()
+            self._wait_for()
             if self._over(done, dead, left):
                 return
             if self._restart_is_due(done):
@@ -77,7 +77,7 @@ class Storm:
         """Let the fleet drain; its exit code."""
         self.fleet.signal(signal.SIGTERM)
         code = self.fleet.code()
-        self._hear()
+        self._wait_for()
         return code
 
     def took_s(self) -> float:
@@ -102,7 +102,7 @@ class Storm:
         part = plan.jobs // (plan.restarts + 1)
         return self.restarted < plan.restarts and done >= part * (self.restarted + 1)
 
-    def _hear(self) -> None:
+    def _wait_for(self) -> None:
         for report in self.fleet.news():
             self._events.write(f"{self.took_s():8.2f} s {json.dumps(report)}\n")
             event = str(report["event"])
@@ -161,7 +161,7 @@ def storm(plan: Plan, folder: Path, say: Say) -> Iterator[Storm]:
 def _supervisor(plan: Plan) -> list[str]:
     if plan.forked:
         numbers = {"modules": [HOST], "processes": plan.workers, "threads": plan.threads}
-        told = json.dumps({**numbers, "restart_delay_s": _RESTART_S})
-        return [sys.executable, "-m", "tests.broker.chaos.forking", told]
+        reported = json.dumps({**numbers, "restart_delay_s": _RESTART_S})
+        return [sys.executable, "-m", "tests.broker.chaos.forking", reported]
     words = ["--processes", str(plan.workers), "--threads", str(plan.threads)]
     return [sys.executable, "-m", "broker", "worker", HOST, *words, "--restart-delay-s", str(_RESTART_S)]

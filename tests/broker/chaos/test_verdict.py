@@ -52,8 +52,8 @@ def test_a_storm_that_lost_nothing_is_found_right(server: Any) -> None:
 def test_a_job_without_an_effect_is_named_with_its_state(server: Any) -> None:
     """Whether it is lost, or still there and where."""
     server.hdel(EFFECTS, "3", "4", "5")
-    for mid in ("job-4", "job-5"):
-        server.hset(f"{BASE}:m", mid, "record")
+    for message_id in ("job-4", "job-5"):
+        server.hset(f"{BASE}:m", message_id, "record")
     server.zadd(f"{BASE}:qd:{QUEUE}", {"job-4": 17})
     server.hset(f"{BASE}:lease:w", "job-5", "token")
     for kept in ("m", f"qd:{QUEUE}", "lease:w"):
@@ -105,4 +105,6 @@ def test_keys_that_stay_are_named_with_what_they_hold(server: Any) -> None:
 
 def test_copies_are_of_their_job() -> None:
     """Whatever made them."""
-    assert [job_of(mid) for mid in ("job-17", "job-17-again", "job-17~x4", "job-17-again~1")] == [17] * 4
+    assert [
+        job_of(message_id) for message_id in ("job-17", "job-17-again", "job-17~x4", "job-17-again~1")
+    ] == [17] * 4

@@ -101,8 +101,8 @@ class State:
         verdict.figures["runs repeated after a silence"] = after_a_silence
 
     def _judge_quarantine(self, verdict: Verdict) -> None:
-        mids = self._client.zrange(f"{self._base}:xq:{QUEUE}", 0, -1)
-        quarantined = {job_of(mid) for mid in mids}
+        message_ids = self._client.zrange(f"{self._base}:xq:{QUEUE}", 0, -1)
+        quarantined = {job_of(message_id) for message_id in message_ids}
         for job in sorted(quarantined - self._plan.poison())[:_NAMED]:
             verdict.wrong.append(f"Job {job} is no poison, but was quarantined: {self._where(job)}.")
         for job in sorted(self._plan.poison() - quarantined)[:_NAMED]:
@@ -131,25 +131,33 @@ class State:
 
     def _where(self, job: int) -> str:
         """Which of its messages are in which state."""
-        mids = self._client.hkeys(f"{self._base}:m")
-        found = [f"{mid} is {self._state(mid)}" for mid in mids if job_of(mid) == job]
+        message_ids = self._client.hkeys(f"{self._base}:m")
+        found = [
+            f"{message_id} is {self._state(message_id)}"
+            for message_id in message_ids
+            if job_of(message_id) == job
+        ]
         dead = self._client.zrange(f"{self._base}:xq:{QUEUE}", 0, -1)
-        found += [f"{mid} is a dead letter" for mid in dead if job_of(mid) == job]
+        found += [f"{message_id} is a dead letter" for message_id in dead if job_of(message_id) == job]
         deaths = self._client.hgetall(f"{self._base}:d")
-        found += [f"{mid} has deaths {deaths[mid]!r}" for mid in deaths if job_of(mid) == job]
+        found += [
+            f"{message_id} has deaths {deaths[message_id]!r}"
+            for message_id in deaths
+            if job_of(message_id) == job
+        ]
         return "; ".join(found) or "nowhere: it is lost"
 
-    def _state(self, mid: str) -> str:
+    def _state(self, message_id: str) -> str:
         client, base = self._client, self._base
-        due_ms = client.zscore(f"{base}:qd:{QUEUE}", mid)
+        due_ms = client.zscore(f"{base}:qd:{QUEUE}", message_id)
         if due_ms is not None:
-            return f"delayed or parked until {due_ms:.0f} ({client.hget(f'{base}:p', mid)!r})"
-        if client.zscore(f"{base}:qx:{QUEUE}", mid) is not None:
+            return f"delayed or parked until {due_ms:.0f} ({client.hget(f'{base}:p', message_id)!r})"
+        if client.zscore(f"{base}:qx:{QUEUE}", message_id) is not None:
             return "a suspect that waits to be run alone"
         for lease in client.scan_iter(f"{base}:lease:*", count=10_000):
-            if (token := client.hget(lease, mid)) is not None:
+            if (token := client.hget(lease, message_id)) is not None:
                 return f"leased, {lease} {token}"
         for lane in client.scan_iter(f"{base}:l:*", count=10_000):
-            if any(each.endswith(f"|{mid}") for each in client.lrange(lane, 0, -1)):
+            if any(each.endswith(f"|{message_id}") for each in client.lrange(lane, 0, -1)):
                 return f"ready in {lane}"
         return "in no state at all"

@@ -14,7 +14,7 @@ from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker
 from tests.broker.crash.worker_host import declare
-from tests.broker.workers import places
+from tests.broker.workers import folders
 from tests.middleware.crash.scenario import ROOT
 from tests.middleware.eventually import eventually
 
@@ -72,7 +72,7 @@ def test_a_killed_workers_messages_come_back_first_and_in_order(hosted: Hosted) 
         for n in range(2):
             hosted.step.send(n)
         assert hosted.next("begun") == 0
-        assert eventually(lambda: places(hosted.raw, hosted.broker).get("leased", 0) >= 1)
+        assert eventually(lambda: folders(hosted.raw, hosted.broker).get("leased", 0) >= 1)
         doomed.kill()
         doomed.wait()
         for n in (2, 3):
@@ -85,6 +85,6 @@ def test_a_killed_workers_messages_come_back_first_and_in_order(hosted: Hosted) 
         assert sorted(begun) == [0, 1, 2, 3]
         # What was ready ran while the dead worker was not yet given up; what it held kept its order.
         assert begun.index(2) < begun.index(3)
-        assert eventually(lambda: places(hosted.raw, hosted.broker) == {})
+        assert eventually(lambda: folders(hosted.raw, hosted.broker) == {})
         workers = hosted.raw.zcard(f"{hosted.broker.base}:workers")
         assert workers == 1

@@ -18,7 +18,7 @@ from middleware.dead_letters.letter import DeadLetter
 from middleware.dead_letters.redis import RedisDeadLetterStore
 from tests.broker.conftest import MakeBroker
 from tests.broker.supervisor.supervised import Stage, is_alive, staged
-from tests.broker.workers import left_for_ever, places
+from tests.broker.workers import folders, left_for_ever
 
 JOBS_MODULE = "tests.broker.crash.poison_jobs"
 #: The heartbeat's time-out where a supervisor tells of deaths: longer than any of these tests.
@@ -100,14 +100,16 @@ def poisoned(
     ("how", "last"),
     [("SIGKILL", "SIGKILL"), ("SIGSEGV", "SIGSEGV"), ("0", "code 0"), ("7", "code 7")],
 )
-def test_it_runs_twice_and_twice_more_alone_and_then_never(poisoned: Poisoned, how: str, last: str) -> None:
+def test_it_runs_twice_and_twice_more_isolated_and_then_never(
+    poisoned: Poisoned, how: str, last: str
+) -> None:
     """The dead letter says what it is and how its process died; the other worker never ended, nor its job."""
     stage = poisoned.stage
     fleet = stage.command(
         "--processes", "2", "--threads", "1", "--restart-delay-s", "0.05", module=JOBS_MODULE
     )
     for _ in range(2):
-        fleet.hear("worker_ready")
+        fleet.wait_for("worker_ready")
     poisoned.send("step", "long", "well")
     other = poisoned.began().pid
     poisoned.send("step", "poison", how)
@@ -115,7 +117,7 @@ def test_it_runs_twice_and_twice_more_alone_and_then_never(poisoned: Poisoned, h
     for event in ("worker_died", "worker_died", "probe_died", "probe_died"):
         pid = poisoned.began().pid
         stage.open_gate("poison")
-        fleet.hear(event, pid=pid)
+        fleet.wait_for(event, pid=pid)
 
     letter = poisoned.letter()
     assert (letter.category, letter.error_class) == ("poison", "broker.errors.PoisonMessage")
@@ -123,7 +125,7 @@ def test_it_runs_twice_and_twice_more_alone_and_then_never(poisoned: Poisoned, h
     stage.open_gate("long")
     assert stage.await_in("ended") == "long"
     assert is_alive(other)
-    stage.wait_until(lambda: places(stage.client, poisoned.broker) == {"dead": 1})
+    stage.wait_until(lambda: folders(stage.client, poisoned.broker) == {"dead": 1})
     assert poisoned.charged() == 0
     assert stage.client.llen(f"{stage.space}:began") == 0
 
@@ -132,13 +134,13 @@ def test_its_neighbours_run_to_their_ends_and_are_charged_nothing(poisoned: Pois
     """What died beside it twice runs alone as well, ends there, and is as good as new."""
     stage = poisoned.stage
     fleet = stage.command("--threads", "2", "--restart-delay-s", "0.05", module=JOBS_MODULE)
-    fleet.hear("worker_ready")
+    fleet.wait_for("worker_ready")
     poisoned.send("step", "mate", "well")
     poisoned.send("step", "poison", "SIGKILL")
     for _ in range(2):
         assert {poisoned.began().name, poisoned.began().name} == {"mate", "poison"}
         stage.open_gate("poison")
-        fleet.hear("worker_died")
+        fleet.wait_for("worker_died")
 
     suspects = []
     for _ in range(3):
@@ -147,27 +149,27 @@ def test_its_neighbours_run_to_their_ends_and_are_charged_nothing(poisoned: Pois
         assert began.beside == began.name
         stage.open_gate(began.name)
         if began.name == "poison":
-            fleet.hear("probe_died", pid=began.pid)
+            fleet.wait_for("probe_died", pid=began.pid)
 
     assert sorted(suspects) == ["mate", "poison", "poison"]
     assert stage.await_in("ended") == "mate"
     assert poisoned.letter().category == "poison"
-    stage.wait_until(lambda: places(stage.client, poisoned.broker) == {"dead": 1})
+    stage.wait_until(lambda: folders(stage.client, poisoned.broker) == {"dead": 1})
     assert poisoned.charged() == 0
     assert left_but_dead_letters(poisoned) == []
 
 
 @pytest.mark.parametrize("actor", ["step", "hold"])
-def test_workers_that_were_told_to_stop_charge_nobody(poisoned: Poisoned, actor: str) -> None:
+def test_workers_that_were_asked_to_stop_charge_nobody(poisoned: Poisoned, actor: str) -> None:
     """However often they are killed at the end of their drain, or give a job up."""
     stage = poisoned.stage
     fleet = stage.host(module=JOBS_MODULE, threads=1, drain_s=0.2, grace_s=0.5)
-    fleet.hear("worker_ready")
+    fleet.wait_for("worker_ready")
     poisoned.send(actor, *(["endless", "well"] if actor == "step" else ["endless"]))
     for _ in range(3):
         began = poisoned.began()
         fleet.signal(signal.SIGHUP)
-        fleet.hear("worker_died", pid=began.pid)
+        fleet.wait_for("worker_died", pid=began.pid)
 
     assert poisoned.began().name == "endless"
     assert poisoned.charged() == 0
@@ -175,7 +177,7 @@ def test_workers_that_were_told_to_stop_charge_nobody(poisoned: Poisoned, actor:
 
 
 @pytest.mark.parametrize("poisoned", [1_000], indirect=True)
-def test_without_a_supervisor_an_idle_worker_runs_it_alone(poisoned: Poisoned) -> None:
+def test_without_a_supervisor_an_idle_worker_runs_it_isolated(poisoned: Poisoned) -> None:
     """It lets what runs end, begins nothing beside, and goes on as ever when the suspect is gone."""
     stage = poisoned.stage
     poisoned.send("step", "poison", "SIGKILL")
@@ -199,7 +201,7 @@ def test_without_a_supervisor_an_idle_worker_runs_it_alone(poisoned: Poisoned) -
     with poisoned.worker(2):
         letter = poisoned.letter()
         assert (letter.category, "the last one: silent;" in letter.message) == ("poison", True)
-        stage.wait_until(lambda: places(stage.client, poisoned.broker) == {"dead": 1})
+        stage.wait_until(lambda: folders(stage.client, poisoned.broker) == {"dead": 1})
     assert {stage.await_in("ended") for _ in range(2)} == {"first", "second"}
     assert poisoned.charged() == 0
 

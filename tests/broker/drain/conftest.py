@@ -10,12 +10,12 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.drain.dramatiq_queues import Moved, StockDrain
+from broker.drain.dramatiq_queues import DramatiqDrain, Moved
 from tests.middleware.brokers import close
 
 
 @pytest.fixture
-def stock(servers: Servers) -> Iterator[RedisBroker]:
+def vanilla(servers: Servers) -> Iterator[RedisBroker]:
     """In a namespace of its own, with a queue."""
     made = RedisBroker(url=servers.redis_url, namespace=f"s{uuid4().hex}")  # type: ignore[no-untyped-call]
     made.declare_queue("default")
@@ -24,9 +24,9 @@ def stock(servers: Servers) -> Iterator[RedisBroker]:
 
 
 @pytest.fixture
-def drain(fair: FairRedisBroker, stock: RedisBroker) -> StockDrain:
+def drain(fair: FairRedisBroker, vanilla: RedisBroker) -> DramatiqDrain:
     """From the one to the other; portions small enough for several."""
-    return StockDrain(fair, namespace=stock.namespace, portion=7)
+    return DramatiqDrain(fair, namespace=vanilla.namespace, batch=7)
 
 
 def send(
@@ -39,7 +39,7 @@ def send(
     return broker.enqueue(message, delay=delay)
 
 
-def drained(drain: StockDrain, queue: str = "default", *, dead: bool = False) -> Moved:
+def drained(drain: DramatiqDrain, queue: str = "default", *, dead: bool = False) -> Moved:
     """All of a queue."""
     return sum(drain.drain(queue, dead=dead), Moved())
 

@@ -16,8 +16,8 @@ from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.drain.command import DrainExit
 from broker.drain.drain import Drained, Progress
-from broker.drain.dramatiq_queues import Moved, StockQueue
-from tests.broker.workers import places
+from broker.drain.dramatiq_queues import DramatiqQueue, Moved
+from tests.broker.workers import folders
 from tests.middleware.eventually import PATIENCE_S, eventually
 
 from .conftest import fetched, send
@@ -41,12 +41,12 @@ Command = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def command(servers: Servers, stock: RedisBroker, fair: FairRedisBroker, tmp_path: Path) -> Command:
+def command(servers: Servers, vanilla: RedisBroker, fair: FairRedisBroker, tmp_path: Path) -> Command:
     """Starts it on both brokers, in a folder with a module `their_jobs`."""
     (tmp_path / "their_jobs.py").write_text(JOBS)
 
     def start(*arguments: str, url: str = servers.redis_url) -> "subprocess.Popen[str]":
-        words = ["--url", url, "--from-namespace", stock.namespace, "--to-namespace", fair.namespace]
+        words = ["--url", url, "--from-namespace", vanilla.namespace, "--to-namespace", fair.namespace]
         return subprocess.Popen(
             [sys.executable, "-m", "broker", "drain-stock", *arguments, *words],
             cwd=tmp_path,
@@ -66,31 +66,31 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 def test_a_dry_run_says_what_is_there(
-    command: Command, stock: RedisBroker, fair: FairRedisBroker, raw: Any
+    command: Command, vanilla: RedisBroker, fair: FairRedisBroker, raw: Any
 ) -> None:
     """And moves nothing; what cannot be read is found before it becomes a dead letter."""
     for number in range(3):
-        send(stock, number)
-    send(stock, 9, delay=60_000)
-    raw.hset(f"{stock.namespace}:default.msgs", "broken", b"\x80pickle")
-    raw.rpush(f"{stock.namespace}:default", "broken")
+        send(vanilla, number)
+    send(vanilla, 9, delay=60_000)
+    raw.hset(f"{vanilla.namespace}:default.msgs", "broken", b"\x80pickle")
+    raw.rpush(f"{vanilla.namespace}:default", "broken")
 
     code, out, _ = ended(command("--dry-run"))
-    told = json.loads(ended(command("--dry-run", "--json"))[1])
+    reported = json.loads(ended(command("--dry-run", "--json"))[1])
 
-    assert (code, places(raw, fair)) == (DrainExit.EMPTY, {})
+    assert (code, folders(raw, fair)) == (DrainExit.EMPTY, {})
     assert "default: nothing moved; left there: 4 ready, 1 delayed" in out
     assert "default: 1 of the first messages cannot be decoded here" in out
-    assert told["queues"]["default"]["left"]["ready"] == 4
-    assert told["undecodable"] == {"default": 1}
+    assert reported["queues"]["default"]["left"]["ready"] == 4
+    assert reported["undecodable"] == {"default": 1}
 
 
 def test_it_drains_and_says_what_came(
-    command: Command, stock: RedisBroker, fair: FairRedisBroker, raw: Any
+    command: Command, vanilla: RedisBroker, fair: FairRedisBroker, raw: Any
 ) -> None:
     """With the priorities of the actors that a module declares."""
     for number in range(300):
-        send(stock, number, org="a")
+        send(vanilla, number, org="a")
 
     code, out, _ = ended(command("their_jobs:broker"))
 
@@ -99,10 +99,10 @@ def test_it_drains_and_says_what_came(
     assert ended(command())[:2] == (DrainExit.EMPTY, "Nothing is there.\n")
 
 
-def test_queues_and_dead_letters_are_moved_as_asked(command: Command, stock: RedisBroker) -> None:
+def test_queues_and_dead_letters_are_moved_as_asked(command: Command, vanilla: RedisBroker) -> None:
     """One queue of several; dead letters with `--dead` alone."""
-    send(stock, 1)
-    consumer = stock.consume("default")
+    send(vanilla, 1)
+    consumer = vanilla.consume("default")
     consumer.nack(fetched(consumer))
 
     nothing = ended(command("--queue", "other"))
@@ -117,12 +117,12 @@ def test_queues_and_dead_letters_are_moved_as_asked(command: Command, stock: Red
 
 
 def test_what_workers_hold_is_waited_for(
-    command: Command, stock: RedisBroker, fair: FairRedisBroker, raw: Any
+    command: Command, vanilla: RedisBroker, fair: FairRedisBroker, raw: Any
 ) -> None:
     """With `--follow`; without, the exit code says that something is left."""
-    send(stock, 1)
-    send(stock, 2)
-    consumer = stock.consume("default")
+    send(vanilla, 1)
+    send(vanilla, 2)
+    consumer = vanilla.consume("default")
     held = fetched(consumer)
 
     code, out, _ = ended(command())
@@ -137,14 +137,14 @@ def test_what_workers_hold_is_waited_for(
     consumer.requeue([held])
 
     assert ended(following)[0] == DrainExit.EMPTY
-    assert places(raw, fair) == {"ready": 2}
+    assert folders(raw, fair) == {"ready": 2}
 
 
-def test_left_off_it_says_how_far_it_came(command: Command, stock: RedisBroker) -> None:
+def test_left_off_it_says_how_far_it_came(command: Command, vanilla: RedisBroker) -> None:
     """By Ctrl-C: each message is here or there."""
-    send(stock, 1)
-    send(stock, 2)
-    consumer = stock.consume("default")
+    send(vanilla, 1)
+    send(vanilla, 2)
+    consumer = vanilla.consume("default")
     assert fetched(consumer)
     following = command("--follow")
     assert following.stderr is not None
@@ -157,18 +157,18 @@ def test_left_off_it_says_how_far_it_came(command: Command, stock: RedisBroker) 
     assert out.startswith("default: moved 1 ready; left there: 1 held\n")
 
 
-def test_a_dead_workers_messages_come_when_asked_for(command: Command, stock: RedisBroker) -> None:
+def test_a_dead_workers_messages_come_when_asked_for(command: Command, vanilla: RedisBroker) -> None:
     """By how long it has been silent."""
-    send(stock, 1)
-    assert fetched(stock.consume("default"))
-    assert eventually(lambda: stock.client.hlen(f"{stock.namespace}:default.msgs") == 1)
+    send(vanilla, 1)
+    assert fetched(vanilla.consume("default"))
+    assert eventually(lambda: vanilla.client.hlen(f"{vanilla.namespace}:default.msgs") == 1)
 
     code, out, _ = ended(command("--silent-s", "0"))
 
     assert (code, out) == (DrainExit.EMPTY, "default: moved 1 ready; left there: nothing\n")
 
 
-def test_mistakes_are_told_from_a_server_that_is_away(command: Command) -> None:
+def test_mistakes_are_reported_from_a_server_that_is_away(command: Command) -> None:
     """By the exit code, in a line."""
     away = ended(command(url="redis://127.0.0.1:1"))
     no_module = ended(command("no_such_module"))
@@ -182,7 +182,7 @@ def test_mistakes_are_told_from_a_server_that_is_away(command: Command) -> None:
     assert "their_jobs:job is no broker" in no_broker[2]
 
 
-def test_progress_is_told_once_a_second_and_only_when_there_is_any() -> None:
+def test_progress_is_reported_once_a_second_and_only_when_there_is_any() -> None:
     """Whatever the number of steps."""
     said: list[str] = []
     now_s = [0.0]
@@ -192,7 +192,7 @@ def test_progress_is_told_once_a_second_and_only_when_there_is_any() -> None:
         now_s[0] = step / 10
         drained.moved["a"] = Moved(ready=min(step, 20) * 100)
         progress(drained)
-    drained.left["a"] = StockQueue(name="a", ready=0, delayed=0, dead=0, held=3, silent=0)
+    drained.left["a"] = DramatiqQueue(name="a", ready=0, delayed=0, dead=0, held=3, silent=0)
     now_s[0] = 5.0
     progress(drained)
 

@@ -23,10 +23,10 @@ MakeBroker = Callable[..., FairRedisBroker]
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what was imported along and would be the same test a second time."""
-    here, again = Path(__file__).parent, []
+    local, again = Path(__file__).parent, []
     for item in items:
         names = getattr(item, "fixturenames", ())
-        if item.path.parent == here and not {"bare_broker", "new_broker"} & set(names):
+        if item.path.parent == local and not {"bare_broker", "new_broker"} & set(names):
             again.append(item)
     if again:
         config.hook.pytest_deselected(items=again)
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class LeavesItToGuards(FairRedisBroker):
-    """Enforces nothing, so that a guard does on it what it does on any broker."""
+    """SupportsLimits nothing, so that a guard does on it what it does on any broker."""
 
     def enforce(self, rule: Rule) -> bool:
         return False

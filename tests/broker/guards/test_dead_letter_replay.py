@@ -1,4 +1,4 @@
-"""Replays of dead letters on the fair broker, as the guard's own tests have it."""
+"""DeadLetterReplayer of dead letters on the fair broker, as the guard's own tests have it."""
 
 import pytest
 

@@ -12,7 +12,7 @@ from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.leasing.lease import LeasedMessage
 from middleware import Callbacks, Contracts
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.dead_letters.guard import DeadLetters
 from middleware.dead_letters.memory import MemoryDeadLetterStore
 from middleware.idempotency.guard import Idempotency
@@ -126,7 +126,7 @@ class Build:
     """A release on a shared namespace; it polls only when told to."""
 
     def __init__(self, broker: FairRedisBroker, model: type[BaseModel]) -> None:
-        self.flags = Flags(interval_s=3_600)
+        self.flags = Poller(interval_s=3_600)
         # So that every poll lets go what it may.
         self.site = Site(broker, Contracts(hold_ms=1, flags=self.flags))
         self.got: list[BaseModel] = []

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import redis
 
-from middleware import PauseSwitch
-from middleware.base.poller import Flags
+from middleware import PauseControl
+from middleware.base.poller import Poller
 from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
 from middleware.circuit_breakers.state import BreakerRule
@@ -29,8 +29,8 @@ class Paused(Site):
     ) -> None:
         broker = new_broker(**({} if namespace is None else {"namespace": namespace}))
         store = RedisPauseStore(client, prefix=broker.namespace)
-        self.switch = PauseSwitch(store)
-        self.guard = Pauses(store, flags=Flags(interval_s=3_600))
+        self.switch = PauseControl(store)
+        self.guard = Pauses(store, flags=Poller(interval_s=3_600))
         super().__init__(broker, self.guard)
 
 
@@ -115,17 +115,17 @@ def test_a_queue_is_paused_in_its_regions_too(new_broker: MakeBroker, redis_clie
     """The region's own queue is behind the gate of the queue it belongs to."""
     broker = new_broker()
     store = RedisPauseStore(redis_client, prefix=broker.namespace)
-    guard = Pauses(store, flags=Flags(interval_s=3_600))
+    guard = Pauses(store, flags=Poller(interval_s=3_600))
     site = Site(broker, guard, RegionConcurrency(region="eu"))
     actor = site.actor()
-    PauseSwitch(store).pause(queue=QUEUE, who="ada")
+    PauseControl(store).pause(queue=QUEUE, who="ada")
     broker.enqueue(in_region(actor.message(), "eu"))
     site.actor("free", queue="other").send()
 
     with site.working():
         assert site.ended(1)
         assert (site.ran, broker.do_qsize(f"{QUEUE}.eu")) == (["free"], 1)
-        PauseSwitch(store).resume(queue=QUEUE)
+        PauseControl(store).resume(queue=QUEUE)
         guard.refresh()
         assert site.ended(2)
 
@@ -138,7 +138,7 @@ class Broken(Site):
     def __init__(self, new_broker: MakeBroker, client: "redis.Redis", rule: BreakerRule) -> None:
         broker = new_broker()
         store = RedisCircuitBreakerStore(client, prefix=broker.namespace)
-        self.breakers = CircuitBreakers(store, rule=rule, flags=Flags(interval_s=3_600), refresh_s=0.001)
+        self.breakers = CircuitBreakers(store, rule=rule, flags=Poller(interval_s=3_600), refresh_s=0.001)
         super().__init__(broker, self.breakers)
 
 

@@ -11,8 +11,8 @@ import pytest
 from redis import Redis
 
 from broker import FairRedisBroker
-from broker.inspection.admin import PORTION
-from broker.inspection.lookup import portion
+from broker.inspection.admin import BATCH_SIZE
+from broker.inspection.lookup import batch
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.inspection.inspection_helpers import (
     fetch,
@@ -134,7 +134,7 @@ def test_only_what_is_old_is_dropped(fair: FairRedisBroker, raw: "Redis") -> Non
         fair.enqueue(message, delay=delay)
         fair.enqueue(message.copy(message_id=uuid4().hex, message_timestamp=old), delay=delay)
     lane = f"{fair.base}:l:images:acme:resize:0"
-    (head, _) = portion(raw, lane, 0, 2)
+    (head, _) = batch(raw, lane, 0, 2)
     raw.lset(lane, 0, f"{old}|{head.decode().partition('|')[2]}")
 
     assert operations(fair).clean("images", older_than_ms=5_000, dry_run=True) == 2
@@ -145,19 +145,19 @@ def test_only_what_is_old_is_dropped(fair: FairRedisBroker, raw: "Redis") -> Non
 def test_many_are_dropped_in_portions(fair: FairRedisBroker, raw: "Redis") -> None:
     """All of one org's, though thousands of another's that stay are due in the very same moment."""
     for org, delay in (("acme", 0), ("other", 60_000), ("acme", 60_000)):
-        fair.send_many((_message(org) for _ in range(PORTION + 1)), delay=delay)
-    for each in inspector(fair).waiting("images", limit=3 * PORTION):
+        fair.send_many((_message(org) for _ in range(BATCH_SIZE + 1)), delay=delay)
+    for each in inspector(fair).waiting("images", limit=3 * BATCH_SIZE):
         if each.state == "delayed":
             raw.zadd(f"{fair.base}:qd:images", {each.message_id: 1e13})
 
-    assert operations(fair).clean("images", org="acme", dry_run=True) == 2 * (PORTION + 1)
-    assert operations(fair).clean("images", org="acme") == 2 * (PORTION + 1)
+    assert operations(fair).clean("images", org="acme", dry_run=True) == 2 * (BATCH_SIZE + 1)
+    assert operations(fair).clean("images", org="acme") == 2 * (BATCH_SIZE + 1)
 
-    assert fair.do_qsize("images") == PORTION + 1
-    assert raw.hgetall(f"{fair.base}:no") == {b"other": str(PORTION + 1).encode()}
+    assert fair.do_qsize("images") == BATCH_SIZE + 1
+    assert raw.hgetall(f"{fair.base}:no") == {b"other": str(BATCH_SIZE + 1).encode()}
 
 
-def test_what_is_in_hand_is_left_alone(fair: FairRedisBroker) -> None:
+def test_what_is_in_flight_is_left_untouched(fair: FairRedisBroker) -> None:
     """A job that runs ends as ever."""
     send(fair)
     message = fetched(fair)
@@ -203,7 +203,7 @@ def test_a_lane_that_lost_its_head_is_as_old_as_the_next(fair: FairRedisBroker, 
     """Else it would run before lanes that are older by now."""
     moved, _ = send_in_its_own_ms(fair), send_in_its_own_ms(fair)
     lane, lanes = f"{fair.base}:l:images:acme:resize:0", f"{fair.base}:ql:images:acme"
-    _, second = portion(raw, lane, 0, 2)
+    _, second = batch(raw, lane, 0, 2)
 
     assert operations(fair).set_priority(moved.message_id, 9) == "done"
 

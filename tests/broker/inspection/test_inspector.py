@@ -12,7 +12,7 @@ from redis import Redis
 from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.inspection.inspector import Inspector
-from broker.inspection.lookup import portion
+from broker.inspection.lookup import batch
 from broker.leasing.lease import LeasedMessage
 from tests.broker.conftest import MakeBroker
 from tests.broker.inspection.inspection_helpers import (
@@ -212,7 +212,7 @@ def test_what_a_limit_holds_back_is_counted_too(fair: FairRedisBroker) -> None:
     assert look.parked_by_cause("images") == {"pause": 8}
 
 
-def test_lanes_are_told_apart(fair: FairRedisBroker, raw: "Redis") -> None:
+def test_lanes_are_distinguished(fair: FairRedisBroker, raw: "Redis") -> None:
     """By org, actor, priority and key: orgs in the order of their turns, an org's own in the order of its own."""
     for org in ("b:c", "acme"):
         for _ in range(2):
@@ -306,20 +306,24 @@ def test_workers_are_shown_with_what_they_have(fair: FairRedisBroker, raw: "Redi
         False,
         2,
     )
-    assert [each.message_id for each in mine.in_hand] == [oldest.message_id, theirs.message_id]
-    assert 5 <= mine.in_hand[0].age_s < 60
-    assert (mine.in_hand[0].actor, mine.in_hand[0].org, mine.in_hand[0].queue) == ("resize", "acme", "images")
-    (theirs_alone,) = [each for each in look.workers("other") if each.id == fair.worker_id]
-    assert [each.org for each in theirs_alone.in_hand] == ["other"]
+    assert [each.message_id for each in mine.in_flight] == [oldest.message_id, theirs.message_id]
+    assert 5 <= mine.in_flight[0].age_s < 60
+    assert (mine.in_flight[0].actor, mine.in_flight[0].org, mine.in_flight[0].queue) == (
+        "resize",
+        "acme",
+        "images",
+    )
+    (only_theirs,) = [each for each in look.workers("other") if each.id == fair.worker_id]
+    assert [each.org for each in only_theirs.in_flight] == ["other"]
 
 
 def _age(raw: "Redis", broker: FairRedisBroker, where: str, ms: int) -> None:
     """Have a lane's messages wait for longer."""
     key = f"{broker.base}:l:images:{where}"
     org, _, lane = where.partition(":")
-    entries = [each.decode().partition("|") for each in portion(raw, key, 0, 100)]
+    entries = [each.decode().partition("|") for each in batch(raw, key, 0, 100)]
     raw.delete(key)
-    raw.rpush(key, *(f"{int(since) - ms}|{mid}" for since, _, mid in entries))
+    raw.rpush(key, *(f"{int(since) - ms}|{message_id}" for since, _, message_id in entries))
     raw.zincrby(f"{broker.base}:ql:images:{org}", -ms, lane)
 
 
@@ -327,7 +331,7 @@ def _lease_sooner(raw: "Redis", broker: FairRedisBroker, message: LeasedMessage,
     """Have a message been in hand for longer."""
     parts = message.lease.token.split("|")
     parts[4] = str(int(parts[4]) - ms)
-    raw.hset(f"{broker.base}:lease:{broker.worker_id}", message.lease.mid, "|".join(parts))
+    raw.hset(f"{broker.base}:lease:{broker.worker_id}", message.lease.message_id, "|".join(parts))
 
 
 def _message(number: int) -> "Message[object]":

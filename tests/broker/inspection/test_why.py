@@ -50,7 +50,7 @@ def test_another_orgs_message_is_unknown(fair: FairRedisBroker) -> None:
     assert look.why(sent.message_id, "acme").cause == look.why(sent.message_id).cause == "delayed"
 
 
-def test_a_message_is_told_with_all_it_is(fair: FairRedisBroker) -> None:
+def test_a_message_is_reported_with_all_it_is(fair: FairRedisBroker) -> None:
     """Org and key as they were given, whatever they look like in the store."""
     sent = send(fair, org="a:b|c", priority=7, concurrency=("site:1", 2))
 
@@ -290,7 +290,7 @@ def test_a_worker_has_it(fair: FairRedisBroker) -> None:
     assert "another worker will take it over" in look.why(sent.message_id).text
 
 
-def test_a_suspect_waits_to_run_alone(new_broker: MakeBroker) -> None:
+def test_a_suspect_waits_to_run_isolated(new_broker: MakeBroker) -> None:
     """Two workers died with it; then it was alone twice, and will be given up."""
     namespace = uuid4().hex
     first = new_broker(namespace=namespace)

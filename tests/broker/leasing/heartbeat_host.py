@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 
-from broker.leasing.heartbeat import Address, Beating
+from broker.leasing.heartbeat import Address, HeartbeatSender
 
 
 def say(text: str) -> None:
@@ -15,11 +15,11 @@ def say(text: str) -> None:
 
 def main(url: str, base: str, worker_id: str, every_s: str, stall_timeout_s: str) -> None:
     """Serve until the input ends."""
-    beating = Beating(every_s=float(every_s), stall_timeout_s=float(stall_timeout_s))
-    beating.start(worker_id, base, Address.from_url(url))
+    sender = HeartbeatSender(every_s=float(every_s), stall_timeout_s=float(stall_timeout_s))
+    sender.start(worker_id, base, Address.from_url(url))
     turns = [0]
     threading.Thread(target=count, args=(turns,), daemon=True).start()
-    say(f"helper_pid {beating.helper_pid}")
+    say(f"helper_pid {sender.helper_pid}")
     while word := os.read(0, 1):
         if word == b"h":
             # `PyDLL` keeps the interpreter's lock, as C code that never gives it back does.
@@ -30,13 +30,13 @@ def main(url: str, base: str, worker_id: str, every_s: str, stall_timeout_s: str
         elif word == b"f":
             pid = os.fork()
             if pid == 0:
-                beating.stop()
+                sender.stop()
                 say(f"forked {os.getpid()}")
                 threading.Event().wait()
         elif word == b"p":
-            say(f"helper_pid {beating.helper_pid}")
+            say(f"helper_pid {sender.helper_pid}")
         elif word == b"s":
-            beating.stop()
+            sender.stop()
             say("stopped")
 
 

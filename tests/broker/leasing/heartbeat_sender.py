@@ -43,7 +43,7 @@ class Beaten:
             start_new_session=True,
         )
         self.pid = self._process.pid
-        self.helper_pid = int(self.hear("helper_pid"))
+        self.helper_pid = int(self.wait_for("helper_pid"))
 
     def register(self) -> None:
         """Known to the store, and not seen for ages."""
@@ -66,13 +66,13 @@ class Beaten:
         self._process.stdin.write(letter)
         self._process.stdin.flush()
 
-    def hear(self, word: str) -> str:
+    def wait_for(self, word: str) -> str:
         """The rest of the next line in which this word stands, of the process or of its helper."""
         assert self._process.stdout is not None
         while True:
             while b"\n" in self._buffer:
-                line, _, self._buffer = self._buffer.partition(b"\n")
-                if word in (text := line.decode()):
+                row, _, self._buffer = self._buffer.partition(b"\n")
+                if word in (text := row.decode()):
                     return text.partition(word)[2].strip()
             readable = select.select([self._process.stdout], [], [], PATIENCE_S)[0]
             read = os.read(self._process.stdout.fileno(), 4_096) if readable else b""

@@ -39,7 +39,7 @@ def test_an_unknown_worker_stays_unknown(servers: Servers) -> None:
 
 def test_the_script_says_what_it_touches() -> None:
     """Its header names the key it is given and the one it derives."""
-    header = [line for line in SCRIPT.splitlines() if line.startswith("--")]
+    header = [row for row in SCRIPT.splitlines() if row.startswith("--")]
 
     assert [
         name

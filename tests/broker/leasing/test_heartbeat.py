@@ -25,13 +25,13 @@ def worker(servers: Servers) -> Iterator[Beaten]:
 def test_a_held_interpreter_lock_stops_no_beats(worker: Beaten) -> None:
     """Three times the 15 beats that a heartbeat time-out is long, while no Python ran in the worker."""
     worker.say(b"h")
-    worker.hear("holding")
+    worker.wait_for("holding")
 
     worker.await_beats(45)
 
     worker.say(b".")
     # Another thread may take one turn at either end.
-    assert int(worker.hear("held")) <= 2
+    assert int(worker.wait_for("held")) <= 2
 
 
 def test_a_frozen_worker_is_beaten_for_until_the_stall_timeout(servers: Servers) -> None:
@@ -41,7 +41,7 @@ def test_a_frozen_worker_is_beaten_for_until_the_stall_timeout(servers: Servers)
         os.kill(worker.pid, signal.SIGSTOP)
         worker.await_beats(2)
 
-        worker.hear("has not moved for 0.5 s")
+        worker.wait_for("has not moved for 0.5 s")
         last_ms = worker.last_beat_ms()
         worker.pause(10 * worker.every_s)
 
@@ -58,7 +58,7 @@ def test_a_killed_worker_takes_its_helper_along_at_once(servers: Servers, with_f
         worker.await_beats(1)
         if with_fork:
             worker.say(b"f")
-            worker.hear("forked")
+            worker.wait_for("forked")
             assert is_alive(worker.helper_pid)
 
         worker.kill()
@@ -98,7 +98,7 @@ def test_a_signal_to_the_whole_group_does_not_end_the_helper(worker: Beaten) -> 
     worker.await_beats(5)
 
     worker.say(b"p")
-    assert int(worker.hear("helper_pid")) == worker.helper_pid
+    assert int(worker.wait_for("helper_pid")) == worker.helper_pid
 
 
 def test_a_helper_that_was_killed_is_replaced(worker: Beaten) -> None:
@@ -109,7 +109,7 @@ def test_a_helper_that_was_killed_is_replaced(worker: Beaten) -> None:
     worker.await_beats(2)
 
     worker.say(b"p")
-    assert int(worker.hear("helper_pid")) != worker.helper_pid
+    assert int(worker.wait_for("helper_pid")) != worker.helper_pid
 
 
 def test_a_frozen_helper_holds_up_nobody(worker: Beaten) -> None:
@@ -117,7 +117,7 @@ def test_a_frozen_helper_holds_up_nobody(worker: Beaten) -> None:
     os.kill(worker.helper_pid, signal.SIGSTOP)
 
     worker.say(b"s")
-    worker.hear("stopped")
+    worker.wait_for("stopped")
 
     worker.wait_until(lambda: not is_alive(worker.helper_pid))
 
@@ -125,7 +125,7 @@ def test_a_frozen_helper_holds_up_nobody(worker: Beaten) -> None:
 def test_stopping_ends_the_helper(worker: Beaten) -> None:
     """And a stopped worker is not beaten for."""
     worker.say(b"s")
-    worker.hear("stopped")
+    worker.wait_for("stopped")
 
     assert not is_alive(worker.helper_pid)
 
@@ -145,7 +145,7 @@ def test_the_helper_is_small(worker: Beaten) -> None:
     """One for each worker process must not be felt: the share of memory that is its own."""
     worker.await_beats(2)
     rollup = Path(f"/proc/{worker.helper_pid}/smaps_rollup").read_text()
-    pss_kb = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    pss_kb = next(int(row.split()[1]) for row in rollup.splitlines() if row.startswith("Pss:"))
 
     assert pss_kb < 10_000
     command = Path(f"/proc/{worker.helper_pid}/cmdline").read_text()

@@ -8,7 +8,7 @@ import pytest
 import redis
 from redis.sentinel import Sentinel
 
-from broker.leasing.heartbeat import Address, Beating, Tls, UnsupportedConnection
+from broker.leasing.heartbeat import Address, HeartbeatSender, Tls, UnsupportedConnection
 from tests.broker.leasing.heartbeat_sender import beaten
 from tests.broker.leasing.tcp_gateway import certificate, gateway
 from tests.middleware.own_server import OwnValkey, own_valkey
@@ -69,19 +69,19 @@ def test_what_the_helper_cannot_do_is_refused() -> None:
 @slow
 def test_it_is_started_once() -> None:
     """A second start would leave the first helper without an owner; after a stop it may start again."""
-    beating = Beating()
+    sender = HeartbeatSender()
     for _ in range(2):
-        beating.start(uuid4().hex, "nowhere:{0}", Address(path="/nowhere"))
+        sender.start(uuid4().hex, "nowhere:{0}", Address(path="/nowhere"))
         with pytest.raises(RuntimeError, match="started already"):
-            beating.start(uuid4().hex, "nowhere:{0}", Address(path="/nowhere"))
-        beating.stop()
-    beating.stop()
+            sender.start(uuid4().hex, "nowhere:{0}", Address(path="/nowhere"))
+        sender.stop()
+    sender.stop()
 
-    assert beating.helper_pid is None
+    assert sender.helper_pid is None
 
 
 @pytest.mark.parametrize("wrong", [{"every_s": 0}, {"stall_timeout_s": 0}])
 def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     """Before any process is started."""
     with pytest.raises(ValueError, match="more than 0"):
-        Beating(**wrong)
+        HeartbeatSender(**wrong)

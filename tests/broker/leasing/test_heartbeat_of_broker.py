@@ -74,7 +74,7 @@ def test_the_supervisor_hears_who_its_worker_is_to_the_broker(stage: Stage) -> N
     """So that the broker can be told of its death."""
     supervised = stage.command(module="tests.broker.supervisor.fair_jobs")
 
-    worker_id = supervised.hear("worker_ready")["worker_id"]
+    worker_id = supervised.wait_for("worker_ready")["worker_id"]
 
     stage.wait_until(
         lambda: stage.client.zscore(f"{stage.space}:{{0}}:workers", worker_id or "none") is not None

@@ -12,7 +12,7 @@ from broker import FairRedisBroker
 from broker.leasing.lease import DONE, LeasedMessage, Sent
 from broker.leasing.session import Process
 from tests.broker.conftest import MakeBroker, Work
-from tests.broker.workers import dead, places, take
+from tests.broker.workers import dead, folders, take
 from tests.middleware.eventually import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
@@ -32,9 +32,9 @@ def test_the_ack_of_a_worker_that_was_given_up_is_refused(new_broker: MakeBroker
     _process(frozen).end(stale.lease, DONE)
 
     assert eventually(lambda: _process(frozen).refused == 1)
-    assert places(raw, frozen) == {"leased": 1}
+    assert folders(raw, frozen) == {"leased": 1}
     other.consume("default").ack(again)
-    assert eventually(lambda: places(raw, frozen) == {})
+    assert eventually(lambda: folders(raw, frozen) == {})
 
 
 def test_a_worker_that_was_given_up_does_not_begin_what_it_had_fetched(
@@ -57,7 +57,7 @@ def test_a_worker_that_was_given_up_does_not_begin_what_it_had_fetched(
     assert begun.wait(PATIENCE_S)
     third = new_broker(namespace=frozen.namespace)
     third.consume("default")
-    raw.zadd(f"{frozen.base}:workers", {_process(frozen).wid: 1})
+    raw.zadd(f"{frozen.base}:workers", {_process(frozen).worker_id: 1})
     # Before it beats again.
     _process(third).flush(beat=True)
     dramatiq.actor(broker=other, actor_name="job")(ran.append)
@@ -67,7 +67,7 @@ def test_a_worker_that_was_given_up_does_not_begin_what_it_had_fetched(
     assert eventually(lambda: worker.work_queue.qsize() == 0)
     gate.set()
 
-    assert eventually(lambda: places(raw, frozen) == {})
+    assert eventually(lambda: folders(raw, frozen) == {})
     assert sorted(ran) == [0, 0, 1, 2, 3]
 
 
@@ -98,7 +98,7 @@ def test_other_workers_notice_a_dead_one_without_any_traffic(new_broker: MakeBro
 
     _silence(raw, gone, held)
 
-    assert eventually(lambda: places(raw, gone) == {"ready": 1})
+    assert eventually(lambda: folders(raw, gone) == {"ready": 1})
 
 
 def test_a_message_whose_thread_died_goes_back(fair: FairRedisBroker, raw: "Redis") -> None:
@@ -114,7 +114,7 @@ def test_a_message_whose_thread_died_goes_back(fair: FairRedisBroker, raw: "Redi
     again = take(fair.consume("default", timeout=PATIENCE_S * 1_000))
 
     assert again.message_id == sent.message_id
-    assert places(raw, fair) == {"leased": 1}
+    assert folders(raw, fair) == {"leased": 1}
 
 
 def test_what_waits_behind_a_long_job_goes_to_others(
@@ -134,9 +134,9 @@ def test_what_waits_behind_a_long_job_goes_to_others(
     work(broker)
     assert begun.wait(PATIENCE_S)
 
-    assert eventually(lambda: places(raw, broker) == {"ready": 2, "leased": 1})
+    assert eventually(lambda: folders(raw, broker) == {"ready": 2, "leased": 1})
     gate.set()
-    assert eventually(lambda: places(raw, broker) == {})
+    assert eventually(lambda: folders(raw, broker) == {})
     assert dead(raw, broker) == 0
 
 
@@ -154,7 +154,7 @@ def _process(broker: FairRedisBroker) -> Process:
 def _silence(raw: "Redis", broker: FairRedisBroker, message: LeasedMessage) -> None:
     """Let the worker look as if it had not beaten since long ago."""
     assert isinstance(message, LeasedMessage)
-    assert raw.zadd(f"{broker.base}:workers", {_process(broker).wid: current_millis() - 120_000}) == 0
+    assert raw.zadd(f"{broker.base}:workers", {_process(broker).worker_id: current_millis() - 120_000}) == 0
 
 
 def _nothing() -> None:
@@ -169,5 +169,5 @@ def test_a_forked_process_is_another_worker(fair: FairRedisBroker) -> None:
 
     fair.consume("default")
 
-    assert _process(fair).wid != process.wid
+    assert _process(fair).worker_id != process.worker_id
     process.close()

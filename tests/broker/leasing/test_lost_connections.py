@@ -11,7 +11,7 @@ from dramatiq.errors import ConnectionClosed
 
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.cutting_proxy import Proxy
-from tests.broker.workers import places, run_all, take
+from tests.broker.workers import folders, run_all, take
 from tests.middleware.eventually import eventually
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def test_a_fetch_whose_answer_gets_lost_strands_nothing(
     assert "2 messages came with an answer that got lost" in caplog.text
     for message in again:
         consumer.ack(message)
-    assert eventually(lambda: places(raw, broker) == {})
+    assert eventually(lambda: folders(raw, broker) == {})
     consumer.close()
 
 
@@ -77,7 +77,7 @@ def test_a_send_that_is_repeated_is_one_message(
     actor.send()
 
     assert proxy.lost.is_set()
-    assert places(raw, broker) == {"ready": 1}
+    assert folders(raw, broker) == {"ready": 1}
 
 
 def test_acks_wait_for_a_server_that_is_away(
@@ -97,11 +97,11 @@ def test_acks_wait_for_a_server_that_is_away(
     job.send()
     work(broker)
     assert ended.wait(10)
-    assert places(raw, broker) == {"leased": 1}
+    assert folders(raw, broker) == {"leased": 1}
 
     proxy.restore()
 
-    assert eventually(lambda: places(raw, broker) == {})
+    assert eventually(lambda: folders(raw, broker) == {})
     assert runs == [1]
 
 

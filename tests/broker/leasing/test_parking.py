@@ -6,7 +6,7 @@ import redis
 
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker
-from tests.broker.workers import all_of, left_for_ever, places, take
+from tests.broker.workers import all_of, folders, left_for_ever, take
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ def test_a_parked_message_waits_with_its_cause(fair: FairRedisBroker, raw: "redi
     fair.park(actor.message(), delay_ms=100_000, cause="the circuit is\nopen", key="breaker:ai")
     fair.park(actor.message(), delay_ms=100_000, cause="nobody knows")
 
-    assert places(raw, fair) == {"delayed": 2}
+    assert folders(raw, fair) == {"delayed": 2}
     assert raw.hgetall(f"{fair.base}:pn") == {b"default\nbreaker": b"1", b"default\nnobody knows": b"1"}
     assert sorted(raw.hvals(f"{fair.base}:p")) == [b"nobody knows\n", b"the circuit is open\nbreaker:ai"]
     assert fair.release("breaker:ai") == 1

@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from broker import FairRedisBroker, PoisonMessage
-from broker.leasing.lease import ALONE, CONDEMNED, LeasedMessage
+from broker.leasing.lease import ISOLATED, QUARANTINED, LeasedMessage
 from tests.broker.conftest import MakeBroker
 from tests.broker.inspection.inspection_helpers import inspector, operations, reclaim
 from tests.broker.workers import left_for_ever, take
@@ -22,8 +22,8 @@ def test_the_way_of_a_message_that_kills_its_workers(new_broker: MakeBroker, raw
     judged = stage.take()
 
     # The second death in company is the last one.
-    assert flags == ["", "", ALONE, ALONE]
-    assert judged.lease.flag == CONDEMNED
+    assert flags == ["", "", ISOLATED, ISOLATED]
+    assert judged.lease.flag == QUARANTINED
     assert judged.failed
     assert isinstance(judged._exception, PoisonMessage)
     assert (judged._exception.deaths, judged._exception.last) == (4, "SIGKILL")
@@ -44,10 +44,10 @@ def test_a_suspect_runs_with_nothing_else_in_its_process(new_broker: MakeBroker,
 
     assert next(consumer) is None
     consumer.ack(neighbour)
-    alone = take(consumer)
-    assert (alone.message_id, alone.lease.flag) == (suspect, ALONE)
+    isolated = take(consumer)
+    assert (isolated.message_id, isolated.lease.flag) == (suspect, ISOLATED)
     assert next(consumer) is None
-    consumer.ack(alone)
+    consumer.ack(isolated)
     assert take(consumer).lease.flag == ""
 
 
@@ -88,10 +88,10 @@ def test_only_one_worker_makes_itself_idle(new_broker: MakeBroker, raw: "redis.R
 
     assert take(second).lease.flag == ""
     first.ack(held)
-    assert take(first).lease.flag == ALONE
+    assert take(first).lease.flag == ISOLATED
 
 
-def test_a_worker_that_was_told_to_stop_charges_nobody(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+def test_a_worker_that_was_asked_to_stop_charges_nobody(new_broker: MakeBroker, raw: "redis.Redis") -> None:
     """Whatever ended it then: a drain that was too long is no crash."""
     stage = Stage(new_broker, raw)
     stage.send()
@@ -110,17 +110,17 @@ def test_a_suspect_that_is_parked_stays_one(new_broker: MakeBroker, raw: "redis.
     worker = stage.broker()
     consumer = worker.consume("default", timeout=3_000)
     suspect = take(consumer)
-    assert suspect.lease.flag == ALONE
-    worker._here.lease = suspect.lease
+    assert suspect.lease.flag == ISOLATED
+    worker._current.lease = suspect.lease
     worker.park(suspect, delay_ms=1, cause="it cannot be decided on")
-    worker._here.lease = None
+    worker._current.lease = None
     consumer.ack(suspect)
 
     again = take(consumer)
-    assert (again.message_id, again.lease.flag) == (suspect.message_id, ALONE)
-    worker._here.lease = again.lease
+    assert (again.message_id, again.lease.flag) == (suspect.message_id, ISOLATED)
+    worker._current.lease = again.lease
     worker.enqueue(again._message)
-    worker._here.lease = None
+    worker._current.lease = None
     consumer.ack(again)
     assert take(consumer).lease.flag == ""
 
@@ -159,7 +159,7 @@ def test_a_message_that_ends_well_is_cleared(new_broker: MakeBroker, raw: "redis
     assert left_for_ever(raw, worker) == []
 
 
-def test_a_probe_takes_suspects_alone(new_broker: MakeBroker, raw: "redis.Redis") -> None:
+def test_a_probe_takes_suspects_only(new_broker: MakeBroker, raw: "redis.Redis") -> None:
     """And a worker beside it leaves them to it."""
     stage = Stage(new_broker, raw)
     suspect = stage.send()
@@ -172,8 +172,8 @@ def test_a_probe_takes_suspects_alone(new_broker: MakeBroker, raw: "redis.Redis"
     ordinary = supervised.consume("default", prefetch=4, timeout=500)
     assert take(ordinary).message_id == other
     assert next(ordinary) is None
-    alone = probe.consume("default", prefetch=4, timeout=3_000)
-    assert take(alone).message_id == suspect
+    isolated = probe.consume("default", prefetch=4, timeout=3_000)
+    assert take(isolated).message_id == suspect
 
 
 class Stage:
@@ -210,7 +210,7 @@ class Stage:
         process.stopping = process._closed = True
         process._signals.put(None)
         process._thread.join()
-        self._raw.zadd(f"{self.base}:workers", {process.wid: 0})
+        self._raw.zadd(f"{self.base}:workers", {process.worker_id: 0})
         return message
 
 

@@ -7,28 +7,28 @@ import pytest
 from dramatiq import Message
 from dramatiq.worker import _WorkQueueItem
 
-from broker.leasing.dramatiq_worker import FairLine
+from broker.leasing.dramatiq_worker import FairWorkQueue
 from broker.leasing.lease import Lease, LeasedMessage
 
 
 def test_what_comes_later_of_another_org_stands_before_the_rest_of_a_flood() -> None:
     """Behind at most one of each org that waits."""
-    line = FairLine()
+    row = FairWorkQueue()
     for n in range(20):
-        line.put(_item("flood", n))
-    assert _next(line) == ("flood", 0)
-    line.put(_item("quiet", 0))
+        row.put(_item("flood", n))
+    assert _next(row) == ("flood", 0)
+    row.put(_item("quiet", 0))
 
-    assert ("quiet", 0) in [_next(line) for _ in range(2)]
+    assert ("quiet", 0) in [_next(row) for _ in range(2)]
 
 
 def test_an_orgs_own_keep_their_order() -> None:
     """Whatever others do."""
-    line = FairLine()
+    row = FairWorkQueue()
     for n in range(10):
         for org in ("a", "b"):
-            line.put(_item(org, n, charged_ms=1.0 + n % 3))
-    seen = [_next(line) for _ in range(20)]
+            row.put(_item(org, n, charged_ms=1.0 + n % 3))
+    seen = [_next(row) for _ in range(20)]
 
     for org in ("a", "b"):
         assert [n for whose, n in seen if whose == org] == list(range(10))
@@ -36,30 +36,30 @@ def test_an_orgs_own_keep_their_order() -> None:
 
 def test_shares_are_of_time_and_by_weight() -> None:
     """An org that is charged three times as much for a job runs a third as many."""
-    line = FairLine()
+    row = FairWorkQueue()
     for n in range(60):
-        line.put(_item("dear", n, charged_ms=3.0))
-        line.put(_item("cheap", n, charged_ms=1.0))
+        row.put(_item("dear", n, charged_ms=3.0))
+        row.put(_item("cheap", n, charged_ms=1.0))
 
-    seen = Counter(_next(line)[0] for _ in range(40))
+    seen = Counter(_next(row)[0] for _ in range(40))
 
     assert seen["dear"] in range(9, 12)
 
 
-def test_an_empty_line_remembers_nobody() -> None:
+def test_an_empty_row_remembers_nobody() -> None:
     """What an org had before does not put it behind others later."""
-    line = FairLine()
+    row = FairWorkQueue()
     for n in range(50):
-        line.put(_item("busy", n))
+        row.put(_item("busy", n))
     for _ in range(50):
-        _next(line)
-    line.put(_item("busy", 50))
-    line.put(_item("other", 0))
+        _next(row)
+    row.put(_item("busy", 50))
+    row.put(_item("other", 0))
 
-    assert _next(line) == ("busy", 50)
-    assert _next(line) == ("other", 0)
+    assert _next(row) == ("busy", 50)
+    assert _next(row) == ("other", 0)
     with pytest.raises(Empty):
-        line.get_nowait()
+        row.get_nowait()
 
 
 def _item(org: str, n: int, *, charged_ms: float = 10.0) -> _WorkQueueItem:
@@ -67,6 +67,6 @@ def _item(org: str, n: int, *, charged_ms: float = 10.0) -> _WorkQueueItem:
     return _WorkQueueItem(0, LeasedMessage(Message("default", "act", (n,), {}, {"org": org}), lease))
 
 
-def _next(line: FairLine) -> tuple[str, int]:
-    message = line.get_nowait().message
+def _next(row: FairWorkQueue) -> tuple[str, int]:
+    message = row.get_nowait().message
     return message.options["org"], message.args[0]

@@ -7,7 +7,7 @@ import redis
 
 from broker.leasing.lease import DONE, Lease, Sent
 from tests.broker.model.scripted import Shard
-from tests.broker.model.state import Header, State, Token, mids, read
+from tests.broker.model.state import Header, State, Token, message_ids, read
 from tests.broker.model.structure import Broken, check, key_of
 from tests.broker.model.truth import Truth
 from tests.broker.model.worker import SILENT_MS, Fate, Worker
@@ -49,7 +49,7 @@ class Fleet:
         self, sent: list[Sent], *, bounds: tuple[int, int, int] = (0, 0, 0), fate: Fate = "answered"
     ) -> bool:
         """Enqueue; whether it was let in. Bounds: most of a queue, most of an org, how many are still to come."""
-        before, new = self.state, [each for each in sent if not self.truth.is_here(each)]
+        before, new = self.state, [each for each in sent if not self.truth.is_present(each)]
         reply = self.shard.run("enqueue", *bounds, *(value for each in sent for value in each))
         refused = self._is_too_full(sent, new, bounds)
         if bool(reply) != refused:
@@ -63,7 +63,7 @@ class Fleet:
         if refused and self.state != before:
             raise Broken("10: something of what was refused was written")
         for queue, delayed in self.state.delayed.items():
-            first = min(delayed, key=lambda mid: (delayed[mid], mid))
+            first = min(delayed, key=lambda message_id: (delayed[message_id], message_id))
             if first not in before.records and queue not in self.state.tokens:
                 raise Broken(f"7: {first} is the first to be due in {queue}, and no token tells of it")
         return not refused
@@ -75,32 +75,36 @@ class Fleet:
             self.flush(worker)
             return []
         before = self.state
-        refused = self.truth.end(before, worker.wid, worker.finished)
-        self.truth.reclaim(before, worker.wid, self.shard.now_ms, SILENT_MS)
+        refused = self.truth.end(before, worker.worker_id, worker.finished)
+        self.truth.reclaim(before, worker.worker_id, self.shard.now_ms, SILENT_MS)
         fetched = worker.fetch(queue, room, self.max_active, fate)
         self._check_refused(worker, refused, fate)
-        self._look(lambda after: self._check_fetched(before, after, worker.wid, queue, room))
-        told = fate == "answered" and worker.alone_in == queue and worker.idle
-        if told and not self._may_run_alone(queue):
+        self._look(lambda after: self._check_fetched(before, after, worker.worker_id, queue, room))
+        recorded_deaths = fate == "answered" and worker.isolated_in == queue and worker.idle
+        if recorded_deaths and not self._may_run_isolated(queue):
             raise Broken("5: a worker is to make itself idle, and no suspect may run")
         return fetched or []
 
     def flush(self, worker: Worker, fate: Fate = "answered") -> None:
         """As its process's thread does, also when nothing is to be told."""
-        before, told = self.state, len(worker.finished)
-        refused = self.truth.end(before, worker.wid, worker.finished)
-        victim = self.truth.reclaim(before, worker.wid, self.shard.now_ms, SILENT_MS)
+        before, recorded_deaths = self.state, len(worker.finished)
+        refused = self.truth.end(before, worker.worker_id, worker.finished)
+        victim = self.truth.reclaim(before, worker.worker_id, self.shard.now_ms, SILENT_MS)
         worker.flush(fate)
         self._check_refused(worker, refused, fate)
         self._look()
-        if refused == told and victim is None and _but_for_beats(self.state) != _but_for_beats(before):
+        if (
+            refused == recorded_deaths
+            and victim is None
+            and _but_for_beats(self.state) != _but_for_beats(before)
+        ):
             changed = [name for name, was in vars(before).items() if vars(self.state)[name] != was]
             raise Broken(f"3: an end that was refused has changed {changed}")
 
     def reconcile(self, worker: Worker) -> None:
         """After an answer got lost."""
         if worker.unsure:
-            self.truth.give_back(self.state, worker.wid, [*worker.holds, *worker.finished])
+            self.truth.give_back(self.state, worker.worker_id, [*worker.holds, *worker.finished])
             worker.reconcile()
             self._look()
 
@@ -110,15 +114,15 @@ class Fleet:
         self.sleepers.append(worker)
         self.workers[number] = self._new_worker(worker.mode)
         silent = self.shard.now_ms - SILENT_MS - 1
-        self.shard.client.zadd(self.shard.key("workers"), {worker.wid: silent}, xx=True)
+        self.shard.client.zadd(self.shard.key("workers"), {worker.worker_id: silent}, xx=True)
         self._look()
 
     def leave(self, number: int) -> None:
         """The worker ends in good order, if it may."""
         worker = self.workers[number]
         self.reconcile(worker)
-        held = bool(self.state.leases.get(worker.wid))
-        left = self.shard.run("leave", worker.wid)
+        held = bool(self.state.leases.get(worker.worker_id))
+        left = self.shard.run("leave", worker.worker_id)
         if held and left:
             raise Broken("4: a worker left that holds leases")
         self._look()
@@ -127,9 +131,9 @@ class Fleet:
 
     def report(self, worker: Worker, what: str) -> None:
         """A supervisor saw it end."""
-        self.shard.run("report_death", worker.wid, what)
+        self.shard.run("report_death", worker.worker_id, what)
         self._look()
-        if self.state.workers.get(worker.wid, 0.0) > 0:
+        if self.state.workers.get(worker.worker_id, 0.0) > 0:
             raise Broken("4: a death was reported, and the worker counts as one that has just beaten")
 
     def release(self, key: str) -> None:
@@ -139,9 +143,9 @@ class Fleet:
             pass
         self._look()
         for each in self.state.delayed.values():
-            for mid in due & each.keys():
-                if each[mid] > self.shard.now_ms:
-                    raise Broken(f"9: {mid} was released and is not due")
+            for message_id in due & each.keys():
+                if each[message_id] > self.shard.now_ms:
+                    raise Broken(f"9: {message_id} was released and is not due")
 
     def shut(self, source: str, gates: dict[str, int]) -> None:
         """Replace what a source has shut: gate -> until ms, 0 for until it is opened."""
@@ -179,8 +183,8 @@ class Fleet:
 
     def clean_lane(self, queue: str, org: str, lane: str) -> None:
         """Drop what stands in a lane."""
-        for mid in mids(self.state.lanes.get((queue, org, lane), [])):
-            self.truth.lives[self.state.records[mid].uniq].ended = "dropped"
+        for message_id in message_ids(self.state.lanes.get((queue, org, lane), [])):
+            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
         while self.shard.run("clean_lane", queue, org, lane, "inf", 2, 0):
             pass
         self._look()
@@ -188,12 +192,12 @@ class Fleet:
     def clean_aside(self, queue: str, org: str, *states: str) -> None:
         """Drop what an org has waiting for its time, or to run alone."""
         suspects = "suspect" in states
-        for mid in (self.state.suspects if suspects else self.state.delayed).get(queue, {}):
-            header = self.state.records[mid]
-            put_off = "parked" if mid in self.state.hashes.get("p", {}) else "delayed"
+        for message_id in (self.state.suspects if suspects else self.state.delayed).get(queue, {}):
+            header = self.state.records[message_id]
+            put_off = "parked" if message_id in self.state.hashes.get("p", {}) else "delayed"
             state = "suspect" if suspects else put_off
             if header.org == org and state in states:
-                self.truth.lives[header.uniq].ended = "dropped"
+                self.truth.lives[header.enqueue_id].ended = "dropped"
         from_ms, skip, looked_at = "-inf", 0, 2
         while looked_at == 2:
             reply = self.shard.run(
@@ -202,18 +206,18 @@ class Fleet:
             _, looked_at, from_ms, skip = reply
         self._look()
 
-    def reprioritise(self, mid: str, priority: int) -> None:
+    def reprioritise(self, message_id: str, priority: int) -> None:
         """Give a message that waits another priority."""
-        header = self.state.records[mid]
+        header = self.state.records[message_id]
         actor, _, *key = header.lane.split(":")
         lane = ":".join((actor, str(priority), *key))
         standing = self.state.lanes.get((header.queue, header.org, header.lane), [])
-        entry = next((each for each in standing if each.partition("|")[2] == mid), "")
-        record = self.shard.client.hget(self.shard.key("m"), mid)
+        entry = next((each for each in standing if each.partition("|")[2] == message_id), "")
+        record = self.shard.client.hget(self.shard.key("m"), message_id)
         assert isinstance(record, bytes)
         new = record.replace(f"\n{header.lane}\n".encode(), f"\n{lane}\n".encode(), 1)
-        if new != record and self.shard.run("reprioritise", mid, record, new, entry):
-            life = self.truth.lives[header.uniq]
+        if new != record and self.shard.run("reprioritise", message_id, record, new, entry):
+            life = self.truth.lives[header.enqueue_id]
             life.header, life.serial = header._replace(lane=lane), None
         self._look()
 
@@ -235,7 +239,9 @@ class Fleet:
         """Time passes; workers that live have beaten meanwhile."""
         self.shard.advance(ms)
         self.shard.client.set(self.shard.key("heard"), self.shard.now_ms, px=ms + 60_000)
-        beats = {each.wid: self.shard.now_ms for each in self.workers if each.wid in self.state.workers}
+        beats = {
+            each.worker_id: self.shard.now_ms for each in self.workers if each.worker_id in self.state.workers
+        }
         if beats:
             self.shard.client.zadd(self.shard.key("workers"), beats, xx=True)
         self._look()
@@ -268,21 +274,27 @@ class Fleet:
         if fate == "answered" and worker.refused != refused:
             raise Broken(f"3: {worker.refused} ends were refused, not {refused}")
 
-    def _check_fetched(self, before: State, after: State, wid: str, queue: str, room: int) -> list[str]:
-        known = {token.text for token in before.leases.get(wid, {}).values()}
-        new = [(mid, token) for mid, token in after.leases.get(wid, {}).items() if token.text not in known]
+    def _check_fetched(self, before: State, after: State, worker_id: str, queue: str, room: int) -> list[str]:
+        known = {token.text for token in before.leases.get(worker_id, {}).values()}
+        new = [
+            (message_id, token)
+            for message_id, token in after.leases.get(worker_id, {}).items()
+            if token.text not in known
+        ]
         faults = []
         if len(new) > room:
             faults.append(f"{len(new)} messages were leased where there was room for {room}")
-        if new and wid in before.sets.get("quiet", set()):
+        if new and worker_id in before.sets.get("quiet", set()):
             faults.append("a worker that was to be quiet has fetched")
-        for mid, token in sorted(new, key=lambda each: each[1].number):
-            header = after.records[mid]
+        for message_id, token in sorted(new, key=lambda each: each[1].number):
+            header = after.records[message_id]
             actor = header.lane.partition(":")[0]
             gates = {f"q:{queue}", f"a:{actor}", f"o:{header.org}", f"x:{header.org}:{actor}"}
-            faults += [f"9: {mid} was leased, and {gate} is shut" for gate in gates if self._is_shut(gate)]
-            if before.delayed.get(queue, {}).get(mid, 0) > self.shard.now_ms:
-                faults.append(f"6: {mid} was leased before it was due")
+            faults += [
+                f"9: {message_id} was leased, and {gate} is shut" for gate in gates if self._is_shut(gate)
+            ]
+            if before.delayed.get(queue, {}).get(message_id, 0) > self.shard.now_ms:
+                faults.append(f"6: {message_id} was leased before it was due")
             faults += self.truth.lease(header, token, self.shard.now_ms)
             faults += self._over(after, header, token)
         return faults
@@ -291,8 +303,10 @@ class Fleet:
         org = header.org
         # One that is to run alone does not wait for a busy org.
         most = 0 if token.flag == "a" else self.shares.get(org) or self.max_active
-        before = [mid for mid, (_, each) in state.leased().items() if each.number <= token.number]
-        leased = [state.records[mid] for mid in before]
+        before = [
+            message_id for message_id, (_, each) in state.leased().items() if each.number <= token.number
+        ]
+        leased = [state.records[message_id] for message_id in before]
         faults = []
         if org and most and (of_org := sum(each.org == org for each in leased)) > most:
             faults.append(f"9: {of_org} messages of {org} are leased, and it may have {most}")
@@ -303,9 +317,9 @@ class Fleet:
                 faults.append(f"9: {keys.count(key[0])} of {key} run for {org}")
         return faults
 
-    def _may_run_alone(self, queue: str) -> bool:
-        for mid in self.state.suspects.get(queue, {}):
-            _, org, lane, _ = self.state.records[mid]
+    def _may_run_isolated(self, queue: str) -> bool:
+        for message_id in self.state.suspects.get(queue, {}):
+            _, org, lane, _ = self.state.records[message_id]
             actor, key = lane.partition(":")[0], key_of(lane)
             full = org and key and self.state.numbers("ak").get(f"{org}\n{key[0]}", 0) >= key[1]
             shut = [f"a:{actor}", f"o:{org}", f"x:{org}:{actor}", f"q:{queue}"]
@@ -371,7 +385,7 @@ def drain(fleet: Fleet) -> None:
             sleeper.end(lease, DONE)
         fleet.flush(sleeper)
         sleeper.finished.clear()
-        fleet.run("leave", sleeper.wid)
+        fleet.run("leave", sleeper.worker_id)
     fleet.leave(0)
     left = {name for name in fleet.state.lasting - LASTING if not name.startswith("op:")}
     if left:

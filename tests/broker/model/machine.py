@@ -103,7 +103,7 @@ class Machine(RuleBasedStateMachine):
     @action(1, pick=picks, queue=queues, org=orgs, lane=lanes)
     def send_a_copy(self, pick: int, queue: str, org: str, lane: str) -> None:
         """A message that is here already is sent a second time, by somebody else."""
-        ids = sorted({mid.partition("~")[0] for mid in self.fleet.state.records})
+        ids = sorted({message_id.partition("~")[0] for message_id in self.fleet.state.records})
         if ids:
             self.fleet.send([self._message(queue, org, lane, message_id=ids[pick % len(ids)])])
 
@@ -152,8 +152,8 @@ class Machine(RuleBasedStateMachine):
 
     @action(3, worker=picks, fate=fates)
     def flush(self, worker: int, fate: Fate) -> None:
-        told = [each for each in self._everybody() if each.finished]
-        self.fleet.flush(self._worker(worker, told), fate)
+        recorded_deaths = [each for each in self._everybody() if each.finished]
+        self.fleet.flush(self._worker(worker, recorded_deaths), fate)
 
     @action(2, worker=picks)
     def reconcile(self, worker: int) -> None:
@@ -187,11 +187,11 @@ class Machine(RuleBasedStateMachine):
 
     @action(1, worker=picks, on=st.integers(0, 1))
     def quiet(self, worker: int, on: int) -> None:
-        self.fleet.run("quiet", self._worker(worker).wid, on)
+        self.fleet.run("quiet", self._worker(worker).worker_id, on)
 
     @action(1, worker=picks)
     def introduce(self, worker: int) -> None:
-        self.fleet.run("publish_worker", self._worker(worker).wid, "{}")
+        self.fleet.run("publish_worker", self._worker(worker).worker_id, "{}")
 
     @action(1, key=st.sampled_from(PARKED_UNDER))
     def release(self, key: str) -> None:
@@ -266,7 +266,7 @@ class Machine(RuleBasedStateMachine):
     def _follow(self, lease: Lease, plan: str, delay: int) -> list[Sent]:
         """What the message's after hooks enqueue."""
         place = (lease.queue, lease.org, lease.lane)
-        same = lease.mid.partition("~")[0]
+        same = lease.message_id.partition("~")[0]
         follow = []
         if plan in ("retry", "both"):
             follow.append(self._message(*place, delay_ms=delay, message_id=same))
@@ -281,7 +281,7 @@ class Machine(RuleBasedStateMachine):
         """What a guard has changed together with the message's end."""
         if claim is None:
             return []
-        key = self.fleet.claim(lease.mid.replace("~", "-"), lease.token)
+        key = self.fleet.claim(lease.message_id.replace("~", "-"), lease.token)
         expected = "somebody else" if claim == "of another" else lease.token
         new = ("owner", "nobody") if claim == "change" else ("", "")
         return [Operation(key, "owner", expected, *new, 100_000 * HOUR_MS)]

@@ -24,6 +24,6 @@ class Messages:
         message_id: str | None = None,
     ) -> Sent:
         """A new message or, with an id, another copy of one."""
-        uniq = f"u{next(self._uniqs)}"
-        record = record_of(queue, org, lane, uniq, b"{}")
-        return Sent(message_id or f"m{next(self._ids)}", uniq, delay_ms, parked, record)
+        enqueue_id = f"u{next(self._uniqs)}"
+        record = record_of(queue, org, lane, enqueue_id, b"{}")
+        return Sent(message_id or f"m{next(self._ids)}", enqueue_id, delay_ms, parked, record)

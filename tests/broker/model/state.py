@@ -48,7 +48,7 @@ class Header(NamedTuple):
     queue: str
     org: str
     lane: str
-    uniq: str
+    enqueue_id: str
 
 
 class Token(NamedTuple):
@@ -103,15 +103,31 @@ class State:
         return {key: int(value) for key, value in self.hashes.get(name, {}).items()}
 
     def leased(self) -> dict[str, tuple[str, Token]]:
-        """Who holds which message; of one that two hold, the last (see `places`)."""
-        return {mid: (wid, token) for wid, held in self.leases.items() for mid, token in held.items()}
+        """Who holds which message; of one that two hold, the last (see `locations`)."""
+        return {
+            message_id: (worker_id, token)
+            for worker_id, held in self.leases.items()
+            for message_id, token in held.items()
+        }
 
-    def places(self) -> list[tuple[str, str]]:
+    def locations(self) -> list[tuple[str, str]]:
         """Where each message stands that is not dead; one that stands twice is here twice."""
-        found = [(mid, f"lane {lane}") for lane, entries in self.lanes.items() for mid in mids(entries)]
+        found = [
+            (message_id, f"lane {lane}")
+            for lane, entries in self.lanes.items()
+            for message_id in message_ids(entries)
+        ]
         for name, sets in (("delayed", self.delayed), ("suspect", self.suspects)):
-            found += [(mid, f"{name} in {queue}") for queue, entries in sets.items() for mid in entries]
-        return found + [(mid, f"leased by {wid}") for wid, held in self.leases.items() for mid in held]
+            found += [
+                (message_id, f"{name} in {queue}")
+                for queue, entries in sets.items()
+                for message_id in entries
+            ]
+        return found + [
+            (message_id, f"leased by {worker_id}")
+            for worker_id, held in self.leases.items()
+            for message_id in held
+        ]
 
 
 def read(client: "redis.Redis", base: str) -> State:
@@ -124,7 +140,7 @@ def read(client: "redis.Redis", base: str) -> State:
     return state
 
 
-def mids(entries: list[str]) -> list[str]:
+def message_ids(entries: list[str]) -> list[str]:
     """The messages of a lane."""
     return [entry.partition("|")[2] for entry in entries]
 
@@ -135,7 +151,9 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
     scores = {member: float(score) for member, score in pairs.items()} if kind == "zset" else {}
     match head:
         case "m":
-            state.records = {mid: Header(*record.split("\n", 4)[:4]) for mid, record in pairs.items()}
+            state.records = {
+                message_id: Header(*record.split("\n", 4)[:4]) for message_id, record in pairs.items()
+            }
         case "l":
             queue, org, lane = rest.split(":", 2)
             state.lanes[queue, org, lane] = value
@@ -156,7 +174,7 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             org, key = rest.split(":")
             state.waiting_lanes[org, key] = {_two(member) for member in value}
         case "lease":
-            state.leases[rest] = {mid: Token(text) for mid, text in pairs.items()}
+            state.leases[rest] = {message_id: Token(text) for message_id, text in pairs.items()}
         case "workers":
             state.workers = scores
         case "xq":

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.broker.model.state import Lane, State, mids
+from tests.broker.model.state import Lane, State, message_ids
 
 #: A lane that waits until then waits for somebody to open it.
 NEVER_MS = 9e15
@@ -39,24 +39,29 @@ def key_of(lane: str) -> tuple[str, int] | None:
 
 
 def _one_place_each(state: State) -> Iterator[str]:
-    places = state.places()
-    for mid, times in Counter(mid for mid, _ in places).items():
+    locations = state.locations()
+    for message_id, times in Counter(message_id for message_id, _ in locations).items():
         if times > 1:
-            yield f"1: {mid} stands {times} times: {[place for each, place in places if each == mid]}"
-    standing = {mid for mid, _ in places}
-    for mid in state.records.keys() - standing:
-        yield f"1: {mid} is lost: there is a record, and it stands nowhere"
-    for mid in standing - state.records.keys():
-        yield f"1: {mid} stands somewhere and has no record"
+            yield f"1: {message_id} stands {times} times: {[place for each, place in locations if each == message_id]}"
+    standing = {message_id for message_id, _ in locations}
+    for message_id in state.records.keys() - standing:
+        yield f"1: {message_id} is lost: there is a record, and it stands nowhere"
+    for message_id in standing - state.records.keys():
+        yield f"1: {message_id} stands somewhere and has no record"
     for (queue, org, lane), entries in state.lanes.items():
-        for mid in mids(entries):
-            header = state.records.get(mid)
+        for message_id in message_ids(entries):
+            header = state.records.get(message_id)
             if header and (header.queue, header.org, header.lane) != (queue, org, lane):
-                yield f"1: {mid} stands in another's lane: {(queue, org, lane)}"
+                yield f"1: {message_id} stands in another's lane: {(queue, org, lane)}"
 
 
 def _counters(state: State) -> Iterator[str]:
-    leased = [state.records[mid] for held in state.leases.values() for mid in held if mid in state.records]
+    leased = [
+        state.records[message_id]
+        for held in state.leases.values()
+        for message_id in held
+        if message_id in state.records
+    ]
     keys = [(each.org, key_of(each.lane)) for each in leased]
     due = {
         "n": Counter(each.queue for each in state.records.values()),
@@ -74,19 +79,19 @@ def _counters(state: State) -> Iterator[str]:
 def _parked(state: State) -> Iterator[str]:
     parked = state.hashes.get("p", {})
     kinds: Counter[str] = Counter()
-    for mid, text in parked.items():
-        header = state.records.get(mid)
-        if header is None or mid not in state.delayed.get(header.queue, {}):
-            yield f"1: {mid} is parked and not among what waits"
+    for message_id, text in parked.items():
+        header = state.records.get(message_id)
+        if header is None or message_id not in state.delayed.get(header.queue, {}):
+            yield f"1: {message_id} is parked and not among what waits"
             continue
         cause, _, key = text.partition("\n")
         kinds[f"{header.queue}\n{(key or cause).partition(':')[0]}"] += 1
     if (found := state.numbers("pn")) != dict(kinds):
         yield f"1: counter pn says {found}, there are {dict(kinds)}"
     for key, members in state.parked_keys.items():
-        for mid in members:
-            if parked.get(mid, "").partition("\n")[2] != key:
-                yield f"1: {mid} is to be released by {key} and is not parked under it"
+        for message_id in members:
+            if parked.get(message_id, "").partition("\n")[2] != key:
+                yield f"1: {message_id} is to be released by {key} and is not parked under it"
 
 
 def _dead(state: State) -> Iterator[str]:
@@ -153,11 +158,11 @@ def _is_shut(state: State, gate: str) -> bool:
 
 
 def _owned(state: State) -> Iterator[str]:
-    for wid in state.leases.keys() - state.workers.keys():
-        yield f"4: {wid} holds leases and is on no list, so nobody would take them back"
+    for worker_id in state.leases.keys() - state.workers.keys():
+        yield f"4: {worker_id} holds leases and is on no list, so nobody would take them back"
     numbers = [token.number for held in state.leases.values() for token in held.values()]
     if len(set(numbers)) != len(numbers):
         yield "3: two leases have one number"
     for name in ("wi", "quiet"):
-        for wid in {*state.hashes.get(name, {}), *state.sets.get(name, set())} - state.workers.keys():
-            yield f"4: {name} speaks of {wid}, which is not there"
+        for worker_id in {*state.hashes.get(name, {}), *state.sets.get(name, set())} - state.workers.keys():
+            yield f"4: {name} speaks of {worker_id}, which is not there"

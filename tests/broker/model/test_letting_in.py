@@ -28,9 +28,9 @@ def test_nothing_is_leased_before_it_is_due(fleet: Fleet) -> None:
     assert fleet.state.tokens == {"q"}
 
     fleet.advance(999)
-    assert [lease.mid for lease in fleet.fetch(fleet.workers[0], "q", 9)] == ["m3"]
+    assert [lease.message_id for lease in fleet.fetch(fleet.workers[0], "q", 9)] == ["m3"]
     fleet.advance(1)
-    assert [lease.mid for lease in fleet.fetch(fleet.workers[0], "q", 9)] == ["m1"]
+    assert [lease.message_id for lease in fleet.fetch(fleet.workers[0], "q", 9)] == ["m1"]
 
 
 def test_a_fetch_that_leaves_work_passes_the_token_on(fleet: Fleet) -> None:
@@ -52,7 +52,7 @@ def test_orgs_take_turns_and_lanes_keep_their_order(fleet: Fleet) -> None:
     fetched = fleet.fetch(fleet.workers[0], "q", 6)
 
     assert sorted(lease.org for lease in fetched[:4]) == ["a", "a", "b", "b"]
-    assert [lease.mid for lease in fetched if lease.org == "a"] == ["m1", "m2", "m3"]
+    assert [lease.message_id for lease in fetched if lease.org == "a"] == ["m1", "m2", "m3"]
 
 
 def test_the_more_urgent_goes_first_until_the_other_has_waited(fleet: Fleet) -> None:
@@ -61,11 +61,11 @@ def test_the_more_urgent_goes_first_until_the_other_has_waited(fleet: Fleet) -> 
     fleet.send([message(lane="mail:2") for _ in range(2)])
     fleet.advance(1_999)
     fleet.send([message(lane="crop:0")])
-    assert [lease.mid for lease in fleet.fetch(fleet.workers[0], "q", 1)] == ["m3"]
+    assert [lease.message_id for lease in fleet.fetch(fleet.workers[0], "q", 1)] == ["m3"]
     fleet.advance(2)
     fleet.send([message(lane="crop:0")])
 
-    assert [lease.mid for lease in fleet.fetch(fleet.workers[0], "q", 1)] == ["m1"]
+    assert [lease.message_id for lease in fleet.fetch(fleet.workers[0], "q", 1)] == ["m1"]
 
 
 def test_an_org_that_was_away_saves_up_nothing(fleet: Fleet) -> None:
@@ -103,7 +103,7 @@ def test_a_key_lets_in_so_many_and_keeps_no_other_lane_back(fleet: Fleet) -> Non
     fleet.send(
         [message(lane="crop:0:k:1"), message(lane="crop:0:k:1"), message(lane="mail:0:k:1"), message()]
     )
-    assert {lease.mid for lease in fleet.fetch(fleet.workers[0], "q", 9)} == {"m1", "m4"}
+    assert {lease.message_id for lease in fleet.fetch(fleet.workers[0], "q", 9)} == {"m1", "m4"}
     end_all(fleet, 0)
 
     assert len(fleet.fetch(fleet.workers[0], "q", 9)) == 1
@@ -161,7 +161,7 @@ def test_a_release_makes_due_what_is_parked_under_a_key(fleet: Fleet) -> None:
     assert fleet.state.hashes["pn"] == {"q\nlock": "3", "q\ncause": "1"}
     fleet.release("lock:x")
 
-    assert {lease.mid for lease in fleet.fetch(fleet.workers[0], "q", 9)} == {"m1", "m2"}
+    assert {lease.message_id for lease in fleet.fetch(fleet.workers[0], "q", 9)} == {"m1", "m2"}
     drain(fleet)
 
 
@@ -233,8 +233,8 @@ def test_a_quiet_worker_fetches_nothing(fleet: Fleet) -> None:
     """Until it may again."""
     message = Messages()
     fleet.flush(fleet.workers[0])
-    fleet.run("quiet", fleet.workers[0].wid, 1)
+    fleet.run("quiet", fleet.workers[0].worker_id, 1)
     fleet.send([message()])
     assert fleet.fetch(fleet.workers[0], "q", 1) == []
-    fleet.run("quiet", fleet.workers[0].wid, 0)
+    fleet.run("quiet", fleet.workers[0].worker_id, 0)
     assert len(fleet.fetch(fleet.workers[0], "q", 1)) == 1

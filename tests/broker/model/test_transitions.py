@@ -81,7 +81,7 @@ def test_who_lost_a_lease_ends_nothing(fleet: Fleet) -> None:
     fleet.flush(worker)
 
     assert worker.refused == 1
-    assert fleet.state.leases == {worker.wid: {"m1": (mine.token,)}}
+    assert fleet.state.leases == {worker.worker_id: {"m1": (mine.token,)}}
 
 
 def test_what_a_dead_worker_held_comes_back_in_its_order(fleet: Fleet) -> None:
@@ -92,7 +92,13 @@ def test_what_a_dead_worker_held_comes_back_in_its_order(fleet: Fleet) -> None:
     fleet.put_to_sleep(0)
     fleet.flush(fleet.workers[1])
 
-    assert [lease.mid for lease in fleet.fetch(fleet.workers[1], "q", 5)] == ["m1", "m2", "m3", "m4", "m5"]
+    assert [lease.message_id for lease in fleet.fetch(fleet.workers[1], "q", 5)] == [
+        "m1",
+        "m2",
+        "m3",
+        "m4",
+        "m5",
+    ]
 
 
 def test_what_came_with_a_lost_answer_goes_back(fleet: Fleet) -> None:
@@ -104,7 +110,7 @@ def test_what_came_with_a_lost_answer_goes_back(fleet: Fleet) -> None:
     fleet.fetch(worker, "q", 1, "answer lost")
     fleet.reconcile(worker)
 
-    assert fleet.state.leases == {worker.wid: {"m1": (worker.holds[0].token,)}}
+    assert fleet.state.leases == {worker.worker_id: {"m1": (worker.holds[0].token,)}}
     drain(fleet)
 
 
@@ -125,7 +131,7 @@ def test_a_reported_death_is_believed_at_once(fleet: Fleet) -> None:
     assert not fleet.state.leases
 
 
-def test_a_message_runs_alone_after_two_deaths_and_not_at_all_after_four(fleet: Fleet) -> None:
+def test_a_message_runs_isolated_after_two_deaths_and_not_at_all_after_four(fleet: Fleet) -> None:
     """The last flag says that it must not run; whom another worker holds is not charged."""
     message = Messages()
     fleet.send([message("r")])
@@ -162,11 +168,11 @@ def test_a_suspect_that_may_not_run_keeps_no_worker_idle(fleet: Fleet) -> None:
     fleet.send([message(), message(lane="mail:0:k:1")])
     fleet.shut("people", {"a:crop": 0})
     [other] = fleet.fetch(fleet.workers[0], "q", 1)
-    assert (other.mid, fleet.workers[0].alone_in) == ("m3", None)
+    assert (other.message_id, fleet.workers[0].isolated_in) == ("m3", None)
 
     fleet.shut("people", {})
     fleet.fetch(fleet.workers[1], "q", 1)
-    assert fleet.workers[1].alone_in is None
+    assert fleet.workers[1].isolated_in is None
     fleet.workers[0].end(other, DONE)
     fleet.flush(fleet.workers[0])
     end_all(fleet, 1)

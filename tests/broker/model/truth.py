@@ -10,7 +10,7 @@ from tests.broker.model.structure import Broken
 
 #: Deaths after which a message runs alone, and lonely ones after which it does not run.
 SUSPECT: Final = 2
-CONDEMNED: Final = 2
+QUARANTINED: Final = 2
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Life:
     serial: int | None
     leased: int = 0
     deaths: int = 0
-    lonely: int = 0
+    isolated: int = 0
     ended: str | None = None
 
 
@@ -46,41 +46,43 @@ class Truth:
     def accept(self, sent: Sent, *, at_once: bool) -> None:
         """An enqueue has arrived; one that is here already changes nothing."""
         header = Header(*sent.record.decode().split("\n", 4)[:4])
-        known = self.lives.get(sent.uniq)
+        known = self.lives.get(sent.enqueue_id)
         if known is None or known.ended is not None:
             self.serials += 1
-            self.lives[sent.uniq] = Life(header, self.serials if at_once and sent.delay_ms == 0 else None)
+            self.lives[sent.enqueue_id] = Life(
+                header, self.serials if at_once and sent.delay_ms == 0 else None
+            )
 
-    def is_here(self, sent: Sent) -> bool:
+    def is_present(self, sent: Sent) -> bool:
         """Whether this enqueue has arrived, and has not ended."""
-        known = self.lives.get(sent.uniq)
+        known = self.lives.get(sent.enqueue_id)
         return known is not None and known.ended is None
 
-    def end(self, state: State, wid: str, batch: list[Lease]) -> int:
+    def end(self, state: State, worker_id: str, batch: list[Lease]) -> int:
         """Leases end, where they are the sender's; how many were not."""
         valid: dict[str, Lease] = {}
-        held = state.leases.get(wid, {})
+        held = state.leases.get(worker_id, {})
         for lease in batch:
-            token = held.get(lease.mid)
-            if token is not None and token.text == lease.token and lease.mid not in valid:
-                valid[lease.mid] = lease
-        for mid, lease in valid.items():
-            header = state.records[mid]
+            token = held.get(lease.message_id)
+            if token is not None and token.text == lease.token and lease.message_id not in valid:
+                valid[lease.message_id] = lease
+        for message_id, lease in valid.items():
+            header = state.records[message_id]
             if lease.refund or lease.outcome == BACK:
                 self._refund(header, Token(lease.token))
             if lease.outcome != BACK:
-                self.lives[header.uniq].ended = lease.outcome
+                self.lives[header.enqueue_id].ended = lease.outcome
             if lease.outcome == DEAD:
-                self.buried.append((header.queue, mid))
+                self.buried.append((header.queue, message_id))
         for lease in valid.values():
             if lease.outcome != BACK:
-                ended = self.lives[state.records[lease.mid].uniq]
+                ended = self.lives[state.records[lease.message_id].enqueue_id]
                 for sent in lease.carried:
                     self.accept(sent, at_once=False)
                     # One that is parked has not shown that it can end.
-                    if sent.parked and sent.message_id == lease.mid.partition("~")[0]:
-                        again = self.lives[sent.uniq]
-                        again.deaths, again.lonely = ended.deaths, ended.lonely
+                    if sent.parked and sent.message_id == lease.message_id.partition("~")[0]:
+                        again = self.lives[sent.enqueue_id]
+                        again.deaths, again.isolated = ended.deaths, ended.isolated
                 for each in lease.operations:
                     if self.claims.get(each.key) == each.expected:
                         self.claims.pop(each.key)
@@ -91,7 +93,7 @@ class Truth:
     def reclaim(self, state: State, caller: str, now_ms: int, silent_ms: int) -> str | None:
         """The worker that is silent for longest is taken for dead; which, if any."""
         workers = {**state.workers, caller: float(now_ms)}
-        victim = min(workers, key=lambda wid: (workers[wid], wid))
+        victim = min(workers, key=lambda worker_id: (workers[worker_id], worker_id))
         heard_ms = float(state.strings.get("heard", now_ms))
         # Where nobody was heard, it was the server that was away.
         away = heard_ms < now_ms - silent_ms or "up" in state.strings
@@ -99,33 +101,35 @@ class Truth:
             return None
         held = state.leases.get(victim, {})
         blamed = state.strings.get(f"dw:{victim}") != "stopped"
-        for mid, token in held.items():
-            header = state.records[mid]
-            life = self.lives[header.uniq]
+        for message_id, token in held.items():
+            header = state.records[message_id]
+            life = self.lives[header.enqueue_id]
             if not blamed:
                 self._refund(header, token)
             elif token.flag != "p":
                 life.deaths += 1
-                life.lonely += token.flag == "a"
+                life.isolated += token.flag == "a"
                 if token.flag == "a" and len(held) > 1:
-                    raise Broken(f"5: {mid} was to run alone, and {len(held) - 1} others ran beside it")
+                    raise Broken(
+                        f"5: {message_id} was to run alone, and {len(held) - 1} others ran beside it"
+                    )
         return victim
 
-    def give_back(self, state: State, wid: str, known: list[Lease]) -> None:
+    def give_back(self, state: State, worker_id: str, known: list[Lease]) -> None:
         """Leases of which their worker does not know come back."""
-        mine = {(lease.mid, lease.token) for lease in known}
-        for mid, token in state.leases.get(wid, {}).items():
-            if (mid, token.text) not in mine:
-                self._refund(state.records[mid], token)
+        mine = {(lease.message_id, lease.token) for lease in known}
+        for message_id, token in state.leases.get(worker_id, {}).items():
+            if (message_id, token.text) not in mine:
+                self._refund(state.records[message_id], token)
 
     def lease(self, header: Header, token: Token, now_ms: int) -> list[str]:
         """A message is leased; what is wrong with that."""
         faults = []
-        life = self.lives[header.uniq]
+        life = self.lives[header.enqueue_id]
         place = (header.queue, header.org, header.lane)
         if life.serial is not None and life.leased == 0:
             if life.serial < self.last_serial[place]:
-                faults.append(f"8: {header.uniq} was sent before one of {place} that is leased already")
+                faults.append(f"8: {header.enqueue_id} was sent before one of {place} that is leased already")
             self.last_serial[place] = max(self.last_serial[place], life.serial)
         life.leased += 1
         actor = header.lane.partition(":")[0]
@@ -140,15 +144,21 @@ class Truth:
 
     def compare(self, state: State) -> list[str]:
         """What the server holds, and should not; and the other way round."""
-        there = Counter(header.uniq for header in state.records.values())
-        due = {uniq for uniq, life in self.lives.items() if life.ended is None}
-        faults = [f"1: {uniq} is there {times} times" for uniq, times in there.items() if times > 1]
-        faults += [f"1: {uniq} was accepted, has not ended and is gone" for uniq in due - there.keys()]
-        faults += [f"1: {uniq} has ended, or never came, and is there" for uniq in there.keys() - due]
+        there = Counter(header.enqueue_id for header in state.records.values())
+        due = {enqueue_id for enqueue_id, life in self.lives.items() if life.ended is None}
+        faults = [
+            f"1: {enqueue_id} is there {times} times" for enqueue_id, times in there.items() if times > 1
+        ]
         faults += [
-            f"1: {mid} is dead, and no letter"
-            for queue, mid in self.buried
-            if mid not in state.dead.get(queue, {})
+            f"1: {enqueue_id} was accepted, has not ended and is gone" for enqueue_id in due - there.keys()
+        ]
+        faults += [
+            f"1: {enqueue_id} has ended, or never came, and is there" for enqueue_id in there.keys() - due
+        ]
+        faults += [
+            f"1: {message_id} is dead, and no letter"
+            for queue, message_id in self.buried
+            if message_id not in state.dead.get(queue, {})
         ]
         self.buried.clear()
         faults += self._poison(state)
@@ -164,26 +174,28 @@ class Truth:
 
     def _poison(self, state: State) -> list[str]:
         faults = []
-        alone = {mid for each in state.suspects.values() for mid in each}
-        delayed = {mid for each in state.delayed.values() for mid in each}
+        isolated = {message_id for each in state.suspects.values() for message_id in each}
+        delayed = {message_id for each in state.delayed.values() for message_id in each}
         leased = state.leased()
-        told = state.hashes.get("d", {})
-        for mid, header in state.records.items():
-            life = self.lives.get(header.uniq)
+        recorded_deaths = state.hashes.get("d", {})
+        for message_id, header in state.records.items():
+            life = self.lives.get(header.enqueue_id)
             if life is None:
                 continue
-            flag = leased[mid][1].flag if mid in leased else None
-            suspect = life.deaths >= SUSPECT and life.lonely < CONDEMNED
-            condemned = life.lonely >= CONDEMNED
-            if mid not in delayed and (mid in alone or flag == "a") != suspect:
+            flag = leased[message_id][1].flag if message_id in leased else None
+            suspect = life.deaths >= SUSPECT and life.isolated < QUARANTINED
+            quarantined = life.isolated >= QUARANTINED
+            if message_id not in delayed and (message_id in isolated or flag == "a") != suspect:
                 faults.append(
-                    f"5: {mid} died {life.deaths} times ({life.lonely} alone): alone is {not suspect}"
+                    f"5: {message_id} died {life.deaths} times ({life.isolated} alone): alone is {not suspect}"
                 )
-            if (flag == "p") != (condemned and flag is not None):
-                faults.append(f"5: {mid} died alone {life.lonely} times and has the flag {flag!r}")
-            deaths, lonely, _ = told.get(mid, "0|0|").split("|", 2)
-            if (int(deaths), int(lonely)) != (life.deaths, life.lonely):
-                faults.append(f"5: {mid} is charged {told.get(mid)}, not {life.deaths}, {life.lonely}")
+            if (flag == "p") != (quarantined and flag is not None):
+                faults.append(f"5: {message_id} died alone {life.isolated} times and has the flag {flag!r}")
+            deaths, isolated_deaths, _ = recorded_deaths.get(message_id, "0|0|").split("|", 2)
+            if (int(deaths), int(isolated_deaths)) != (life.deaths, life.isolated):
+                faults.append(
+                    f"5: {message_id} is charged {recorded_deaths.get(message_id)}, not {life.deaths}, {life.isolated}"
+                )
         return faults
 
     def _refund(self, header: Header, token: Token) -> None:

@@ -24,7 +24,7 @@ class Worker:
     """
 
     shard: Shard
-    wid: str
+    worker_id: str
     mode: str = "any"
     holds: list[Lease] = field(default_factory=list)
     finished: list[Lease] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Worker:
     lost: list[Lease] = field(default_factory=list)
     unsure: bool = False
     known: bool = False
-    alone_in: str | None = None
+    isolated_in: str | None = None
     #: How many ends the last answer refused.
     refused: int = 0
     #: How long until something of a queue is due, as the last fetch of it said.
@@ -45,10 +45,10 @@ class Worker:
 
     def may_fetch(self, queue: str) -> str | None:
         """In which mode, if at all."""
-        if self.mode == "probe" or self.alone_in is not None:
-            if not self.idle or (self.alone_in not in (None, queue)):
+        if self.mode == "probe" or self.isolated_in is not None:
+            if not self.idle or (self.isolated_in not in (None, queue)):
                 return None
-            return "alone" if self.alone_in == queue else self.mode
+            return "alone" if self.isolated_in == queue else self.mode
         return self.mode
 
     def fetch(self, queue: str, room: int, max_active: int, fate: Fate = "answered") -> list[Lease] | None:
@@ -59,7 +59,7 @@ class Worker:
             return None
         batch, self.finished = self.finished, []
         room = 1 if mode in ("alone", "probe") else room
-        head = (self.wid, SILENT_MS, DEAD_TTL_MS, len(batch))
+        head = (self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch))
         reply = self.shard.run("fetch", *head, *_records(batch), queue, room, max_active, mode)
         if fate != "answered":
             self.finished, self.unsure = batch, True
@@ -72,9 +72,9 @@ class Worker:
             fetched.append(Lease(reply[at].decode(), reply[at + 1].decode(), where, org, lane))
         self.holds += fetched
         if reply[4] == 2:
-            self.alone_in = queue
-        elif self.alone_in == queue and not (mode == "alone" and fetched):
-            self.alone_in = None
+            self.isolated_in = queue
+        elif self.isolated_in == queue and not (mode == "alone" and fetched):
+            self.isolated_in = None
         return fetched
 
     def end(
@@ -98,7 +98,7 @@ class Worker:
     def flush(self, fate: Fate = "answered") -> None:
         """Say what is finished, and that it lives."""
         batch, self.finished = self.finished, []
-        reply = self.shard.run("finish", self.wid, SILENT_MS, DEAD_TTL_MS, len(batch), *_records(batch))
+        reply = self.shard.run("finish", self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch), *_records(batch))
         if fate != "answered":
             self.finished, self.unsure = batch, True
         else:
@@ -107,8 +107,10 @@ class Worker:
     def reconcile(self) -> None:
         """Give back what came with an answer that got lost."""
         if self.unsure:
-            known = [value for each in (*self.holds, *self.finished) for value in (each.mid, each.token)]
-            self.shard.run("reconcile", self.wid, *known)
+            known = [
+                value for each in (*self.holds, *self.finished) for value in (each.message_id, each.token)
+            ]
+            self.shard.run("reconcile", self.worker_id, *known)
             self.unsure = False
 
     def _heed(self, reply: list[int]) -> None:

@@ -25,7 +25,7 @@ def _evicting(quiet_server: Any) -> None:
 REPEATED = one.test_a_call_that_is_repeated_puts_nothing_twice
 STALE = one.test_who_lost_a_lease_ends_nothing
 DEAD_WORKER = one.test_what_a_dead_worker_held_comes_back_in_its_order
-POISON = one.test_a_message_runs_alone_after_two_deaths_and_not_at_all_after_four
+POISON = one.test_a_message_runs_isolated_after_two_deaths_and_not_at_all_after_four
 SUSPECT = one.test_a_suspect_that_may_not_run_keeps_no_worker_idle
 DUE = two.test_nothing_is_leased_before_it_is_due
 TURNS = two.test_orgs_take_turns_and_lanes_keep_their_order

@@ -7,7 +7,7 @@ from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
 from broker import FairRedisBroker
 
 #: Dramatiq's `RedisBroker`, or the `FairRedisBroker`.
-Kind = Literal["stock", "ours"]
+Kind = Literal["vanilla", "ours"]
 Either = RedisBroker | FairRedisBroker
 
 #: The queue of all these scenarios.
@@ -46,11 +46,13 @@ def unfinished(kind: Kind, client: Any, namespace: str) -> int:
 
 def held(kind: Kind, client: Any, namespace: str) -> int:
     """How many messages workers have taken, and have not finished."""
-    workers = [wid.decode() for wid in client.zrange(_workers_key(kind, namespace), 0, -1)]
+    workers = [worker_id.decode() for worker_id in client.zrange(_workers_key(kind, namespace), 0, -1)]
     if kind == "ours":
-        return sum(client.hlen(f"{namespace}:{{0}}:lease:{wid}") for wid in workers)
+        return sum(client.hlen(f"{namespace}:{{0}}:lease:{worker_id}") for worker_id in workers)
     queues = (QUEUE, f"{QUEUE}.DQ")
-    return sum(client.scard(f"{namespace}:__acks__.{wid}.{queue}") for wid in workers for queue in queues)
+    return sum(
+        client.scard(f"{namespace}:__acks__.{worker_id}.{queue}") for worker_id in workers for queue in queues
+    )
 
 
 def beats_ms(kind: Kind, client: Any, namespace: str) -> list[int]:

@@ -9,9 +9,9 @@ from tests.broker.promises.scenario import Stage, staged
 
 
 @pytest.fixture
-def stock(servers: Servers) -> Iterator[Stage]:
+def vanilla(servers: Servers) -> Iterator[Stage]:
     """Dramatiq's own Redis broker."""
-    with staged("stock", servers.redis_url) as stage:
+    with staged("vanilla", servers.redis_url) as stage:
         yield stage
 
 

@@ -32,6 +32,6 @@ class Meeting:
         }
 
 
-def told() -> Meeting:
+def reported() -> Meeting:
     """What this process was told."""
     return Meeting(**json.loads(os.environ[_VARIABLE]))

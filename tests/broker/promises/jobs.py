@@ -10,7 +10,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
 from tests.broker.promises.brokers import make_broker
-from tests.broker.promises.environment import told
+from tests.broker.promises.environment import reported
 
 
 class DiesAtAck(Middleware):
@@ -20,7 +20,7 @@ class DiesAtAck(Middleware):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-meeting = told()
+meeting = reported()
 client = redis.Redis.from_url(meeting.url, socket_timeout=None)
 broker = make_broker(
     meeting.kind, meeting.url, meeting.namespace, heartbeat_timeout_ms=meeting.heartbeat_timeout_ms

@@ -73,7 +73,7 @@ class Stage:
             queue_name=QUEUE, actor_name=actor, args=arguments, kwargs={}, options={"max_retries": 0}
         )
 
-    def hear(self, event: str) -> tuple[str, int]:
+    def wait_for(self, event: str) -> tuple[str, int]:
         """What a job reports next: its name and its process."""
         found = self.client.blpop([f"{self.namespace}:test:{event}"], timeout=PATIENCE_S)
         assert found is not None, f"nothing {event} for {PATIENCE_S} s"
@@ -83,7 +83,7 @@ class Stage:
     def heard(self, event: str) -> list[tuple[str, int]]:
         """All that jobs have reported and nobody has heard yet."""
         lines = self.client.lpop(f"{self.namespace}:test:{event}", 1_000_000) or []
-        return [(name, int(pid)) for name, pid in (str(line, "utf-8").split() for line in lines)]
+        return [(name, int(pid)) for name, pid in (str(row, "utf-8").split() for row in lines)]
 
     def let_on(self, whom: int | Literal["all"], count: int = 1) -> None:
         """Let so many gated jobs of this process go on, or of any."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PAGE = HERE.parents[2] / "docs" / "broker-promises.md"
+FOLDER = Path(__file__).resolve().parent
+PAGE = FOLDER.parents[2] / "docs" / "broker-promises.md"
 
 #: The order of the rows: every module of scenarios, once.
 ORDER = (
@@ -52,7 +52,7 @@ class Row:
 
     module: str
     promise: str
-    stock: tuple[Case, ...]
+    vanilla: tuple[Case, ...]
     ours: tuple[Case, ...]
 
 
@@ -63,21 +63,23 @@ def rows() -> list[Row]:
 
 def modules() -> set[str]:
     """All modules that run a scenario on a broker."""
-    return {path.stem for path in HERE.glob("test_*.py") if _cases(path, "test_stock_", "test_ours_")}
+    return {path.stem for path in FOLDER.glob("test_*.py") if _cases(path, "test_vanilla_", "test_ours_")}
 
 
 def page() -> str:
     """The whole page."""
-    lines = [f"| {row.promise} | {_said(row.stock)} | {_said(row.ours)} | {_named(row)} |" for row in rows()]
+    lines = [
+        f"| {row.promise} | {_said(row.vanilla)} | {_said(row.ours)} | {_named(row)} |" for row in rows()
+    ]
     return _HEAD + "\n".join(lines) + "\n"
 
 
 def _row(module: str) -> Row:
-    path = HERE / f"{module}.py"
+    path = FOLDER / f"{module}.py"
     return Row(
         module=module,
         promise=_words(ast.get_docstring(ast.parse(path.read_text()))),
-        stock=tuple(_cases(path, "test_stock_")),
+        vanilla=tuple(_cases(path, "test_vanilla_")),
         ours=tuple(_cases(path, "test_ours_")),
     )
 
@@ -105,7 +107,7 @@ def _said(cases: tuple[Case, ...]) -> str:
 
 
 def _named(row: Row) -> str:
-    tests = (f"`{each.name}`" for each in (*row.stock, *row.ours))
+    tests = (f"`{each.name}`" for each in (*row.vanilla, *row.ours))
     return "<br>".join((f"`{row.module}.py`", *tests))
 
 

@@ -5,10 +5,10 @@ from collections import Counter
 from tests.broker.promises.scenario import Stage
 
 
-def test_stock_runs_it_twice_more(stock: Stage) -> None:
+def test_vanilla_runs_it_twice_more(vanilla: Stage) -> None:
     """The job runs twice more, at least: what is due is sent anew before the delayed message is ended."""
     # Which of its two acks the first one is depends on two of its threads.
-    assert any(_runs_after_the_crash(stock) >= 2 for _ in range(3))
+    assert any(_runs_after_the_crash(vanilla) >= 2 for _ in range(3))
 
 
 def test_ours_runs_it_once_more(ours: Stage) -> None:

@@ -27,9 +27,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.05)
 
 
-def test_stock_loses_the_retry(stock: Stage, proxy: Proxy) -> None:
+def test_vanilla_loses_the_retry(vanilla: Stage, proxy: Proxy) -> None:
     """It acknowledges a message whose retry it could not send: the job is gone."""
-    assert _runs_of_a_job_that_fails_once(stock, proxy) == 1
+    assert _runs_of_a_job_that_fails_once(vanilla, proxy) == 1
 
 
 def test_ours_retries_once(ours: Stage, proxy: Proxy) -> None:
@@ -37,9 +37,9 @@ def test_ours_retries_once(ours: Stage, proxy: Proxy) -> None:
     assert _runs_of_a_job_that_fails_once(ours, proxy) == 2
 
 
-def test_stock_forgets_the_next_step(stock: Stage, proxy: Proxy) -> None:
+def test_vanilla_forgets_the_next_step(vanilla: Stage, proxy: Proxy) -> None:
     """It acknowledges a step whose successor it could not send: the pipeline ends there."""
-    assert _steps_of_a_pipeline(stock, proxy) == ["first"]
+    assert _steps_of_a_pipeline(vanilla, proxy) == ["first"]
 
 
 def test_ours_goes_on_with_the_next_step(ours: Stage, proxy: Proxy) -> None:

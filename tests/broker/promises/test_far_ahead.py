@@ -8,9 +8,9 @@ from tests.broker.promises.scenario import Stage
 DELAY_MS = 30 * 365 * 24 * 60 * 60 * 1_000
 
 
-def test_stock_holds_it_in_a_worker(stock: Stage) -> None:
+def test_vanilla_holds_it_in_a_worker(vanilla: Stage) -> None:
     """Its documentation says less than seven days, which nothing checks; a worker has it in its memory until then."""
-    assert _held_while_it_waits(stock) == 1
+    assert _held_while_it_waits(vanilla) == 1
 
 
 def test_ours_keeps_it_in_the_server(ours: Stage) -> None:

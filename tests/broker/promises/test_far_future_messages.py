@@ -15,17 +15,17 @@ FAR_MS = 6 * 24 * 60 * 60 * 1_000
 FAR = [1_000, 100_000]
 
 #: How many of them are stored at a time.
-PORTION = 1_000
+BATCH_SIZE = 1_000
 
 
 @pytest.mark.parametrize("count", FAR)
-def test_stock_does_not_see_it(stock: Stage, count: int) -> None:
+def test_vanilla_does_not_see_it(vanilla: Stage, count: int) -> None:
     """A worker has room in memory for 1,000 delayed ones a thread, and is full of those that came first."""
-    ran = _started(stock, count)
-    stock.wait_until(lambda: "later" in ran)
+    ran = _started(vanilla, count)
+    vanilla.wait_until(lambda: "later" in ran)
 
     assert ran == ["later"]
-    assert _far_ones_in_memory() == stock.held() == 1_000
+    assert _far_ones_in_memory() == vanilla.held() == 1_000
 
 
 @pytest.mark.parametrize("count", FAR)
@@ -47,7 +47,7 @@ def _started(stage: Stage, count: int) -> list[str]:
     _store(stage, broker, count)
     due.send_with_options(delay=500)
     stage.worker(broker)
-    if stage.kind == "stock":
+    if stage.kind == "vanilla":
         stage.wait_until(lambda: stage.held() == 1_000)
     later.send_with_options(delay=500)
     return ran
@@ -60,17 +60,17 @@ def _store(stage: Stage, broker: Either, count: int) -> None:
         return
     # As its `send` does, which would take half a minute.
     queue, due_ms = f"{broker.namespace}:default.DQ", stage.now_ms() + FAR_MS
-    messages = (_stock_far(due_ms) for _ in range(count))
-    while portion := {each.options["redis_message_id"]: each.encode() for each in islice(messages, PORTION)}:
-        stage.client.rpush(queue, *portion)
-        stage.client.hset(f"{queue}.msgs", mapping=portion)
+    messages = (_vanilla_far(due_ms) for _ in range(count))
+    while batch := {each.options["redis_message_id"]: each.encode() for each in islice(messages, BATCH_SIZE)}:
+        stage.client.rpush(queue, *batch)
+        stage.client.hset(f"{queue}.msgs", mapping=batch)
 
 
 def _far() -> "dramatiq.Message[None]":
     return dramatiq.Message("default", "far", (), {}, {})
 
 
-def _stock_far(due_ms: int) -> "dramatiq.Message[None]":
+def _vanilla_far(due_ms: int) -> "dramatiq.Message[None]":
     far = _far()
     options = {"eta": due_ms, "redis_message_id": far.message_id}
     return far.copy(queue_name="default.DQ", options=options)

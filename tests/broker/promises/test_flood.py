@@ -8,9 +8,9 @@ from tests.broker.workers import run_all
 FLOOD = 1_000
 
 
-def test_stock_runs_it_last(stock: Stage) -> None:
+def test_vanilla_runs_it_last(vanilla: Stage) -> None:
     """It is first in, first out: a thousand dispatches come before it."""
-    assert _dispatches_before_the_quiet_one(stock) == FLOOD
+    assert _dispatches_before_the_quiet_one(vanilla) == FLOOD
 
 
 def test_ours_runs_it_among_the_first(ours: Stage) -> None:

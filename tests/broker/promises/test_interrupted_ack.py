@@ -38,7 +38,7 @@ class Interrupting(Middleware):
     def after_ack(self, broker: dramatiq.Broker, message: Any) -> None:
         sys.settrace(None)
 
-    def _tracing(self, line: int) -> Trace:
+    def _tracing(self, row: int) -> Trace:
         lines = iter(range(1_000_000))
         within: list[FrameType] = []
 
@@ -47,7 +47,7 @@ class Interrupting(Middleware):
                 return None
             if not within:
                 within.append(frame)
-            if event == "line" and next(lines) == line:
+            if event == "line" and next(lines) == row:
                 self.hit.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
                 raise_thread_exception(threading.get_ident(), TimeLimitExceeded)  # type: ignore[no-untyped-call]
             return trace
@@ -88,19 +88,19 @@ def no_garbage_collected() -> Iterator[None]:
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
     """What threads ended with: Dramatiq lets an interrupt end its worker thread."""
     seen: list[type[BaseException]] = []
-    monkeypatch.setattr(threading, "excepthook", lambda told: seen.append(told.exc_type))
+    monkeypatch.setattr(threading, "excepthook", lambda reported: seen.append(reported.exc_type))
     return seen
 
 
-def test_stock_keeps_it_until_the_process_ends(stock: Stage, ended: list[type[BaseException]]) -> None:
+def test_vanilla_keeps_it_until_the_process_ends(vanilla: Stage, ended: list[type[BaseException]]) -> None:
     """The message is done and not acknowledged: nobody may have it while the process lives, which has a thread less."""
-    ran, worker = _ran(stock, 1)
+    ran, worker = _ran(vanilla, 1)
 
     assert _living(worker) == 1
     assert ended == [TimeLimitExceeded]
     assert ran == ["doomed", "later"]
-    assert stock.unfinished() == stock.held() == 1
-    other = stock.broker(heartbeat_timeout_ms=60_000)
+    assert vanilla.unfinished() == vanilla.held() == 1
+    other = vanilla.broker(heartbeat_timeout_ms=60_000)
     assert isinstance(other, RedisBroker)
     assert other.do_fetch("default", 1) == []
 

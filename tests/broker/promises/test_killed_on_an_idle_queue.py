@@ -11,12 +11,12 @@ TIMEOUT_MS = 1_000
 FETCHES = 300
 
 
-def test_stock_leaves_it_to_chance(stock: Stage) -> None:
+def test_vanilla_leaves_it_to_chance(vanilla: Stage) -> None:
     """One command in 1,000, by chance, looks for dead workers: 300 fetches of another worker bring nothing."""
-    _kill_a_busy_worker(stock)
-    other = stock.broker(heartbeat_timeout_ms=TIMEOUT_MS, maintained=False)
+    _kill_a_busy_worker(vanilla)
+    other = vanilla.broker(heartbeat_timeout_ms=TIMEOUT_MS, maintained=False)
     assert isinstance(other, RedisBroker)
-    stock.wait_until(lambda: max(stock.beats_ms()) < stock.now_ms() - TIMEOUT_MS)
+    vanilla.wait_until(lambda: max(vanilla.beats_ms()) < vanilla.now_ms() - TIMEOUT_MS)
     random.seed(33)  # such a throw as any: the first 4,763 of it find nothing
 
     assert [other.do_fetch("default", 1) for _ in range(FETCHES)] == [[]] * FETCHES
@@ -31,13 +31,13 @@ def test_ours_brings_it_back(ours: Stage) -> None:
     _kill_a_busy_worker(ours)
     other = ours.process(heartbeat_timeout_ms=TIMEOUT_MS)
 
-    assert ours.hear("began") == ("job", other.pid)
+    assert ours.wait_for("began") == ("job", other.pid)
 
 
 def _kill_a_busy_worker(stage: Stage) -> None:
     doomed = stage.process(heartbeat_timeout_ms=TIMEOUT_MS)
     broker = stage.broker()
     broker.enqueue(stage.message("gated", "job"))
-    assert stage.hear("began") == ("job", doomed.pid)
+    assert stage.wait_for("began") == ("job", doomed.pid)
     doomed.kill()
     assert stage.held() == 1

@@ -12,9 +12,9 @@ from tests.broker.promises.scenario import Stage
 MANY = 100
 
 
-def test_stock_sends_one_by_one(stock: Stage, proxy: Proxy) -> None:
+def test_vanilla_sends_one_by_one(vanilla: Stage, proxy: Proxy) -> None:
     """It has no bulk enqueue: a call each."""
-    assert _calls(stock, proxy) == MANY
+    assert _calls(vanilla, proxy) == MANY
 
 
 def test_ours_sends_them_together(ours: Stage, proxy: Proxy) -> None:
@@ -22,9 +22,9 @@ def test_ours_sends_them_together(ours: Stage, proxy: Proxy) -> None:
     assert _calls(ours, proxy) == 1
 
 
-def test_stock_leaves_some_sent(stock: Stage, proxy: Proxy) -> None:
+def test_vanilla_leaves_some_sent(vanilla: Stage, proxy: Proxy) -> None:
     """A connection that drops on the way leaves the first ones sent and the others not."""
-    assert 0 < _stored_when_the_connection_drops(stock, proxy) < MANY
+    assert 0 < _stored_when_the_connection_drops(vanilla, proxy) < MANY
 
 
 def test_ours_leaves_none_sent(ours: Stage, proxy: Proxy) -> None:
@@ -32,11 +32,11 @@ def test_ours_leaves_none_sent(ours: Stage, proxy: Proxy) -> None:
     assert _stored_when_the_connection_drops(ours, proxy) == 0
 
 
-def test_stock_takes_any_number(stock: Stage) -> None:
+def test_vanilla_takes_any_number(vanilla: Stage) -> None:
     """A queue has no bounds but the server's memory."""
-    _send(stock, stock.broker())
+    _send(vanilla, vanilla.broker())
 
-    assert stock.unfinished() == MANY
+    assert vanilla.unfinished() == MANY
 
 
 def test_ours_refuses_all_of_too_many(ours: Stage) -> None:

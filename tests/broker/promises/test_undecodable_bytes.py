@@ -11,14 +11,14 @@ BAD = b"\xff{"
 GOOD = ["a", "bad", "b", "c"]
 
 
-def test_stock_strands_what_was_fetched_along(stock: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vanilla_strands_what_was_fetched_along(vanilla: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its consumer starts anew and forgets what it had fetched: two good messages wait until the process has ended."""
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.05)
-    ran = _ran(stock)
+    ran = _ran(vanilla)
 
     # Nobody has them in memory, and no other process may take them while this one lives.
     assert ran == ["a", "later"]
-    assert stock.held() == 3
+    assert vanilla.held() == 3
 
 
 def test_ours_runs_the_others(ours: Stage) -> None:

@@ -47,7 +47,7 @@ class Supervised:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def hear(self, event: str, **facts: object) -> dict[str, Any]:
+    def wait_for(self, event: str, **facts: object) -> dict[str, Any]:
         """The next report of that event with those facts; those before it are passed over."""
         until_s = time.monotonic() + PATIENCE_S
         while True:
@@ -99,9 +99,9 @@ class Supervised:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                self._coming.put(json.loads(line))
+        for row in self._process.stdout:
+            if row.startswith("{"):
+                self._coming.put(json.loads(row))
 
 
 @dataclass
@@ -119,8 +119,10 @@ class Stage:
 
     def host(self, *, folder: Path = ROOT, module: str = JOBS, **numbers: object) -> Supervised:
         """A supervisor with numbers that the command does not offer."""
-        told = json.dumps({"modules": [module], "restart_delay_s": 0.05, **numbers})
-        return self._start([sys.executable, "-m", "tests.broker.supervisor.supervisor_host", told], folder)
+        reported = json.dumps({"modules": [module], "restart_delay_s": 0.05, **numbers})
+        return self._start(
+            [sys.executable, "-m", "tests.broker.supervisor.supervisor_host", reported], folder
+        )
 
     def send(self, actor: str, *arguments: object, queue: str = "default") -> None:
         """One message for an actor of the jobs."""

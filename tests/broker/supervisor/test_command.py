@@ -34,7 +34,7 @@ def test_help_teaches() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["worker"], ["worker", "jobs", "--processes", "0"]])
-def test_a_wrong_command_line_says_what_is_wrong(words: list[str]) -> None:
+def test_a_wrong_command_says_what_is_wrong(words: list[str]) -> None:
     """Exit code 2, and one line that names it."""
     shown = run(*words)
 
@@ -46,7 +46,7 @@ def test_the_status_file_says_how_the_workers_are(stage: Stage, tmp_path: Path) 
     """Whole at any time, and the same as the line on standard output."""
     path = tmp_path / "status.json"
     fleet = stage.command("--processes", "2", "--status-file", str(path))
-    said = fleet.hear("status", ready=2)
+    said = fleet.wait_for("status", ready=2)
 
     stage.wait_until(lambda: json.loads(path.read_text())["ready"] == 2)
     status = json.loads(path.read_text())
@@ -59,10 +59,10 @@ def test_the_status_file_says_how_the_workers_are(stage: Stage, tmp_path: Path) 
 def test_only_the_named_queues_are_worked(stage: Stage) -> None:
     """`--queues` as Dramatiq has it."""
     fleet = stage.command("--queues", "other")
-    fleet.hear("worker_ready")
+    fleet.wait_for("worker_ready")
     stage.send("work", "default")
 
     again = stage.command("--queues", "other", "default")
-    ready = again.hear("worker_ready")["pid"]
+    ready = again.wait_for("worker_ready")["pid"]
 
     assert stage.began() == ready

@@ -28,12 +28,12 @@ def ready_counts(fleet: Supervised) -> list[int]:
 def test_a_worker_that_ran_its_share_is_replaced_without_a_gap(stage: Stage) -> None:
     """Its successor is ready before it is told to stop, and every job runs."""
     fleet = stage.command("--max-jobs", "3", "--threads", "1")
-    first = fleet.hear("worker_ready")["pid"]
+    first = fleet.wait_for("worker_ready")["pid"]
     for number in range(3):
         stage.send("work", str(number))
 
-    assert fleet.hear("worker_worn")["why"] == "it ran 3 jobs"
-    fleet.hear("worker_stopped", pid=first)
+    assert fleet.wait_for("worker_worn")["why"] == "it ran 3 jobs"
+    fleet.wait_for("worker_stopped", pid=first)
 
     assert {stage.await_in("ended") for _ in range(3)} == {"0", "1", "2"}
     second = order(fleet)[1][1]
@@ -46,25 +46,25 @@ def test_a_worker_that_ran_its_share_is_replaced_without_a_gap(stage: Stage) -> 
 def test_a_worker_that_grew_is_replaced(stage: Stage) -> None:
     """By what it grew since it had booted; what it is needs no limit."""
     fleet = stage.command("--max-rss-mb", "30")
-    first = fleet.hear("worker_ready")["pid"]
+    first = fleet.wait_for("worker_ready")["pid"]
     stage.send("grow", 10)
     assert stage.await_in("ended") == "grow"
     stage.send("grow", 90)
 
-    worn = fleet.hear("worker_worn")
-    assert worn["pid"] == first
-    assert int(worn["why"].removeprefix("it grew by ").removesuffix(" MB")) >= 90
-    fleet.hear("worker_stopped", pid=first)
+    recycled = fleet.wait_for("worker_worn")
+    assert recycled["pid"] == first
+    assert int(recycled["why"].removeprefix("it grew by ").removesuffix(" MB")) >= 90
+    fleet.wait_for("worker_stopped", pid=first)
 
 
 def test_a_hang_up_replaces_all_one_by_one(stage: Stage) -> None:
     """Never are fewer ready than were asked for."""
     fleet = stage.command("--processes", "2")
-    old = [fleet.hear("worker_ready")["pid"] for _ in range(2)]
+    old = [fleet.wait_for("worker_ready")["pid"] for _ in range(2)]
 
     fleet.signal(signal.SIGHUP)
     for _ in range(2):
-        fleet.hear("worker_stopped")
+        fleet.wait_for("worker_stopped")
 
     events = order(fleet)[2:]
     assert [event for event, _ in events] == ["worker_ready", "worker_stopped"] * 2
@@ -79,19 +79,19 @@ def test_a_roll_onto_code_that_does_not_load_leaves_the_old_workers_at_work(
     code = tmp_path / "rolled.py"
     code.write_text("from tests.broker.supervisor.jobs import *\n")
     fleet = stage.host(module="rolled", folder=tmp_path)
-    old = fleet.hear("worker_ready")["pid"]
+    old = fleet.wait_for("worker_ready")["pid"]
     code.write_text("this is no Python\n")
 
     fleet.signal(signal.SIGHUP)
     for _ in range(2):
-        assert fleet.hear("worker_died")["code"] == 2
+        assert fleet.wait_for("worker_died")["code"] == 2
     stage.send("work", "meanwhile")
     assert stage.began() == old
     assert is_alive(old)
     assert {*ready_counts(fleet)} == {1}
 
     code.write_text("from tests.broker.supervisor.jobs import *\n")
-    fleet.hear("worker_stopped", pid=old)
+    fleet.wait_for("worker_stopped", pid=old)
 
 
 def test_a_successor_serves_when_its_predecessor_dies_meanwhile(stage: Stage, tmp_path: Path) -> None:
@@ -103,16 +103,16 @@ def test_a_successor_serves_when_its_predecessor_dies_meanwhile(stage: Stage, tm
     )
     fleet = stage.host(module="slow", folder=tmp_path)
     stage.client.rpush(f"{stage.space}:boot", "go")
-    first = fleet.hear("worker_ready")["pid"]
+    first = fleet.wait_for("worker_ready")["pid"]
     assert int(stage.await_in("booting")) == first
     fleet.signal(signal.SIGHUP)
     successor = int(stage.await_in("booting"))
 
     stage.send("leave", 5)
-    fleet.hear("worker_died", pid=first)
+    fleet.wait_for("worker_died", pid=first)
     stage.client.rpush(f"{stage.space}:boot", "go")
 
-    assert fleet.hear("worker_ready")["pid"] == successor
+    assert fleet.wait_for("worker_ready")["pid"] == successor
     fleet.signal(signal.SIGTERM)
     assert fleet.code() == 0
     assert [each["pid"] for each in fleet.rest() if each["event"] == "worker_started"] == [first, successor]

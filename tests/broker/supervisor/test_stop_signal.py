@@ -10,9 +10,9 @@ from tests.middleware.eventually import PATIENCE_S
 #: The kernel may give a signal to any thread; Python's handler runs in the main thread alone, when that runs Python.
 TO_ANOTHER_THREAD = """
 import os, signal, threading
-from broker.supervisor.worker import Told
+from broker.supervisor.worker import StopSignal
 
-told, begun = Told(), threading.Event()
+stop, begun = StopSignal(), threading.Event()
 
 def send():
     begun.wait()
@@ -22,11 +22,11 @@ threading.Thread(target=send).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 begun.set()
 WAIT
-print(told.to_stop)
+print(stop.to_stop)
 """
 
 
-@pytest.mark.parametrize("wait", ["told.wait()", "told.wait_for(60)"])
+@pytest.mark.parametrize("wait", ["stop.wait()", "stop.wait_for(60)"])
 def test_a_signal_that_another_thread_gets_ends_the_wait(wait: str) -> None:
     """Without a byte in a pipe from the interpreter itself, the main thread would go on waiting."""
     ran = subprocess.run(

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.slow
 def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(stage: Stage) -> None:
     """A job in another process is not disturbed, and the death is reported with its signal and worker id."""
     fleet = stage.command("--processes", "2", "--threads", "1", "--restart-delay-s", "0.05")
-    ready = [fleet.hear("worker_ready")["pid"] for _ in range(2)]
+    ready = [fleet.wait_for("worker_ready")["pid"] for _ in range(2)]
     stage.send("wait", "long")
     busy = stage.began()
     (idle,) = {*ready} - {busy}
 
     os.kill(idle, signal.SIGKILL)
-    died = fleet.hear("worker_died")
-    again = fleet.hear("worker_ready")
+    died = fleet.wait_for("worker_died")
+    again = fleet.wait_for("worker_ready")
 
     assert (died["pid"], died["signal"], died["code"]) == (idle, "SIGKILL", None)
     assert died["worker_id"] == f"worker-{idle}"
@@ -36,13 +36,17 @@ def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(stage: St
 def test_a_death_is_handed_to_the_broker_even_if_that_fails(stage: Stage) -> None:
     """`on_death` gets process, worker id and code; what it raises stops nothing; code 79 means a stuck job."""
     fleet = stage.host()
-    first = fleet.hear("worker_ready")
+    first = fleet.wait_for("worker_ready")
     stage.send("leave", 79)
 
-    told = fleet.hear("on_death")
-    fleet.hear("worker_ready")
+    reported = fleet.wait_for("on_death")
+    fleet.wait_for("worker_ready")
 
-    assert (told["pid"], told["worker_id"], told["code"]) == (first["pid"], f"worker-{first['pid']}", 79)
+    assert (reported["pid"], reported["worker_id"], reported["code"]) == (
+        first["pid"],
+        f"worker-{first['pid']}",
+        79,
+    )
     assert [each["code"] for each in fleet.heard if each["event"] == "worker_died"] == [79]
 
 
@@ -51,7 +55,7 @@ def test_a_worker_that_always_dies_is_started_ever_more_seldom(stage: Stage, tmp
     (tmp_path / "fragile.py").write_text("import sys\nsys.exit(5)\n")
     fleet = stage.host(module="fragile", folder=tmp_path)
 
-    waits = [fleet.hear("worker_died")["restart_in_s"] for _ in range(4)]
+    waits = [fleet.wait_for("worker_died")["restart_in_s"] for _ in range(4)]
 
     assert waits == [0.05, 0.1, 0.2, 0.4]
 
@@ -61,8 +65,8 @@ def test_a_worker_that_hangs_while_it_boots_is_killed(stage: Stage, tmp_path: Pa
     (tmp_path / "hanging.py").write_text("import threading\nthreading.Event().wait()\n")
     fleet = stage.host(module="hanging", folder=tmp_path, boot_timeout_s=1)
 
-    assert fleet.hear("worker_died")["signal"] == "SIGKILL"
-    fleet.hear("worker_started")
+    assert fleet.wait_for("worker_died")["signal"] == "SIGKILL"
+    fleet.wait_for("worker_started")
 
 
 def test_modules_that_cannot_be_loaded_end_it_at_the_start(stage: Stage) -> None:
@@ -75,7 +79,7 @@ def test_modules_that_cannot_be_loaded_end_it_at_the_start(stage: Stage) -> None
 def test_workers_end_when_their_supervisor_was_killed(stage: Stage) -> None:
     """They drain: what runs ends, and nothing is left behind."""
     fleet = stage.command("--processes", "2", "--threads", "1")
-    pids = [fleet.hear("worker_ready")["pid"] for _ in range(2)]
+    pids = [fleet.wait_for("worker_ready")["pid"] for _ in range(2)]
     stage.send("wait", "last")
     stage.began()
 
@@ -93,7 +97,7 @@ def test_a_worker_that_works_on_any_broker(stage: Stage, tmp_path: Path) -> None
         "from dramatiq.brokers.stub import StubBroker\nmine = StubBroker(middleware=[])\n"
     )
     fleet = stage.host(module="in_memory:mine", folder=tmp_path)
-    assert fleet.hear("worker_ready")["worker_id"] is None
+    assert fleet.wait_for("worker_ready")["worker_id"] is None
 
     fleet.signal(signal.SIGTERM)
 

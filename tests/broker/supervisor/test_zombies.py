@@ -15,7 +15,7 @@ def test_orphans_are_collected_and_own_children_keep_their_codes() -> None:
     """An orphan leaves no zombie behind; the exit code of a child of one's own is not taken away."""
     script = """
         import ctypes, os, signal, subprocess, sys
-        from broker.supervisor.wakeups import collect_adopted
+        from broker.supervisor.wakeups import reap_orphans
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: as if it were the first process
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -28,14 +28,14 @@ def test_orphans_are_collected_and_own_children_keep_their_codes() -> None:
         os.close(write_fd)
         os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)
         own = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
-        collect_adopted({own.pid})
+        reap_orphans({own.pid})
         os.waitid(os.P_PID, own.pid, os.WEXITED | os.WNOWAIT)
-        collect_adopted({own.pid})
+        reap_orphans({own.pid})
         try:
             os.waitpid(orphan, os.WNOHANG)
         except ChildProcessError:
             print("collected", own.wait())
-        collect_adopted(set())
+        reap_orphans(set())
     """
 
     done = subprocess.run(

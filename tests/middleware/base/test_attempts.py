@@ -8,10 +8,10 @@ import dramatiq
 import pytest
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 
 from middleware import Parked
-from middleware.base.attempts import Attempt, attempt_at, begin, tell_once, word
+from middleware.base.attempts import Attempt, attempt_at, begin, is_first_report, word
 from middleware.base.observer import Observer
 from tests.middleware.attempt_outcomes import FATES, Fate, Faulty, Overloaded, send_to, watched
 from tests.middleware.brokers import work
@@ -23,24 +23,24 @@ class Listener(Observer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[str, Attempt]] = []
+        self.reported: list[tuple[str, Attempt]] = []
         self.rejections: list[str] = []
         self.by_message: defaultdict[str, list[Attempt]] = defaultdict(list)
         self.over = threading.Event()
 
     def began(self, broker: dramatiq.Broker, message: MessageProxy, attempt: Attempt) -> None:
-        self.told.append(("began", attempt))
+        self.reported.append(("began", attempt))
 
     def processed(self, broker: dramatiq.Broker, message: MessageProxy, attempt: Attempt) -> None:
-        self.told.append(("processed", attempt))
+        self.reported.append(("processed", attempt))
 
     def ended(self, broker: dramatiq.Broker, message: MessageProxy, attempt: Attempt) -> None:
-        self.told.append(("ended", attempt))
+        self.reported.append(("ended", attempt))
         self.by_message[message.message_id].append(attempt)
         self.over.set()
 
     def left(self, broker: dramatiq.Broker, message: MessageProxy, attempt: Attempt) -> None:
-        self.told.append(("left", attempt))
+        self.reported.append(("left", attempt))
 
     def rejected(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
         self.rejections.append(message.message_id)
@@ -50,7 +50,7 @@ class Listener(Observer):
 
     @property
     def ended_attempts(self) -> list[Attempt]:
-        return [attempt for what, attempt in self.told if what == "ended"]
+        return [attempt for what, attempt in self.reported if what == "ended"]
 
 
 class Broken(Observer):
@@ -76,7 +76,7 @@ def test_every_attempt_has_the_outcome_it_had(bare_broker: dramatiq.Broker, fate
     work(bare_broker, message.queue_name.removesuffix(".DQ"))
 
     assert tuple(attempt.outcome for attempt in listener.ended_attempts) == fate.outcomes
-    steps = [what for what, _ in listener.told]
+    steps = [what for what, _ in listener.reported]
     assert steps == ["began", "processed", "ended", "left"] * len(fate.outcomes)
 
 
@@ -86,8 +86,8 @@ def test_the_outcome_does_not_depend_on_the_place_in_the_stack(
 ) -> None:
     """A guard that a stranger adds last, behind Dramatiq's own retries, is told the same."""
     listener = Listener()
-    for stock in [each for each in bare_broker.middleware if isinstance(each, StockRetries)]:
-        stock.min_backoff = stock.max_backoff = 1
+    for vanilla in [each for each in bare_broker.middleware if isinstance(each, DramatiqRetries)]:
+        vanilla.min_backoff = vanilla.max_backoff = 1
     bare_broker.add_middleware(listener)
 
     message = send_to(bare_broker, FATES[fate])
@@ -124,7 +124,7 @@ def test_attempts_are_numbered_by_what_they_cost(bare_broker: dramatiq.Broker) -
     assert [attempt.cause for attempt in listener.attempts_at(parked)] == ["night", None]
 
 
-def test_a_far_side_that_asks_for_patience_parks(bare_broker: dramatiq.Broker) -> None:
+def test_a_remote_service_that_asks_for_patience_parks(bare_broker: dramatiq.Broker) -> None:
     """A long `Retry-After` is told as a park, since it costs no retry, and keeps what caused it."""
     listener = Listener()
     watched(bare_broker, listener)
@@ -151,7 +151,7 @@ def test_without_retries_a_failed_attempt_is_the_end() -> None:
     assert [attempt.outcome for attempt in listener.ended_attempts] == ["failed"]
 
 
-def test_a_message_for_nobody_is_told_as_rejected(bare_broker: dramatiq.Broker) -> None:
+def test_a_message_for_nobody_is_reported_as_rejected(bare_broker: dramatiq.Broker) -> None:
     """What no actor of this build can be given never was an attempt, and is not lost sight of."""
     listener = Listener()
     watched(bare_broker, listener)
@@ -165,7 +165,7 @@ def test_a_message_for_nobody_is_told_as_rejected(bare_broker: dramatiq.Broker) 
     work(bare_broker, queue)
 
     assert listener.rejections == [message.message_id]
-    assert listener.told == []
+    assert listener.reported == []
 
 
 def test_what_watches_cannot_break_what_it_watches(bare_broker: dramatiq.Broker) -> None:
@@ -201,7 +201,7 @@ def test_nothing_of_an_exception_is_kept_alive() -> None:
     assert [value for value in vars(attempt).values() if isinstance(value, BaseException)] == []
 
 
-def test_a_repeated_ack_tells_nobody_twice() -> None:
+def test_a_repeated_ack_reports_nobody_twice() -> None:
     """Brokers run the ack's hooks again when the connection was lost."""
     message = MessageProxy(dramatiq.Message(queue_name="q", actor_name="a", args=(), kwargs={}, options={}))
     listener, broker = Listener(), StubBroker(middleware=[])
@@ -212,7 +212,7 @@ def test_a_repeated_ack_tells_nobody_twice() -> None:
     listener.before_ack(broker, message)
 
     assert len(listener.ended_attempts) == 1
-    assert tell_once(message, "something else", listener)
+    assert is_first_report(message, "something else", listener)
 
 
 @pytest.mark.parametrize("category", ["hunter2", "Nope", "", "a b", "x" * 33])

@@ -1,4 +1,4 @@
-"""Emitting metrics: the one call that whoever has a number makes."""
+"""HookedBroker metrics: the one call that whoever has a number makes."""
 
 import logging
 import threading
@@ -84,7 +84,7 @@ def test_a_timer_measures_its_block_also_when_it_raises(emitted: Emitted, name: 
 
 
 def test_values_from_many_threads_all_arrive(emitted: Emitted, name: str) -> None:
-    """Emitting needs no care about threads."""
+    """HookedBroker needs no care about threads."""
 
     def count() -> None:
         for _ in range(100):

@@ -6,7 +6,7 @@ from uuid import uuid4
 import dramatiq
 import pytest
 from dramatiq.middleware import Middleware
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 
 from middleware import Guard, GuardError, Retries
 from tests.middleware.brokers import replace_stack, work
@@ -30,7 +30,7 @@ class Outspoken(Silent):
         message.options["asked"] = True
 
 
-@pytest.mark.parametrize("retries", [Retries, StockRetries])
+@pytest.mark.parametrize("retries", [Retries, DramatiqRetries])
 def test_what_was_sent_before_there_were_guards_is_retried(
     bare_broker: dramatiq.Broker, retries: type[Middleware]
 ) -> None:

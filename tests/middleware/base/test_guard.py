@@ -79,7 +79,7 @@ def test_an_error_of_the_guards_own_parks_by_default(bare_broker: dramatiq.Broke
     assert len(guard.seen.admits) == 3
 
 
-def test_an_error_of_the_guards_own_allows_when_told_to(bare_broker: dramatiq.Broker) -> None:
+def test_an_error_of_the_guards_own_allows_when_reported_to(bare_broker: dramatiq.Broker) -> None:
     """Whoever prefers running unguarded says so."""
     guard = Scripted(RuntimeError("bug"), on_error="allow")
     replace_stack(bare_broker, guard, Retries())
@@ -218,7 +218,7 @@ def test_errors_of_a_guards_own_are_counted_by_decision(bare_broker: dramatiq.Br
 @pytest.mark.parametrize(
     ("fail", "succeeded"), [(None, True), (ValueError("x"), False)], ids=["success", "failure"]
 )
-def test_a_guard_is_told_how_the_attempt_ended(
+def test_a_guard_is_reported_how_the_attempt_ended(
     bare_broker: dramatiq.Broker, fail: Exception | None, succeeded: bool
 ) -> None:
     """With the result or the exception."""
@@ -250,7 +250,7 @@ def test_what_was_taken_is_given_back_when_a_later_guard_stops_the_message(
     assert len(stopper.seen.outcomes) == len(inner.seen.outcomes) == job.runs
 
 
-def test_a_guard_is_not_told_of_attempts_it_was_never_asked_about(bare_broker: dramatiq.Broker) -> None:
+def test_a_guard_is_not_informed_of_attempts_it_was_never_asked_about(bare_broker: dramatiq.Broker) -> None:
     """Dramatiq runs after-hooks for middleware whose before-hook never ran."""
     stopper, inner = Scripted(Skipped("enough")), Scripted()
     replace_stack(bare_broker, stopper, inner, Retries())
@@ -294,7 +294,7 @@ def test_a_guard_in_the_wrong_place_stops_the_worker_and_names_the_order(
         worker.start()
 
 
-def test_a_guard_alone_beside_dramatiqs_own_middleware_boots(bare_broker: dramatiq.Broker) -> None:
+def test_a_single_guard_beside_dramatiqs_own_middleware_boots(bare_broker: dramatiq.Broker) -> None:
     """A stranger's `add_middleware` needs no order."""
     bare_broker.add_middleware(Contracts())
     job = Declared(bare_broker)
@@ -344,15 +344,15 @@ class Recording(Guard):
     """Lets everything pass."""
 
 
-def test_threads_do_not_mix_up_what_they_have_in_hand(bare_broker: dramatiq.Broker) -> None:
+def test_threads_do_not_mix_up_what_they_have_in_flight(bare_broker: dramatiq.Broker) -> None:
     """Each attempt is settled once, with its own outcome."""
-    told: list[tuple[str, object]] = []
+    reported: list[tuple[str, object]] = []
     lock = threading.Lock()
 
     class Careful(Guard):
         def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
             with lock:
-                told.append((message.message_id, outcome.exception))
+                reported.append((message.message_id, outcome.exception))
 
     replace_stack(bare_broker, Careful(), Retries())
     queue = f"q{uuid4().hex}"
@@ -365,8 +365,8 @@ def test_threads_do_not_mix_up_what_they_have_in_hand(bare_broker: dramatiq.Brok
     sent = [odd.send(number).message_id for number in range(40)]
     work(bare_broker, queue, threads=8)
 
-    assert sorted(message_id for message_id, _ in told) == sorted(sent)
-    by_id = dict(told)
+    assert sorted(message_id for message_id, _ in reported) == sorted(sent)
+    by_id = dict(reported)
     assert [isinstance(by_id[message_id], ValueError) for message_id in sent] == [False, True] * 20
 
 

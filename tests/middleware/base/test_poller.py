@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from middleware.base.poller import Flags, process_flags
+from middleware.base.poller import Poller, shared_poller
 
 
 class Source:
@@ -28,13 +28,13 @@ class Source:
 
 
 @pytest.fixture
-def flags() -> Flags:
+def flags() -> Poller:
     """A poll that only moves when told to."""
-    return Flags(interval_s=3_600)
+    return Poller(interval_s=3_600)
 
 
 @pytest.fixture
-def added(flags: Flags) -> Iterator[Callable[[Source], Source]]:
+def added(flags: Poller) -> Iterator[Callable[[Source], Source]]:
     """Adds sources, and removes them afterwards."""
     sources: list[Source] = []
 
@@ -58,7 +58,7 @@ def test_adding_refreshes_before_it_returns(added: Callable[[Source], Source]) -
     assert added(Source()).refreshed == 1
 
 
-def test_everything_is_refreshed_in_one_round(flags: Flags, added: Callable[[Source], Source]) -> None:
+def test_everything_is_refreshed_in_one_round(flags: Poller, added: Callable[[Source], Source]) -> None:
     """Each source once."""
     one, two = added(Source()), added(Source())
 
@@ -67,7 +67,7 @@ def test_everything_is_refreshed_in_one_round(flags: Flags, added: Callable[[Sou
     assert (one.refreshed, two.refreshed) == (2, 2)
 
 
-def test_one_that_fails_holds_up_nobody(flags: Flags, added: Callable[[Source], Source]) -> None:
+def test_one_that_fails_holds_up_nobody(flags: Poller, added: Callable[[Source], Source]) -> None:
     """The others are refreshed all the same."""
     bad, good = added(Source(RuntimeError("no"))), added(Source())
 
@@ -77,7 +77,7 @@ def test_one_that_fails_holds_up_nobody(flags: Flags, added: Callable[[Source], 
 
 
 def test_an_outage_is_logged_once_and_so_is_its_end(
-    flags: Flags, added: Callable[[Source], Source], caplog: pytest.LogCaptureFixture
+    flags: Poller, added: Callable[[Source], Source], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A store that is away for an hour makes one line, not 3,600; its error's text, which may quote, is in none."""
     caplog.set_level(logging.INFO, logger="middleware.base.poller")
@@ -96,7 +96,7 @@ def test_an_outage_is_logged_once_and_so_is_its_end(
 
 def test_it_polls_by_itself_on_one_thread() -> None:
     """Any number of sources share it, and none is asked by a job's thread."""
-    flags, one, two = Flags(interval_s=0.005), Source(), Source()
+    flags, one, two = Poller(interval_s=0.005), Source(), Source()
     before = running()
     flags.add("one", one.refresh)
     flags.add("two", two.refresh)
@@ -114,7 +114,7 @@ def test_it_polls_by_itself_on_one_thread() -> None:
     assert not thread.is_alive()
 
 
-def test_it_starts_again_after_it_stopped(flags: Flags, added: Callable[[Source], Source]) -> None:
+def test_it_starts_again_after_it_stopped(flags: Poller, added: Callable[[Source], Source]) -> None:
     """A worker that boots after another one stopped is polled for too."""
     first, before = Source(), running()
     flags.add("first", first.refresh)
@@ -125,7 +125,7 @@ def test_it_starts_again_after_it_stopped(flags: Flags, added: Callable[[Source]
     assert len([each for each in running() if each not in before]) == 1
 
 
-def test_what_was_removed_is_not_refreshed(flags: Flags) -> None:
+def test_what_was_removed_is_not_refreshed(flags: Poller) -> None:
     """Nor does removing it twice do any harm."""
     source = Source()
     flags.add("things", source.refresh)
@@ -139,10 +139,10 @@ def test_what_was_removed_is_not_refreshed(flags: Flags) -> None:
 
 def test_a_process_has_one_poll() -> None:
     """Guards that are given none share it."""
-    assert process_flags() is process_flags()
+    assert shared_poller() is shared_poller()
 
 
 def test_a_nonsensical_interval_is_refused() -> None:
     """The mistake is named where it was made."""
     with pytest.raises(ValueError, match="interval_s must be more than 0, not 0"):
-        Flags(interval_s=0)
+        Poller(interval_s=0)

@@ -49,10 +49,10 @@ def test_an_interrupt_that_a_finalizer_swallows_is_sent_again() -> None:
     assert outcome == ["hit"]
 
 
-def test_what_other_finalizers_raise_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_other_finalizers_raise_is_reported_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the interrupts of jobs that run are taken care of."""
-    told: list[type[BaseException] | None] = []
-    monkeypatch.setattr(interrupts, "_tell_unraisable", lambda problem: told.append(problem.exc_type))
+    reported: list[type[BaseException] | None] = []
+    monkeypatch.setattr(interrupts, "_tell_unraisable", lambda problem: reported.append(problem.exc_type))
 
     class Fails:
         def __init__(self, error: type[BaseException]) -> None:
@@ -70,4 +70,4 @@ def test_what_other_finalizers_raise_is_told_as_ever(monkeypatch: pytest.MonkeyP
     window.close()
     Fails(Cancelled)
 
-    assert told == [KeyError, Hit, Cancelled]
+    assert reported == [KeyError, Hit, Cancelled]

@@ -10,10 +10,10 @@ from dramatiq.middleware import AsyncIO, Callbacks
 from middleware import Retries
 from middleware.base.attempts import Attempt
 from middleware.base.observer import Observer
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.cancellation.guard import Cancellation
 from middleware.cancellation.memory import MemoryCancellationStore
-from middleware.cancellation.requests import Cancellations
+from middleware.cancellation.requests import CancellationClient
 from tests.middleware.brokers import dead, replace_stack, work
 
 
@@ -34,8 +34,8 @@ class Rig:
     def __init__(self, broker: dramatiq.Broker) -> None:
         self.broker = broker
         self.store = MemoryCancellationStore()
-        self.ask = Cancellations(self.store)
-        self.flags = Flags(interval_s=3_600)
+        self.ask = CancellationClient(self.store)
+        self.flags = Poller(interval_s=3_600)
         self.guard = Cancellation(self.store, flags=self.flags)
         self.outcomes = Outcomes()
         self.queue = f"q{uuid4().hex}"

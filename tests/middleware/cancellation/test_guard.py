@@ -10,17 +10,17 @@ import pytest
 import redis
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 
 from middleware import Retries, Skipped, StoreUnavailable
 from middleware.base.attempts import Attempt
 from middleware.base.interrupts import Cancelled
 from middleware.base.observer import Observer
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.cancellation.guard import Cancellation, checkpoint
 from middleware.cancellation.memory import MemoryCancellationStore
 from middleware.cancellation.redis import RedisCancellationStore
-from middleware.cancellation.requests import Cancellations, Changes
+from middleware.cancellation.requests import CancellationClient, Changes
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.cancellation.cancellable_broker import Outcomes, Rig
 from tests.middleware.eventually import eventually
@@ -120,7 +120,7 @@ def test_a_job_that_catches_everything_does_not_swallow_it_by_accident(rig: Rig)
     assert rig.outcomes.seen == ["cancelled"]
 
 
-def test_a_thread_forgets_the_cancelled_message_that_it_had_in_hand(rig: Rig) -> None:
+def test_a_thread_forgets_the_cancelled_message_that_it_had_in_flight(rig: Rig) -> None:
     """What it does next is not part of it."""
     rig.declare()
     message = rig.broker.get_actor("job").message()
@@ -285,7 +285,7 @@ def test_a_direct_call_raises_what_the_job_raised(rig: Rig) -> None:
         rig.broker.get_actor("job")()
 
 
-def test_an_actor_called_by_anothers_function_tells_its_caller(rig: Rig) -> None:
+def test_an_actor_called_by_anothers_function_reports_its_caller(rig: Rig) -> None:
     """The inner one's cancellation is the outer one's to handle."""
     rig.declare("inner", lambda: (_ for _ in ()).throw(Stopped()))
 
@@ -301,9 +301,9 @@ def test_an_actor_called_by_anothers_function_tells_its_caller(rig: Rig) -> None
     assert rig.ran == ["outer"]
 
 
-def test_it_works_alone_beside_the_stock_middleware(bare_broker: dramatiq.Broker) -> None:
+def test_it_works_by_itself_beside_the_vanilla_middleware(bare_broker: dramatiq.Broker) -> None:
     """Added to a broker as it comes, with Dramatiq's own retries and after the actors."""
-    assert any(type(each) is StockRetries for each in bare_broker.middleware)
+    assert any(type(each) is DramatiqRetries for each in bare_broker.middleware)
     ran: list[str] = []
     queue = f"q{uuid4().hex}"
 
@@ -315,9 +315,9 @@ def test_it_works_alone_beside_the_stock_middleware(bare_broker: dramatiq.Broker
     store = MemoryCancellationStore()
     outcomes = Outcomes()
     bare_broker.add_middleware(outcomes)
-    bare_broker.add_middleware(Cancellation(store, flags=Flags(interval_s=3_600)))
+    bare_broker.add_middleware(Cancellation(store, flags=Poller(interval_s=3_600)))
     early.send()
-    Cancellations(store).cancel(early.send().message_id)
+    CancellationClient(store).cancel(early.send().message_id)
 
     work(bare_broker, queue)
 
@@ -340,7 +340,7 @@ class Asked(RedisCancellationStore):
 def test_a_job_costs_no_round_trip_and_an_idle_poll_one(redis_client: redis.Redis) -> None:
     """Workers' threads never ask; the boot and each poll ask once when nothing is new."""
     broker, store = StubBroker(middleware=[]), Asked(redis_client)
-    guard = Cancellation(store, flags=Flags(interval_s=3_600))
+    guard = Cancellation(store, flags=Poller(interval_s=3_600))
     replace_stack(broker, guard, Retries())
 
     @dramatiq.actor(broker=broker)
@@ -360,7 +360,7 @@ def test_with_the_store_gone_jobs_run_and_what_was_known_stays_in_force() -> Non
     """Nothing is parked or lost, and new requests are heard when it is back."""
     with own_valkey() as server, redis.Redis.from_url(server.url) as client:
         store = RedisCancellationStore(client)
-        ask, flags = Cancellations(store), Flags(interval_s=3_600)
+        ask, flags = CancellationClient(store), Poller(interval_s=3_600)
         broker = StubBroker(middleware=[])
         outcomes = Outcomes()
         guard = Cancellation(store, flags=flags)

@@ -5,7 +5,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from middleware.cancellation.memory import MemoryCancellationStore
-from middleware.cancellation.requests import Cancellations, KnownRequests
+from middleware.cancellation.requests import CancellationClient, RequestCache
 from tests.middleware.cancellation.cancellable_broker import Rig
 
 
@@ -91,11 +91,11 @@ def test_an_org_that_asks_by_id_hits_no_others_message(rig: Rig) -> None:
 def test_no_id_can_be_made_up_that_means_anothers_message() -> None:
     """Ids of requests are put together; whose message it is, is asked all the same."""
     store = MemoryCancellationStore()
-    known = KnownRequests(store)
+    known = RequestCache(store)
     broker = StubBroker(middleware=[])
     job = dramatiq.actor(broker=broker, actor_name="job")(lambda: None)
     theirs = job.message_with_options(org="a:b").copy(message_id="c")
-    Cancellations(store).cancel("b:c", org="a")
+    CancellationClient(store).cancel("b:c", org="a")
     known.refresh()
 
     assert not known.match(dramatiq.broker.MessageProxy(theirs))
@@ -122,11 +122,11 @@ def test_a_request_ends_with_its_time_also_where_it_is_known() -> None:
     """A process does not go on cancelling what the store has long forgotten."""
     now_s = [0.0]
     store = MemoryCancellationStore(now_ms=lambda: now_s[0] * 1_000)
-    known = KnownRequests(store, monotonic=lambda: now_s[0])
+    known = RequestCache(store, monotonic=lambda: now_s[0])
     broker = StubBroker(middleware=[])
     job = dramatiq.actor(broker=broker, actor_name="job")(lambda: None)
     message = dramatiq.broker.MessageProxy(job.message())
-    Cancellations(store).cancel(message.message_id, keep_for_ms=1_000)
+    CancellationClient(store).cancel(message.message_id, keep_for_ms=1_000)
     known.refresh()
     assert known.match(message)
 

@@ -13,7 +13,7 @@ from middleware import StoreUnavailable
 from middleware.cancellation import redis as in_redis
 from middleware.cancellation.memory import MemoryCancellationStore
 from middleware.cancellation.redis import RedisCancellationStore
-from middleware.cancellation.requests import Cancellations, CancellationStore, CancelRequest
+from middleware.cancellation.requests import CancellationClient, CancellationStore, CancelRequest
 from tests.middleware.aged_stores import age
 from tests.middleware.own_server import own_valkey
 
@@ -87,7 +87,7 @@ def test_a_request_for_one_orgs_message_keeps_both(kept: Kept) -> None:
     assert (got.request_id, got.message_id, got.org) == ("a:r", "r", "a")
 
 
-def test_only_what_is_new_is_told_again(kept: Kept) -> None:
+def test_only_what_is_new_is_reported_again(kept: Kept) -> None:
     """Whoever asks with the last version hears each change once."""
     kept.store.add(request("one"))
     first = kept.store.changes(0)
@@ -110,15 +110,15 @@ def test_asking_twice_for_the_same_is_one_request(kept: Kept) -> None:
     assert again.keep_for_ms > MINUTE_MS
 
 
-def test_a_withdrawal_is_told_like_a_request(kept: Kept) -> None:
+def test_a_withdrawal_is_reported_like_a_request(kept: Kept) -> None:
     """Processes that know of the request hear that it is over."""
     kept.store.add(request("one"))
     version = kept.store.changes(0).version
 
     assert kept.store.withdraw("one")
 
-    (told,) = kept.store.changes(version).requests
-    assert (told.request_id, told.withdrawn) == ("one", True)
+    (reported,) = kept.store.changes(version).requests
+    assert (reported.request_id, reported.withdrawn) == ("one", True)
 
 
 def test_only_what_is_in_force_can_be_withdrawn(kept: Kept) -> None:
@@ -153,7 +153,7 @@ def test_a_request_ends_with_its_time(kept: Kept) -> None:
     assert names(kept.store) == ["long", "later"]
 
 
-def test_versions_grow_after_everything_was_forgotten(kept: Kept) -> None:
+def test_versions_grow_after_everything_was_lost(kept: Kept) -> None:
     """A process that has heard of old requests hears of the first one after them."""
     kept.store.add(request("one"))
     version = kept.store.changes(0).version
@@ -176,31 +176,31 @@ def test_versions_grow_when_the_clock_went_back(kept: Kept) -> None:
     assert names(kept.store, version) == ["two", "one"]
 
 
-def test_requests_made_at_once_are_all_told(kept: Kept) -> None:
+def test_requests_made_at_once_are_all_reported(kept: Kept) -> None:
     """Eight threads, no request lost, none told twice, whenever somebody looks."""
-    told: list[str] = []
+    reported: list[str] = []
     version = 0
     with ThreadPoolExecutor(8) as pool:
         made = [pool.submit(kept.store.add, request(f"r{number}")) for number in range(80)]
         while not all(each.done() for each in made):
             changes = kept.store.changes(version)
-            told += [each.request_id for each in changes.requests]
+            reported += [each.request_id for each in changes.requests]
             version = changes.version
     for each in made:
         each.result()
-    told += names(kept.store, version)
+    reported += names(kept.store, version)
 
-    assert sorted(told) == sorted(f"r{number}" for number in range(80))
+    assert sorted(reported) == sorted(f"r{number}" for number in range(80))
 
 
-def test_many_changes_are_told_in_parts(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_changes_are_reported_in_parts(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client puts the parts together, oldest first."""
     monkeypatch.setattr(in_redis, "BATCH_SIZE", 3)
     for number in range(8):
         kept.store.add(request(f"r{number}"))
     kept.store.withdraw("r0")
 
-    in_force = Cancellations(kept.store).in_force()
+    in_force = CancellationClient(kept.store).in_force()
 
     assert [each.request_id for each in in_force] == [f"r{number}" for number in range(1, 8)]
 

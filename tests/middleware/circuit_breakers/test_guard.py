@@ -237,7 +237,7 @@ def test_a_long_retry_after_opens_the_circuit_until_then(
         assert caught.value.delay_ms == 6_000
 
 
-def test_nobody_is_left_alone_for_more_than_a_day(breakers: CircuitBreakers) -> None:
+def test_nobody_is_left_untouched_for_more_than_a_day(breakers: CircuitBreakers) -> None:
     """A `Retry-After` of a year is a day."""
     fail(breakers, 1, error=Answered(503, retry_after_s=365 * 86_400))
 
@@ -282,17 +282,17 @@ def test_the_breaker_of_one_dependency_can_be_handed_on(breakers: CircuitBreaker
 def test_other_processes_know_within_a_second(clock: Clock) -> None:
     """What one learns the others have read when their reading is a second old."""
     store = MemoryCircuitBreakerStore(now_ms=clock.now_ms)
-    here, there = make(store, clock), make(store, clock)
+    local, there = make(store, clock), make(store, clock)
     assert there.state("ai").state == "closed"
-    fail(here, 2)
-    assert here.state("ai").state == "open"
+    fail(local, 2)
+    assert local.state("ai").state == "open"
 
     clock.pass_s(1)
 
     assert there.state("ai").state == "open"
 
 
-def test_a_forgotten_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:
+def test_a_lost_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:
     """An old opening that nobody tried ends in every process, although nothing was written."""
     fail(breakers, 2)
     clock.pass_s(40)

@@ -86,7 +86,7 @@ def parks(emitted: Emitted) -> list[str]:
     return [labels["cause"] for labels in emitted.labels_of("messages_parked_total")]
 
 
-def test_a_job_that_depends_on_it_waits_before_its_first_line(
+def test_a_job_that_depends_on_it_waits_before_its_first_statement(
     bare_broker: dramatiq.Broker, emitted: Emitted
 ) -> None:
     """It starts once, when the circuit may close, and has no attempt less: it has none to lose."""
@@ -112,7 +112,7 @@ def test_a_message_may_name_what_it_depends_on(bare_broker: dramatiq.Broker, emi
     assert service.starts == 1
 
 
-def test_a_job_that_finds_it_open_halfway_comes_back_uncharged(
+def test_a_job_that_finds_it_open_halfway_comes_back_without_using_a_retry(
     bare_broker: dramatiq.Broker, emitted: Emitted
 ) -> None:
     """Without `depends_on` it starts twice and calls once, with no retries to lose."""

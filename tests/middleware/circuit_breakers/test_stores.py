@@ -245,7 +245,7 @@ def test_failures_of_calls_that_began_before_it_opened_change_nothing(stage: Sta
     assert half.state == "half-open"
 
 
-def test_what_asks_to_be_left_alone_is_until_then(stage: Stage) -> None:
+def test_what_asks_to_be_left_untouched_is_until_then(stage: Stage) -> None:
     """One such failure opens it, later ones only prolong it, and trials follow."""
     opened = stage.store.record("ai", "failure", RULE, open_s=100, reason="TooMany")
     shorter = stage.store.record("ai", "failure", RULE, open_s=50)
@@ -330,7 +330,7 @@ def test_what_says_nothing_new_is_no_change(stage: Stage) -> None:
     assert stage.store.read(reading.version) is None
 
 
-def test_what_nobody_calls_is_forgotten_and_what_is_forced_is_not(stage: Stage) -> None:
+def test_what_nobody_calls_is_lost_and_what_is_forced_is_not(stage: Stage) -> None:
     """Old failures and old openings end; an operator's word does not."""
     fail(stage.store, 1, "ai")
     fail(stage.store, 2, "mail")

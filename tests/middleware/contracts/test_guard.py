@@ -148,7 +148,7 @@ def test_a_message_that_bypassed_the_guard_is_refused_when_it_is_performed(broke
     assert got == []
 
 
-def test_actors_without_a_contract_are_left_alone(broker: dramatiq.Broker) -> None:
+def test_actors_without_a_contract_are_left_untouched(broker: dramatiq.Broker) -> None:
     """Other actors take what they always took."""
     queue, got = f"q{uuid4().hex}", []
 

@@ -6,11 +6,11 @@ import dramatiq
 import pytest
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 from pydantic import BaseModel
 
 from middleware import Contracts, Parked, Retries
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.contracts.guard import UnknownVersion
 from middleware.contracts.held_messages import Release
 from tests.middleware.brokers import replace_stack
@@ -33,7 +33,7 @@ class Build:
         self.broker = broker
         self.now_ms = 1_000
         self.guard = Contracts(
-            hold_ms=10, hold_max_ms=HOLD_MAX_MS, flags=Flags(interval_s=3_600), now_ms=lambda: self.now_ms
+            hold_ms=10, hold_max_ms=HOLD_MAX_MS, flags=Poller(interval_s=3_600), now_ms=lambda: self.now_ms
         )
         replace_stack(broker, self.guard, retries or Retries(max_retries=0))
 
@@ -82,7 +82,7 @@ def test_held_again_it_has_only_what_is_left() -> None:
 
 def test_beside_dramatiqs_retries_it_is_offered_again_and_again() -> None:
     """They would park it for a day without saying under what."""
-    build = Build(EnforcingBroker(), retries=StockRetries())
+    build = Build(EnforcingBroker(), retries=DramatiqRetries())
 
     with pytest.raises(Parked) as caught:
         build.guard.admit(build.broker, build.message(4))

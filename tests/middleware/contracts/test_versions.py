@@ -11,7 +11,7 @@ from dramatiq.composition import pipeline
 from pydantic import BaseModel, ConfigDict
 
 from middleware import Contracts, InvalidPayload, Parked, Retries
-from middleware.base.delegation import Parks
+from middleware.base.delegation import SupportsParking
 from middleware.contracts.guard import UnknownVersion, json_schemas
 from tests.middleware.brokers import replace_stack, stored, work
 
@@ -118,7 +118,7 @@ def test_a_newer_payload_waits_for_a_newer_worker(bare_broker: dramatiq.Broker) 
             world.guard.admit(bare_broker, proxy)
 
     # Where nobody can let it go, it is looked at again soon.
-    held = (1_000, "version:resize:4") if isinstance(bare_broker, Parks) else (10, "version:resize")
+    held = (1_000, "version:resize:4") if isinstance(bare_broker, SupportsParking) else (10, "version:resize")
     assert (caught.value.delay_ms, caught.value.key) == held
     assert proxy.args == (newer,)
 

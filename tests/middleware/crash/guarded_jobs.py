@@ -28,7 +28,7 @@ scenario = Scenario(**json.loads(os.environ["GUARDED_JOBS"]))
 client: Any = redis.Redis.from_url(scenario.redis_url)
 
 
-class Parks(Middleware):
+class SupportsParking(Middleware):
     """Counts by job how often it was parked, and for what."""
 
     def after_process_message(
@@ -59,7 +59,7 @@ broker = crash_broker(
     scenario.broker,
     scenario.redis_url,
     scenario.namespace,
-    Parks(),
+    SupportsParking(),
     Idempotency(
         RedisIdempotencyStore(client, prefix=scenario.claims),
         on_duplicate=scenario.on_duplicate,  # type: ignore[arg-type]  # the guard says what is allowed

@@ -232,7 +232,7 @@ def test_a_tick_older_than_claims_are_remembered_is_skipped(stage: Stage, emitte
     assert (stage.ran, outcomes(emitted)) == ([], ["expired"])
 
 
-def test_the_option_takes_our_schedules_alone(bare_broker: dramatiq.Broker) -> None:
+def test_the_option_takes_our_schedules_only(bare_broker: dramatiq.Broker) -> None:
     """Periodiq's own would never fire on Sundays, and is refused where it is written."""
     Stage(bare_broker)
     with pytest.raises(InvalidSchedule, match="must be made by pressroom's cron"):

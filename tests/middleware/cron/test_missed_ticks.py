@@ -114,12 +114,12 @@ def test_missed_ticks_are_caught_up_with_one_by_one(bare_broker: dramatiq.Broker
     stage = Stage(bare_broker, missed="catch_up", catch_up_limit=4)
     running = threading.Semaphore(1)
 
-    def alone() -> None:
+    def only() -> None:
         assert running.acquire(blocking=False)
         assert not threading.Event().wait(0.02)
         running.release()
 
-    stage.act = alone
+    stage.act = only
     away(stage)
     assert stage.guard.find_missed(stage.broker) == 9
     stage.work()

@@ -120,7 +120,7 @@ def test_ticks_that_may_overlap_leave_no_mark(stage: Stage) -> None:
     assert stage.claim(101, "n", exclusive_s=None) == "granted"
 
 
-def test_a_mark_is_released_by_its_holder_alone(stage: Stage) -> None:
+def test_a_mark_is_released_by_its_holder_only(stage: Stage) -> None:
     """A late release of somebody else's changes nothing."""
     stage.claim(100, "m")
     stage.store.release("digest", "n")
@@ -173,7 +173,7 @@ def test_an_actor_nobody_knows_is_accounted_for_up_to_now(stage: Stage) -> None:
     assert look.seen == frozenset()
 
 
-def test_a_look_tells_what_was_sent_and_what_was_claimed(stage: Stage) -> None:
+def test_a_look_reports_what_was_sent_and_what_was_claimed(stage: Stage) -> None:
     """Everything that came after what is accounted for, however it was dealt with."""
     start = _start(stage)
     stage.store.note_sent("digest", start + 1, window_s=DAY_S)
@@ -194,7 +194,7 @@ def _start(stage: Stage) -> int:
     return look.since
 
 
-def test_what_is_accounted_for_is_not_told_again_and_never_comes_back(stage: Stage) -> None:
+def test_what_is_accounted_for_is_not_reported_again_and_never_comes_back(stage: Stage) -> None:
     """The account moves forward alone."""
     start = _start(stage)
     for minute in (1, 2, 3):

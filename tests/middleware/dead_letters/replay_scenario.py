@@ -12,7 +12,7 @@ from middleware.dead_letters.guard import DeadLetters
 from middleware.dead_letters.letter import DeadLetter
 from middleware.dead_letters.memory import MemoryDeadLetterStore
 from middleware.dead_letters.replay import (
-    Replays,
+    DeadLetterReplayer,
 )
 from tests.middleware.attempt_outcomes import Faulty
 from tests.middleware.brokers import replace_stack, work
@@ -56,9 +56,9 @@ class World:
 
         self.publish, self.plain = publish, plain
 
-    def of_org(self, org: str, wait: Callable[[float], None] | None = None) -> Replays:
-        """Replays for one org, for which time passes when they wait, and workers work meanwhile."""
-        return Replays(
+    def of_org(self, org: str, wait: Callable[[float], None] | None = None) -> DeadLetterReplayer:
+        """DeadLetterReplayer for one org, for which time passes when they wait, and workers work meanwhile."""
+        return DeadLetterReplayer(
             self.broker,
             self.store.of_org(org),
             now_ms=lambda: 7,

@@ -12,7 +12,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import AgeLimit, Middleware, MiddlewareError
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 from pydantic import BaseModel, Field
 
 from middleware import Contracts, Retries, StoreUnavailable
@@ -108,13 +108,13 @@ def test_a_message_that_failed_for_good_is_kept_whole(bare_broker: dramatiq.Brok
     )
     frames = (letter.trace or "").splitlines()
     assert 1 <= len(frames) <= 5
-    assert frames[-1].startswith("middleware/test_dead_letters.py:")
+    assert frames[-1].startswith("dead_letters/test_guard.py:")
     assert frames[-1].endswith(" in fn")
     assert len(letter.fingerprint) == 12
 
 
 @pytest.mark.parametrize("max_retries", [0, 2])
-@pytest.mark.parametrize("retries", [Retries, StockRetries])
+@pytest.mark.parametrize("retries", [Retries, DramatiqRetries])
 def test_attempts_are_those_that_were_made(
     retries: type[Middleware], max_retries: int, bare_broker: dramatiq.Broker
 ) -> None:
@@ -129,7 +129,7 @@ def test_attempts_are_those_that_were_made(
 
 def test_an_error_that_throws_expects_is_one_attempt_beside_dramatiqs_retries() -> None:
     """Dramatiq gives up on it without counting it."""
-    world = World(StubBroker(), retries=StockRetries(max_retries=3))
+    world = World(StubBroker(), retries=DramatiqRetries(max_retries=3))
     world.actor(lambda: Faulty("no"), throws=Faulty).send(a_job())
 
     (letter,) = world.letters()

@@ -21,7 +21,7 @@ from adapters.database.dead_letters import SqlDeadLetters
 from adapters.database.engine import create_engine
 from adapters.database.migrate import upgrade
 from app.embedded import postgres, valkey
-from app.embedded.places import Places, find_places
+from app.embedded.folders import ServerFolders, find_server_folders
 from middleware import Contracts, Retries
 from middleware.dead_letters.guard import DeadLetters
 from middleware.dead_letters.letter import DeadLetter
@@ -54,38 +54,38 @@ class Foreign(Exception):
 class Servers:
     """PostgreSQL and Valkey of the test's own; what they were told survives a stop."""
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
+    def __init__(self, folders: ServerFolders) -> None:
+        self.folders = folders
         self.start_valkey()
         self.start_postgres()
-        postgres.create_database(places, "letters")
-        upgrade(postgres.url(places, postgres.OWNER, "letters"))
+        postgres.create_database(folders, "letters")
+        upgrade(postgres.url(folders, postgres.OWNER, "letters"))
         self.engine: Engine = create_engine(
-            postgres.url(places, postgres.WORKER, "letters"), connect_timeout_s=1
+            postgres.url(folders, postgres.WORKER, "letters"), connect_timeout_s=1
         )
-        self.client = redis.Redis.from_url(valkey.url(places), retry=Retry(NoBackoff(), 0))
+        self.client = redis.Redis.from_url(valkey.url(folders), retry=Retry(NoBackoff(), 0))
 
     def start_postgres(self) -> None:
-        postgres.ensure_running(self.places, durable=True)
+        postgres.ensure_running(self.folders, durable=True)
 
     def stop_postgres(self) -> None:
-        postgres.stop(self.places)
+        postgres.stop(self.folders)
 
     def start_valkey(self) -> None:
-        valkey.ensure_running(self.places, durable=True, program=other_server())
+        valkey.ensure_running(self.folders, durable=True, program=other_server())
 
     def stop_valkey(self) -> None:
-        valkey.stop(self.places)
+        valkey.stop(self.folders)
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Message, category and actor of every row there is."""
         query = "SELECT coalesce(message_id, ''), error_category, coalesce(actor, '') FROM publishing_dlq"
-        with psycopg.connect(postgres.url(self.places, postgres.SUPERUSER, "letters")) as connection:
+        with psycopg.connect(postgres.url(self.folders, postgres.SUPERUSER, "letters")) as connection:
             return connection.execute(query).fetchall()
 
     def files(self) -> Iterator[bytes]:
         """What both have on disk, logs included."""
-        for folder in (self.places.postgres, self.places.valkey):
+        for folder in (self.folders.postgres, self.folders.valkey):
             for path in folder.rglob("*"):
                 if path.is_file():
                     yield path.read_bytes()
@@ -95,7 +95,7 @@ class Servers:
 def own() -> Iterator[Servers]:
     """Servers that nobody else uses."""
     with open_folder() as folder:
-        servers = Servers(find_places(folder))
+        servers = Servers(find_server_folders(folder))
         try:
             yield servers
         finally:

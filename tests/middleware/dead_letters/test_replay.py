@@ -13,7 +13,7 @@ from middleware import Guard, InvalidPayload, RateLimited
 from middleware.dead_letters.letter import letter_id
 from middleware.dead_letters.replay import (
     AlreadyReplayed,
-    Criteria,
+    DeadLetterFilter,
     LetterNotFound,
     NeedsEdit,
     NotReplayable,
@@ -103,8 +103,8 @@ def test_another_orgs_letter_is_not_found() -> None:
     with pytest.raises(LetterNotFound):
         other.edit_and_retry(letter.id, {"org_id": ORG, "site": "x"})
 
-    assert other.count(Criteria()) == 0
-    assert other.retry_many(Criteria()).sent == ()
+    assert other.count(DeadLetterFilter()) == 0
+    assert other.retry_many(DeadLetterFilter()).sent == ()
     assert stored(world.broker, world.queue) == []
     assert world.letter(letter.id) == letter
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_sent_says_why(over: dict[str, Any], says: str) -> None:
     with pytest.raises(NotReplayable, match=says):
         world.replays.retry(letter.id)
 
-    report = world.replays.retry_many(Criteria())
+    report = world.replays.retry_many(DeadLetterFilter())
     assert (report.sent, report.left_out) == ((), 1)
     assert world.letter(letter.id) == letter
 

@@ -5,7 +5,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from middleware.dead_letters.replay import (
-    Criteria,
+    DeadLetterFilter,
 )
 from tests.middleware.brokers import stored
 from tests.middleware.dead_letters.replay_scenario import ORG, World
@@ -25,11 +25,11 @@ def test_criteria_pick_by_category_actor_and_fingerprint() -> None:
     ]
     world.store.put(letters)
 
-    assert world.replays.count(Criteria()) == 4
-    assert world.replays.count(Criteria(), again=True) == 5
-    assert world.replays.count(Criteria(category="timeout")) == 1
-    assert world.replays.count(Criteria(actor="publish")) == 1
-    assert world.replays.count(Criteria(fingerprint="other", category="network")) == 1
+    assert world.replays.count(DeadLetterFilter()) == 4
+    assert world.replays.count(DeadLetterFilter(), again=True) == 5
+    assert world.replays.count(DeadLetterFilter(category="timeout")) == 1
+    assert world.replays.count(DeadLetterFilter(actor="publish")) == 1
+    assert world.replays.count(DeadLetterFilter(fingerprint="other", category="network")) == 1
     assert stored(world.broker, world.queue) == []
 
 
@@ -39,12 +39,12 @@ def test_many_are_sent_in_growing_batches_while_none_fails_again(bare_broker: dr
     world.dead(*["blog"] * 9)
     world.up.add("blog")
 
-    report = world.replays.retry_many(Criteria(category="network"), first=2, watch_s=3.5)
+    report = world.replays.retry_many(DeadLetterFilter(category="network"), first=2, watch_s=3.5)
 
     assert (len(report.sent), report.failed_again, report.stopped, report.left_out) == (9, (), False, 0)
     assert len(world.published) == 9
     assert world.slept_s == [1.0, 1.0, 1.0, 0.5] * 3
-    assert world.replays.count(Criteria()) == 0
+    assert world.replays.count(DeadLetterFilter()) == 0
 
 
 def test_it_stops_when_they_fail_again(bare_broker: dramatiq.Broker) -> None:
@@ -52,7 +52,7 @@ def test_it_stops_when_they_fail_again(bare_broker: dramatiq.Broker) -> None:
     world = World(bare_broker)
     world.dead(*["blog"] * 9)
 
-    report = world.replays.retry_many(Criteria(), first=2, watch_s=3)
+    report = world.replays.retry_many(DeadLetterFilter(), first=2, watch_s=3)
 
     assert (len(report.sent), report.stopped) == (2, True)
     assert {world.letter(each).replay_of for each in report.failed_again} <= {
@@ -69,7 +69,7 @@ def test_it_stops_when_a_later_batch_fails() -> None:
     world.dead(*["blog"] * 5)
     world.up.add("blog")
 
-    report = world.replays.retry_many(Criteria(), first=2, watch_s=1)
+    report = world.replays.retry_many(DeadLetterFilter(), first=2, watch_s=1)
 
     assert (len(report.sent), len(report.failed_again)) == (6, 1)
 
@@ -80,9 +80,9 @@ def test_only_the_first_few_can_be_sent() -> None:
     world.dead(*["blog"] * 5)
     world.up.add("blog")
 
-    report = world.replays.retry_many(Criteria(), first=3, rest=False, watch_s=1)
+    report = world.replays.retry_many(DeadLetterFilter(), first=3, rest=False, watch_s=1)
 
     assert (len(report.sent), report.stopped) == (3, False)
-    assert world.replays.count(Criteria()) == 2
+    assert world.replays.count(DeadLetterFilter()) == 2
     with pytest.raises(ValueError, match="first must be at least 1"):
-        world.replays.retry_many(Criteria(), first=0)
+        world.replays.retry_many(DeadLetterFilter(), first=0)

@@ -86,7 +86,7 @@ def test_a_stopping_worker_interrupts_who_asked_for_it_and_charges_nothing(rig: 
         assert ran == ["left alone", "notified"]
 
 
-def test_a_job_that_begins_while_its_worker_stops_is_told_too(rig: Rig) -> None:
+def test_a_job_that_begins_while_its_worker_stops_is_reported_too(rig: Rig) -> None:
     """The notice is not only for those that ran when it was given."""
     ran: list[int] = []
     rig.declare(lambda: ran.append(1), notify_shutdown=True)

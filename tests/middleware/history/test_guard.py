@@ -114,7 +114,7 @@ def test_a_result_is_kept_with_the_attempt_that_succeeded(
     assert results == [None, {"rows": 2, "token": "***"}]
 
 
-def test_a_result_is_of_one_attempt_alone(bare_broker: dramatiq.Broker, store: MemoryHistoryStore) -> None:
+def test_a_result_is_of_one_attempt_only(bare_broker: dramatiq.Broker, store: MemoryHistoryStore) -> None:
     """Jobs at the same time, and one after the other in a thread, do not get each other's."""
     watched(bare_broker, History(store))
     queue, barrier = f"q{uuid4().hex}", threading.Barrier(2)

@@ -86,9 +86,9 @@ def test_near_the_end_of_the_stack_a_result_is_left_out() -> None:
     def at_depth(frames: int) -> object:
         return plain_result(nested) if frames == 0 else at_depth(frames - 1)
 
-    here = len(inspect.stack(0))
+    local = len(inspect.stack(0))
     assert plain_result(nested) == nested
-    assert at_depth(sys.getrecursionlimit() - here - 100) == {
+    assert at_depth(sys.getrecursionlimit() - local - 100) == {
         "left_out": "the result is not plain JSON (RecursionError)"
     }
 

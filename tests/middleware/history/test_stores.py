@@ -82,7 +82,7 @@ def test_an_attempt_comes_back_as_it_was(store: HistoryStore, org: str) -> None:
     assert store.attempts(bare.message_id) == [bare]
 
 
-def test_a_messages_attempts_are_told_oldest_first(store: HistoryStore, org: str) -> None:
+def test_a_messages_attempts_are_reported_oldest_first(store: HistoryStore, org: str) -> None:
     """Its whole life, in whatever order it was written."""
     message_id = str(uuid4())
     life = [
@@ -317,7 +317,7 @@ def test_redis_takes_a_batch_in_one_round_trip() -> None:
     assert calls["cmdstat_evalsha"] == 2
 
 
-def test_redis_that_is_gone_is_told_as_such_and_comes_back() -> None:
+def test_redis_that_is_gone_is_reported_as_such_and_comes_back() -> None:
     """The batch that could not be written can be written again."""
     with own_valkey() as server:
         client = redis.Redis.from_url(server.url, retry=Retry(NoBackoff(), 0))

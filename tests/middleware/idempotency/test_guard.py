@@ -14,7 +14,7 @@ from dramatiq.results import Results
 from dramatiq.results.backends import StubBackend
 
 from middleware import DuplicateMessage, Guard, Parked, Retries, Skipped
-from middleware.base.delegation import EndsAlong
+from middleware.base.delegation import SupportsAckOperations
 from middleware.base.emit import Kind, add_metric_handler, remove_metric_handler
 from middleware.base.errors import RateLimited
 from middleware.idempotency.guard import Idempotency, IdempotencyStore
@@ -162,7 +162,7 @@ def test_a_finish_after_another_attempt_took_over_is_refused_and_counted(
     worker.stop()
 
     # A broker that ends the claim with the message has nobody to tell.
-    by_guard = not isinstance(bare_broker, EndsAlong)
+    by_guard = not isinstance(bare_broker, SupportsAckOperations)
     assert counted.count(("idempotency_stale_finish_total", "charge")) == int(by_guard)
     assert store.finish(key, token="newer", ttl_ms=60_000)
 

@@ -46,7 +46,7 @@ class Deaf(MemoryIdempotencyStore):
         return True
 
 
-def test_ends_are_told_until_the_store_hears_them() -> None:
+def test_ends_are_reported_until_the_store_learns_them() -> None:
     """Each later message tries again, and none of the ends is forgotten meanwhile."""
     broker, store = StubBroker(), Deaf()
     guard = Idempotency(store)

@@ -67,7 +67,7 @@ def test_with_allow_messages_run_while_the_store_is_away(valkey: OwnValkey) -> N
     assert job.ran == [1, 2]
 
 
-def test_an_end_that_the_store_did_not_hear_is_told_later(valkey: OwnValkey) -> None:
+def test_an_end_that_the_store_did_not_receive_is_reported_later(valkey: OwnValkey) -> None:
     """The key of a failed attempt is not blocked for a day because the store was away when it failed."""
     with redis.Redis.from_url(valkey.url) as client:
         store = RedisIdempotencyStore(client)

@@ -27,7 +27,7 @@ class Lines:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """One object for each line."""
-        return [json.loads(line) for line in self.text.splitlines()]
+        return [json.loads(row) for row in self.text.splitlines()]
 
     def with_event(self, part: str) -> list[dict[str, Any]]:
         """The lines that say this."""

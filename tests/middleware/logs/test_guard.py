@@ -57,7 +57,7 @@ def lines() -> Iterator[Lines]:
         yield lines
 
 
-def test_every_line_of_an_attempt_says_whose_it_is(bare_broker: dramatiq.Broker, lines: Lines) -> None:
+def test_every_row_of_an_attempt_says_whose_it_is(bare_broker: dramatiq.Broker, lines: Lines) -> None:
     """Lines of structlog and of the standard library, the job's and Dramatiq's, carry the ids."""
     watched(bare_broker, LogContext())
     queue = f"q{uuid4().hex}"
@@ -79,12 +79,12 @@ def test_every_line_of_an_attempt_says_whose_it_is(bare_broker: dramatiq.Broker,
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }
     for event, more in (("standard line", {"rows": 3}), ("structlog line", {"rows": 4})):
-        (line,) = lines.with_event(event)
-        assert of_job.items() <= line.items()
-        assert more.items() <= line.items()
-        assert {"timestamp", "level", "logger"} <= line.keys()
-    (line,) = [each for each in lines.with_event("Acknowledging message") if "actor" in each]
-    assert of_job.items() <= line.items()
+        (row,) = lines.with_event(event)
+        assert of_job.items() <= row.items()
+        assert more.items() <= row.items()
+        assert {"timestamp", "level", "logger"} <= row.keys()
+    (row,) = [each for each in lines.with_event("Acknowledging message") if "actor" in each]
+    assert of_job.items() <= row.items()
 
 
 def test_what_a_job_binds_ends_with_it(bare_broker: dramatiq.Broker, lines: Lines) -> None:
@@ -130,20 +130,20 @@ def test_what_an_attempt_without_an_end_bound_is_gone_too() -> None:
 
 
 @pytest.mark.parametrize("fate", ["succeeded", "failed", "retried", "parked", "skipped"])
-def test_each_attempt_leaves_one_line(bare_broker: dramatiq.Broker, lines: Lines, fate: str) -> None:
+def test_each_attempt_leaves_one_row(bare_broker: dramatiq.Broker, lines: Lines, fate: str) -> None:
     """It says how the attempt ended and how long it took."""
     watched(bare_broker, LogContext())
 
     message = send_to(bare_broker, FATES[fate])
     work(bare_broker, message.queue_name)
 
-    told = [each for each in lines.objects if each["logger"] == "middleware.logs.guard"]
-    assert tuple(each["outcome"] for each in told) == FATES[fate].outcomes
-    assert all(each["duration_ms"] >= 0 and each["level"] == "info" for each in told)
-    assert all(each["message_id"] == message.message_id for each in told)
+    reported = [each for each in lines.objects if each["logger"] == "middleware.logs.guard"]
+    assert tuple(each["outcome"] for each in reported) == FATES[fate].outcomes
+    assert all(each["duration_ms"] >= 0 and each["level"] == "info" for each in reported)
+    assert all(each["message_id"] == message.message_id for each in reported)
 
 
-def test_that_line_can_be_done_without(bare_broker: dramatiq.Broker, lines: Lines) -> None:
+def test_that_row_can_be_done_without(bare_broker: dramatiq.Broker, lines: Lines) -> None:
     """`log_attempts=False` writes none."""
     watched(bare_broker, LogContext(log_attempts=False))
 
@@ -167,14 +167,14 @@ def test_a_failure_is_logged_without_its_text(bare_broker: dramatiq.Broker, line
     message = job.send(SECRET)
     work(bare_broker, queue)
 
-    (line,) = lines.with_event("Failed to process message")
-    assert line["event"] == f"Failed to process message job[{message.message_id}] with unhandled exception."
-    assert (line["error_class"], line["error_category"]) == ("ValueError", "unknown")
-    assert len(line["error_fingerprint"]) == 12
-    *_, raised, cause, _, _ = line["traceback"]
+    (row,) = lines.with_event("Failed to process message")
+    assert row["event"] == f"Failed to process message job[{message.message_id}] with unhandled exception."
+    assert (row["error_class"], row["error_category"]) == ("ValueError", "unknown")
+    assert len(row["error_fingerprint"]) == 12
+    *_, raised, cause, _, _ = row["traceback"]
     assert raised.endswith(f"{job.fn.__code__.co_firstlineno + 5} in {job.fn.__qualname__}")
     assert cause.startswith("because of KeyError [unknown ")
-    assert "error_text" not in line
+    assert "error_text" not in row
     assert SECRET not in lines.text
 
 
@@ -184,8 +184,8 @@ def test_the_text_of_an_error_with_a_category_is_kept(bare_broker: dramatiq.Brok
 
     work(bare_broker, send_to(bare_broker, FATES["failed"]).queue_name)
 
-    (line,) = lines.with_event("Failed to process message")
-    assert (line["error_class"], line["error_text"]) == (f"{Faulty.__module__}.Faulty", "no")
+    (row,) = lines.with_event("Failed to process message")
+    assert (row["error_class"], row["error_text"]) == (f"{Faulty.__module__}.Faulty", "no")
 
 
 def test_a_plain_formatter_gets_the_same_redaction(bare_broker: dramatiq.Broker) -> None:
@@ -269,8 +269,8 @@ def test_what_kills_a_thread_is_logged_without_its_text(lines: Lines) -> None:
     thread.start()
     thread.join()
 
-    (line,) = lines.with_event("the thread died.")
-    assert line["error_class"] == "ValueError"
+    (row,) = lines.with_event("the thread died.")
+    assert row["error_class"] == "ValueError"
     assert SECRET not in lines.text
 
 
@@ -309,16 +309,16 @@ def test_it_works_under_the_dramatiq_command(servers: Servers, tmp_path: Path, o
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     lines = Lines()
-    lines.stream.write("\n".join(line for line in ended.stderr.splitlines() if line.startswith("{")))
+    lines.stream.write("\n".join(row for row in ended.stderr.splitlines() if row.startswith("{")))
     (standard,) = lines.with_event("from the standard library")
     (structured,) = lines.with_event("from structlog")
     assert standard["message_id"] == structured["message_id"]
     assert structured["rows"] == 3
     assert lines.with_event("Failed to process message")[0]["error_class"] == "ValueError"
     assert SECRET not in ended.stdout + ended.stderr
-    plain = [line for line in ended.stderr.splitlines() if line and not line.startswith("{")]
+    plain = [row for row in ended.stderr.splitlines() if row and not row.startswith("{")]
     # Only the command's own parent process, which loads no broker, writes its way, unless it is told not to.
-    assert all("[MainProcess]" in line or "dramatiq.MainProcess" in line for line in plain)
+    assert all("[MainProcess]" in row or "dramatiq.MainProcess" in row for row in plain)
     assert bool(plain) is not bool(options)
 
 

@@ -86,7 +86,7 @@ def test_a_lost_connection_may_say_so(redaction: LogRedaction) -> None:
     assert "connection refused" in text
 
 
-def test_an_exception_that_cannot_be_shown_does_not_fail_the_line(redaction: LogRedaction) -> None:
+def test_an_exception_that_cannot_be_shown_does_not_fail_the_row(redaction: LogRedaction) -> None:
     """Logging never raises into the work, and what cannot be checked is not written."""
 
     class Hostile(Exception):
@@ -115,7 +115,7 @@ def test_redactions_may_overlap() -> None:
     logging.setLogRecordFactory(factory)
 
 
-def test_what_led_to_an_error_is_told_by_class() -> None:
+def test_what_led_to_an_error_is_reported_by_class() -> None:
     """Causes, contexts, groups and notes are followed without a word of theirs."""
     error = ValueError(SECRET)
     error.__cause__ = ExceptionGroup(SECRET, [KeyError(SECRET)])
@@ -123,8 +123,8 @@ def test_what_led_to_an_error_is_told_by_class() -> None:
 
     lines = [*trace(error), summary(error)]
 
-    assert any(line.startswith("because of ExceptionGroup [unknown ") for line in lines)
-    assert any(line.startswith("with KeyError [unknown ") for line in lines)
+    assert any(row.startswith("because of ExceptionGroup [unknown ") for row in lines)
+    assert any(row.startswith("with KeyError [unknown ") for row in lines)
     assert SECRET not in "\n".join(lines)
 
 

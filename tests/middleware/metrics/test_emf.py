@@ -9,7 +9,7 @@ from pathlib import Path
 from middleware.metrics.emf import MAX_DIMENSIONS, EmfHandler
 
 
-def test_a_value_is_a_line_that_cloudwatch_reads(tmp_path: Path) -> None:
+def test_a_value_is_a_row_that_cloudwatch_reads(tmp_path: Path) -> None:
     """The line names its namespace, dimensions, unit and time, and holds what they refer to."""
     path = tmp_path / "metrics.log"
     with path.open("w") as stream:
@@ -42,7 +42,7 @@ def test_every_kind_has_its_unit_and_no_more_dimensions_than_may_be(tmp_path: Pa
         handler("gauge", "depth", 3, {})
 
     counter, gauge = (
-        json.loads(line)["_aws"]["CloudWatchMetrics"][0] for line in path.read_text().splitlines()
+        json.loads(row)["_aws"]["CloudWatchMetrics"][0] for row in path.read_text().splitlines()
     )
     assert counter["Metrics"] == [{"Name": "jobs", "Unit": "Count"}]
     assert len(counter["Dimensions"][0]) == MAX_DIMENSIONS
@@ -78,4 +78,4 @@ def test_threads_do_not_write_into_each_others_lines() -> None:
     for thread in threads:
         thread.join()
 
-    assert len([json.loads(line) for line in stream.getvalue().splitlines()]) == 400
+    assert len([json.loads(row) for row in stream.getvalue().splitlines()]) == 400

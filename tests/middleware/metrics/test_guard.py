@@ -215,7 +215,7 @@ def test_a_broker_that_cannot_be_asked_is_asked_again(emitted: Emitted) -> None:
     assert emitted.of("queue_depth", queue="images")[0] == 4
 
 
-def test_every_broker_tells_its_depth(bare_broker: dramatiq.Broker) -> None:
+def test_every_broker_reports_its_depth(bare_broker: dramatiq.Broker) -> None:
     """What waits and what is delayed is counted, by the broker's own methods."""
     queue = f"q{uuid4().hex}"
 

@@ -86,7 +86,7 @@ def test_labels_that_change_do_not_lose_the_value() -> None:
 
 
 @pytest.mark.slow
-def test_processes_are_added_up_and_the_dead_are_forgotten(tmp_path: Path) -> None:
+def test_processes_are_added_up_and_the_dead_are_lost(tmp_path: Path) -> None:
     """What each process counted is summed, depths are not, and a killed worker has nothing in flight."""
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
 

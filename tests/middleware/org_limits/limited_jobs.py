@@ -14,7 +14,7 @@ from dramatiq.middleware import Middleware
 from middleware import Parked
 
 
-class Parks(Middleware):
+class SupportsParking(Middleware):
     """Counts by message how often it was parked, and for what; outermost, as `History` is."""
 
     def __init__(self) -> None:

@@ -69,7 +69,7 @@ def test_the_store_is_not_asked_for_what_the_broker_enforces() -> None:
     # An earlier release may have given it one.
     assert broker.rules[3] == StartRate(actor="free", interval_ms=0.0, tolerance_ms=0.0)
     assert store.asked == 0
-    assert broker.uncharged == []
+    assert broker.refunded == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_the_broker_does_not_do_the_guard_does(
     work(broker, QUEUE)
 
     assert store.asked >= 1
-    assert broker.uncharged == []
+    assert broker.refunded == []
     assert refuses or broker.rules == []
 
 
@@ -139,7 +139,7 @@ def test_an_attempt_that_did_not_run_is_not_charged(fate: str, first: str) -> No
 
     work(broker, QUEUE)
 
-    assert broker.uncharged == [sent.message_id]
+    assert broker.refunded == [sent.message_id]
 
 
 def test_the_broker_learns_whose_a_message_is() -> None:
@@ -152,7 +152,7 @@ def test_the_broker_learns_whose_a_message_is() -> None:
     assert message.options["org"] == "acme"
 
 
-def test_a_message_that_says_its_org_in_its_payload_alone_is_limited_here() -> None:
+def test_a_message_that_says_its_org_in_its_payload_only_is_limited_by_us() -> None:
     """One from another release's sender, for example: the broker took it for nobody's."""
     broker, store = EnforcingBroker(), CountingStore()
     replace_stack(broker, OrgLimits(store), Retries(max_retries=0))

@@ -20,7 +20,7 @@ from middleware.org_limits.rate import Rate
 from middleware.org_limits.redis import RedisOrgLimitsStore
 from middleware.org_limits.slots import OrgLimitsStore
 from tests.middleware.brokers import redis_prefix, replace_stack, stored, work
-from tests.middleware.org_limits.limited_jobs import Job, Parks, working
+from tests.middleware.org_limits.limited_jobs import Job, SupportsParking, working
 
 #: A rate that the test never sees used twice.
 HOURLY = Rate(1, per="1h")
@@ -50,7 +50,7 @@ def test_what_is_over_the_rate_is_deferred_once_and_evenly(
     bare_broker: dramatiq.Broker, store: OrgLimitsStore
 ) -> None:
     """Twelve at once at twenty a second: two run, ten wait for their moment, and each runs when it comes."""
-    parks = Parks()
+    parks = SupportsParking()
     replace_stack(bare_broker, parks, OrgLimits(store), Retries(max_retries=0))
     job = Job(bare_broker, rate=Rate(20, per="1s", burst=2))
     for n in range(12):
@@ -86,7 +86,7 @@ def test_an_org_runs_no_more_at_once_than_it_may(
 
 def test_one_orgs_flood_defers_nobody_else(bare_broker: dramatiq.Broker, store: OrgLimitsStore) -> None:
     """The other org's jobs are never parked, whatever is queued before them."""
-    parks = Parks()
+    parks = SupportsParking()
     guard = OrgLimits(store, max_active_of=lambda org: 2 if org == "flood" else None, wait_ms=500)
     replace_stack(bare_broker, parks, guard, Retries(max_retries=0))
     job = Job(bare_broker, rate=Rate(100, per="1s", burst=10), takes_s=0.002)
@@ -107,7 +107,7 @@ def test_over_the_rate_can_be_rejected_at_send(
     bare_broker: dramatiq.Broker, store: OrgLimitsStore, counted: Counter[str]
 ) -> None:
     """The caller is told when to try again, nothing is enqueued, and what was let in is not charged twice."""
-    parks = Parks()
+    parks = SupportsParking()
     replace_stack(bare_broker, parks, OrgLimits(store, on_limit="reject"), Retries(max_retries=0))
     job = Job(bare_broker, rate=Rate(2, per="1h", burst=2))
     job.send(1)

@@ -13,7 +13,7 @@ from middleware.org_limits.guard import OrgLimits
 from middleware.org_limits.rate import Rate
 from middleware.org_limits.redis import RedisOrgLimitsStore
 from tests.middleware.brokers import replace_stack, work
-from tests.middleware.org_limits.limited_jobs import Job, Parks, working
+from tests.middleware.org_limits.limited_jobs import Job, SupportsParking, working
 from tests.middleware.own_server import OwnValkey, own_valkey
 
 #: A rate that the test never sees used twice.
@@ -30,7 +30,7 @@ def valkey() -> Iterator[OwnValkey]:
 def test_while_the_store_is_away_messages_are_parked_and_run_later(valkey: OwnValkey) -> None:
     """Nothing runs unlimited, nothing is lost, and no attempt is charged."""
     with redis.Redis.from_url(valkey.url) as client:
-        broker, parks = StubBroker(), Parks()
+        broker, parks = StubBroker(), SupportsParking()
         guard = OrgLimits(RedisOrgLimitsStore(client), undecided_delay_ms=20)
         replace_stack(broker, parks, guard, Retries(max_retries=0))
         job = Job(broker)
@@ -60,10 +60,10 @@ def test_with_allow_messages_run_while_the_store_is_away(valkey: OwnValkey) -> N
     assert job.ran == {1: 1, 2: 1}
 
 
-def test_a_release_that_the_store_did_not_hear_is_repeated(valkey: OwnValkey) -> None:
+def test_a_release_that_the_store_did_not_receive_is_repeated(valkey: OwnValkey) -> None:
     """A slot does not stay taken for its whole lease because the store was away when its job ended."""
     with redis.Redis.from_url(valkey.url) as client:
-        broker, parks = StubBroker(), Parks()
+        broker, parks = StubBroker(), SupportsParking()
         guard = OrgLimits(RedisOrgLimitsStore(client), max_active=1, lease_ms=3_000, wait_ms=2_500)
         replace_stack(broker, parks, guard, Retries(max_retries=0))
         job = Job(broker)

@@ -71,7 +71,7 @@ def test_what_has_flowed_off_cannot_be_given_back(kept: Kept) -> None:
     assert kept.acquire(attempt("c", rate=HOURLY)).wait_ms == pytest.approx(HOUR_MS, abs=5_000)
 
 
-def test_a_rate_is_forgotten_when_nothing_is_owed(kept: Kept) -> None:
+def test_a_rate_is_lost_when_nothing_is_owed(kept: Kept) -> None:
     """A quiet while gives back the whole burst, and not more."""
     rate = Rate(60, per="1h", burst=2)
     for name in ("a", "b"):

@@ -22,7 +22,7 @@ from middleware.org_limits.rate import Rate
 from middleware.org_limits.redis import RedisOrgLimitsStore
 from middleware.org_limits.slots import OrgLimitsStore
 from tests.middleware.brokers import redis_prefix, replace_stack, work
-from tests.middleware.org_limits.limited_jobs import Job, Parks, working
+from tests.middleware.org_limits.limited_jobs import Job, SupportsParking, working
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_release_wakes_the_next_long_before_its_delay_is_over(
     bare_broker: dramatiq.Broker, store: OrgLimitsStore
 ) -> None:
     """The message is parked for an hour, and runs as soon as the slot is free."""
-    parks = Parks()
+    parks = SupportsParking()
     guard = OrgLimits(store, max_active=1, wait_ms=3_600_000, lease_ms=4_000_000)
     replace_stack(bare_broker, parks, guard, Retries(max_retries=0))
     job = Job(bare_broker)
@@ -76,7 +76,7 @@ def test_a_message_that_was_not_woken_comes_by_itself(
             if WAKE in message.options:
                 raise GuardError("the broker is away")
 
-    parks = Parks()
+    parks = SupportsParking()
     guard = OrgLimits(store, max_active=1, wait_ms=200)
     replace_stack(bare_broker, parks, guard, NoWakes(), Retries(max_retries=0))
     job = Job(bare_broker)
@@ -96,7 +96,7 @@ def test_a_second_delivery_of_a_running_message_waits(
     bare_broker: dramatiq.Broker, store: OrgLimitsStore
 ) -> None:
     """Two deliveries of one message never run at once, though two slots are free."""
-    parks = Parks()
+    parks = SupportsParking()
     guard = OrgLimits(store, lease_ms=1_000, wait_ms=200)
     replace_stack(bare_broker, parks, guard, Retries(max_retries=0))
     job = Job(bare_broker)
@@ -186,7 +186,7 @@ def test_beside_dramatiqs_own_middleware_waiting_costs_no_attempt(
     bare_broker: dramatiq.Broker, store: OrgLimitsStore
 ) -> None:
     """Added to the stock stack, with no retry to spend, all run once however often they wait."""
-    parks = Parks()
+    parks = SupportsParking()
     bare_broker.add_middleware(parks)
     bare_broker.add_middleware(OrgLimits(store, max_active=1, wait_ms=100))
     job = Job(bare_broker, takes_s=0.03, rate=Rate(100, per="1s"), max_retries=0)

@@ -8,8 +8,8 @@ from uuid import uuid4
 import dramatiq
 from dramatiq.middleware import AsyncIO
 
-from middleware import PauseSwitch, Retries
-from middleware.base.poller import Flags
+from middleware import PauseControl, Retries
+from middleware.base.poller import Poller
 from middleware.pauses.guard import Pauses
 from middleware.pauses.memory import MemoryPauseStore
 from tests.middleware.brokers import drain, replace_stack
@@ -25,8 +25,8 @@ class Rig:
     def __init__(self, broker: dramatiq.Broker, *, store: MemoryPauseStore | None = None) -> None:
         self.broker = broker
         self.store = store or MemoryPauseStore()
-        self.switch = PauseSwitch(self.store)
-        self.guard = Pauses(self.store, park_ms=PARK_MS, flags=Flags(interval_s=3_600))
+        self.switch = PauseControl(self.store)
+        self.guard = Pauses(self.store, park_ms=PARK_MS, flags=Poller(interval_s=3_600))
         self.outcomes = Outcomes()
         self.queue = f"q{uuid4().hex}"
         self.ran: list[str] = []

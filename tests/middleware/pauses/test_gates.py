@@ -6,9 +6,9 @@ import dramatiq
 import pytest
 from dramatiq.errors import ConnectionClosed
 
-from middleware import PauseSwitch, Retries
-from middleware.base.gates import TELL_AGAIN_S, Gatekeeper, Shut
-from middleware.base.poller import Flags
+from middleware import PauseControl, Retries
+from middleware.base.gates import TELL_AGAIN_S, GatePublisher, Shut
+from middleware.base.poller import Poller
 from middleware.pauses.guard import Pauses
 from middleware.pauses.memory import MemoryPauseStore
 from middleware.region_concurrency.guard import RegionConcurrency
@@ -23,7 +23,7 @@ class Process:
         self, broker: EnforcingBroker, store: MemoryPauseStore, *, region: str | None = None
     ) -> None:
         self.broker = broker
-        self.guard = Pauses(store, flags=Flags(interval_s=3_600))
+        self.guard = Pauses(store, flags=Poller(interval_s=3_600))
         replace_stack(broker, self.guard, RegionConcurrency(region=region), Retries(max_retries=0))
 
     def boot(self) -> None:
@@ -46,9 +46,9 @@ def store() -> MemoryPauseStore:
 
 
 @pytest.fixture
-def switch(store: MemoryPauseStore) -> PauseSwitch:
+def switch(store: MemoryPauseStore) -> PauseControl:
     """Pauses and resumes."""
-    return PauseSwitch(store)
+    return PauseControl(store)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def switch(store: MemoryPauseStore) -> PauseSwitch:
 def test_each_kind_of_pause_has_its_gate(
     broker: EnforcingBroker,
     store: MemoryPauseStore,
-    switch: PauseSwitch,
+    switch: PauseControl,
     asked: dict[str, str],
     gate: str,
     named: str,
@@ -82,7 +82,7 @@ def test_each_kind_of_pause_has_its_gate(
 
 
 def test_a_pause_with_an_end_ends_by_the_brokers_clock(
-    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseSwitch
+    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseControl
 ) -> None:
     """The two clocks need not agree: what counts is how long it still lasts."""
     process = Process(broker, store)
@@ -95,7 +95,7 @@ def test_a_pause_with_an_end_ends_by_the_brokers_clock(
 
 def test_of_two_levels_the_later_end_holds(broker: EnforcingBroker, store: MemoryPauseStore) -> None:
     """An org that resumes its own queue does not resume what the platform holds."""
-    platform, org = PauseSwitch(store), PauseSwitch(store, level="org")
+    platform, org = PauseControl(store), PauseControl(store, level="org")
     process = Process(broker, store)
     process.boot()
     org.pause(queue="media", who="bob", for_ms=3_600_000)
@@ -113,7 +113,7 @@ def test_of_two_levels_the_later_end_holds(broker: EnforcingBroker, store: Memor
 
 
 def test_nothing_is_said_while_nothing_changes(
-    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseSwitch
+    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseControl
 ) -> None:
     """Once at boot, once a change, whatever the poll does."""
     process = Process(broker, store)
@@ -122,11 +122,11 @@ def test_nothing_is_said_while_nothing_changes(
     for _ in range(5):
         process.guard.refresh()
 
-    assert [set(gates) for _, gates in broker.told] == [set(), {"q:media"}]
+    assert [set(gates) for _, gates in broker.reported] == [set(), {"q:media"}]
 
 
 def test_it_is_said_again_until_the_broker_has_heard_it(
-    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseSwitch
+    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseControl
 ) -> None:
     """A broker that was away when the pause was fetched hears of it later."""
     process = Process(broker, store)
@@ -144,7 +144,7 @@ def test_it_is_said_again_until_the_broker_has_heard_it(
 def test_it_is_said_again_now_and_then(broker: EnforcingBroker) -> None:
     """A process that was slow, said something outdated and died has not the last word."""
     now_s = [0.0]
-    keeper = Gatekeeper(broker, "pauses", monotonic=lambda: now_s[0])
+    keeper = GatePublisher(broker, "pauses", monotonic=lambda: now_s[0])
     gates = {"q:media": Shut(None, 0, "paused")}
     assert keeper.tell(gates)
     broker.gates["pauses"] = {}
@@ -156,7 +156,7 @@ def test_it_is_said_again_now_and_then(broker: EnforcingBroker) -> None:
 
 
 def test_a_process_that_starts_later_opens_nothing(
-    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseSwitch
+    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseControl
 ) -> None:
     """It says what it has fetched, never that there is nothing before it knows; one that stops says nothing."""
     first, second = Process(broker, store), Process(broker, store)
@@ -165,7 +165,7 @@ def test_a_process_that_starts_later_opens_nothing(
     second.boot()
     first.stop()
 
-    assert [set(gates) for _, gates in broker.told] == [{"q:media"}, {"q:media"}]
+    assert [set(gates) for _, gates in broker.reported] == [{"q:media"}, {"q:media"}]
 
 
 def test_a_process_that_cannot_know_says_nothing(broker: EnforcingBroker) -> None:
@@ -177,11 +177,11 @@ def test_a_process_that_cannot_know_says_nothing(broker: EnforcingBroker) -> Non
 
     Process(broker, Away()).boot()
 
-    assert broker.told == []
+    assert broker.reported == []
 
 
 def test_a_queue_is_paused_in_every_region(
-    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseSwitch
+    broker: EnforcingBroker, store: MemoryPauseStore, switch: PauseControl
 ) -> None:
     """Each region's processes shut its own queues, and leave those of the others alone."""
     eu, us = Process(broker, store, region="eu"), Process(broker, store, region="us")
@@ -194,8 +194,8 @@ def test_a_queue_is_paused_in_every_region(
     assert shut == {"q:media", "q:media.eu", "q:media.us"}
 
 
-def test_a_broker_that_leaves_gates_to_the_guard_is_told_nothing(
-    store: MemoryPauseStore, switch: PauseSwitch
+def test_a_broker_that_leaves_gates_to_the_guard_is_asked_nothing(
+    store: MemoryPauseStore, switch: PauseControl
 ) -> None:
     """It parks them itself, as anywhere."""
     broker = EnforcingBroker(refuses=["gates"])
@@ -204,4 +204,4 @@ def test_a_broker_that_leaves_gates_to_the_guard_is_told_nothing(
     process.boot()
     process.guard.refresh()
 
-    assert broker.told == []
+    assert broker.reported == []

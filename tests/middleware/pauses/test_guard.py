@@ -10,19 +10,19 @@ import pytest
 import redis
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import Retries as StockRetries
+from dramatiq.middleware import Retries as DramatiqRetries
 
 from middleware import (
     Cancellation,
-    Cancellations,
+    CancellationClient,
     Cron,
     Deadlines,
-    PauseSwitch,
+    PauseControl,
     Retries,
     StoreUnavailable,
     cron,
 )
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.cancellation.memory import MemoryCancellationStore
 from middleware.cron.memory import MemoryCronStore
 from middleware.cron.sending import minute_of, moment_of
@@ -173,12 +173,12 @@ def test_a_cancelled_message_does_not_wait_for_the_end_of_a_pause(bare_broker: d
     """Cancellation stands before pauses: a paused queue can be emptied."""
     rig = Rig(bare_broker)
     requests = MemoryCancellationStore()
-    cancellation = Cancellation(requests, flags=Flags(interval_s=3_600))
+    cancellation = Cancellation(requests, flags=Poller(interval_s=3_600))
     replace_stack(bare_broker, rig.outcomes, cancellation, rig.guard, Retries(max_retries=0))
     rig.declare()
     rig.switch.pause(queue=rig.queue, who="ada")
     rig.send()
-    Cancellations(requests).cancel_all(actor="job")
+    CancellationClient(requests).cancel_all(actor="job")
 
     work(bare_broker, rig.queue)
 
@@ -226,22 +226,22 @@ def test_ticks_of_a_paused_schedule_run_as_one_when_it_is_resumed(bare_broker: d
     assert rig.outcomes.seen.count("skipped") == 2
 
 
-def test_it_works_alone_beside_the_stock_middleware(bare_broker: dramatiq.Broker) -> None:
+def test_it_works_by_itself_beside_the_vanilla_middleware(bare_broker: dramatiq.Broker) -> None:
     """Added to a broker as it comes, with Dramatiq's own retries: parks cost no attempt there either."""
-    assert any(type(each) is StockRetries for each in bare_broker.middleware)
+    assert any(type(each) is DramatiqRetries for each in bare_broker.middleware)
     rig = Rig.__new__(Rig)
     rig.broker, rig.queue, rig.ran, rig.outcomes = bare_broker, f"q{uuid4().hex}", [], Outcomes()
     store = MemoryPauseStore()
-    rig.guard = Pauses(store, park_ms=PARK_MS, flags=Flags(interval_s=3_600))
+    rig.guard = Pauses(store, park_ms=PARK_MS, flags=Poller(interval_s=3_600))
     bare_broker.add_middleware(rig.outcomes)
     bare_broker.add_middleware(rig.guard)
     rig.declare(max_retries=1)
-    PauseSwitch(store).pause(queue=rig.queue, who="ada")
+    PauseControl(store).pause(queue=rig.queue, who="ada")
     rig.send()
 
     with rig.working():
         assert rig.parked(4)
-        PauseSwitch(store).resume(queue=rig.queue)
+        PauseControl(store).resume(queue=rig.queue)
         rig.guard.refresh()
 
     assert rig.ran == ["job"]
@@ -252,11 +252,11 @@ def test_with_the_store_gone_what_was_known_stays_in_force() -> None:
     with own_valkey() as server, redis.Redis.from_url(server.url) as client:
         store = RedisPauseStore(client)
         rig = Rig(StubBroker(middleware=[]))
-        rig.guard = Pauses(store, park_ms=PARK_MS, flags=Flags(interval_s=3_600))
+        rig.guard = Pauses(store, park_ms=PARK_MS, flags=Poller(interval_s=3_600))
         replace_stack(rig.broker, rig.outcomes, rig.guard, Retries(max_retries=0))
         rig.declare("held")
         rig.declare("free")
-        switch = PauseSwitch(store)
+        switch = PauseControl(store)
         switch.pause(actor="held", who="ada")
         rig.send("held")
         rig.send("free")

@@ -12,14 +12,14 @@ from dramatiq.brokers.stub import StubBroker
 
 from middleware import (
     Parked,
-    PauseSwitch,
+    PauseControl,
     Retries,
     in_region,
 )
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.pauses.guard import Pauses
 from middleware.pauses.memory import MemoryPauseStore
-from middleware.pauses.pauses import InForce, KnownPauses
+from middleware.pauses.pauses import InForce, PauseCache
 from middleware.pauses.redis import RedisPauseStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.pauses.pausable_broker import Rig
@@ -33,24 +33,24 @@ def rig(bare_broker: dramatiq.Broker) -> Rig:
 
 def test_a_pause_ends_with_its_time_also_where_it_is_known() -> None:
     """Without asking, and by the time that passes here, not by what this machine takes the date to be."""
-    stores_ms, here_s = [1e12], [7.0]
+    stores_ms, local_s = [1e12], [7.0]
     store = MemoryPauseStore(now_ms=lambda: stores_ms[0])
-    known = KnownPauses(store, monotonic=lambda: here_s[0])
+    known = PauseCache(store, monotonic=lambda: local_s[0])
     job = dramatiq.actor(broker=StubBroker(middleware=[]), actor_name="job")(lambda: None)
     message = MessageProxy(job.message())
-    PauseSwitch(store).pause(actor="job", who="ada", for_ms=1_000)
+    PauseControl(store).pause(actor="job", who="ada", for_ms=1_000)
     stores_ms[0] += 400
     known.refresh()
 
-    here_s[0] += 0.599
+    local_s[0] += 0.599
     assert known.match(message) is not None
-    here_s[0] += 0.001
+    local_s[0] += 0.001
     assert known.match(message) is None
 
 
 def test_what_is_meant_has_to_be_one_of_four_things() -> None:
     """A pause of nothing would be one of everything, and a name or number out of bounds is a mistake."""
-    switch = PauseSwitch(MemoryPauseStore())
+    switch = PauseControl(MemoryPauseStore())
     for asked, fault in (
         ({}, "nothing would mean every message there is"),
         ({"queue": "q", "actor": "a"}, "name a queue alone"),
@@ -73,7 +73,7 @@ def test_what_is_meant_has_to_be_one_of_four_things() -> None:
 def test_pauses_are_listed_oldest_first() -> None:
     """With who, why, since and until when."""
     now_ms = [1e12]
-    switch = PauseSwitch(MemoryPauseStore(now_ms=lambda: now_ms[0]))
+    switch = PauseControl(MemoryPauseStore(now_ms=lambda: now_ms[0]))
     switch.pause(queue="q", who="ada", reason="why")
     now_ms[0] += 1
     switch.pause(actor="a", org="o", who="bob", for_ms=5)
@@ -102,7 +102,7 @@ class Asked(RedisPauseStore):
 def test_a_job_costs_no_round_trip_and_a_poll_one(redis_client: redis.Redis) -> None:
     """Workers' threads never ask; the boot and each poll ask once."""
     broker, store = StubBroker(middleware=[]), Asked(redis_client)
-    guard = Pauses(store, flags=Flags(interval_s=3_600))
+    guard = Pauses(store, flags=Poller(interval_s=3_600))
     replace_stack(broker, guard, Retries())
     job = dramatiq.actor(broker=broker, actor_name="job")(lambda: None)
     for _ in range(50):
@@ -123,8 +123,8 @@ def test_a_park_lasts_between_half_and_all_of_what_was_said(rig: Rig) -> None:
         return low
 
     store = MemoryPauseStore()
-    guard = Pauses(store, park_ms=1_000, flags=Flags(interval_s=3_600), uniform=uniform)
-    PauseSwitch(store).pause(actor="job", who="ada")
+    guard = Pauses(store, park_ms=1_000, flags=Poller(interval_s=3_600), uniform=uniform)
+    PauseControl(store).pause(actor="job", who="ada")
     guard.refresh()
     rig.declare()
 
@@ -149,7 +149,7 @@ def test_a_queue_is_paused_in_every_region_or_in_one(rig: Rig, paused: str, held
 
 def test_nobody_resumes_what_another_level_has_paused(rig: Rig) -> None:
     """A customer who pauses and resumes their own does not end what an operator has paused."""
-    theirs = PauseSwitch(rig.store, level="customer")
+    theirs = PauseControl(rig.store, level="customer")
     rig.declare()
     rig.switch.pause(org="acme", who="operator")
     theirs.pause(org="acme", who="customer")

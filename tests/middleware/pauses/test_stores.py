@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from app.embedded import Servers
-from middleware import PauseSwitch, StoreUnavailable
+from middleware import PauseControl, StoreUnavailable
 from middleware.pauses.memory import MemoryPauseStore
 from middleware.pauses.pauses import Pause, PauseStore, Target
 from middleware.pauses.redis import RedisPauseStore
@@ -126,7 +126,7 @@ def test_a_pause_without_an_end_has_none(kept: Kept) -> None:
     assert queues(kept) == ["one"]
 
 
-def test_whoever_knows_all_is_told_nothing(kept: Kept) -> None:
+def test_whoever_knows_all_is_asked_nothing(kept: Kept) -> None:
     """Until something is put or removed."""
     put(kept, "one")
     before = version(kept)
@@ -140,7 +140,7 @@ def test_whoever_knows_all_is_told_nothing(kept: Kept) -> None:
     assert kept.store.read(before) is not None
 
 
-def test_the_last_resume_is_told_and_so_is_the_next_pause(kept: Kept) -> None:
+def test_the_last_resume_is_reported_and_so_is_the_next_pause(kept: Kept) -> None:
     """Also to one that asks only now and then, and missed the moment when nothing was paused."""
     put(kept, "one")
     with_one = version(kept)
@@ -205,7 +205,7 @@ def test_the_keys_end_with_the_last_pause(servers: Servers) -> None:
     """Those of pauses with an end end with it; one without keeps them; nothing paused leaves nothing."""
     prefix = f"t{uuid4().hex}"
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
-        switch = PauseSwitch(RedisPauseStore(client, prefix=prefix))
+        switch = PauseControl(RedisPauseStore(client, prefix=prefix))
         switch.pause(queue="long", who="ada", for_ms=10 * MINUTE_MS)
         switch.pause(queue="short", who="ada", for_ms=MINUTE_MS)
         assert sorted(client.scan_iter(match=f"*{prefix}*")) == sorted(keys(prefix))

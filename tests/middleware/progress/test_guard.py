@@ -17,12 +17,12 @@ from dramatiq.middleware import AsyncIO
 
 from middleware import Guard, Parked, Retries, Skipped
 from middleware.base.interrupts import Cancelled
-from middleware.base.poller import Flags
+from middleware.base.poller import Poller
 from middleware.cancellation.guard import Cancellation
 from middleware.cancellation.memory import MemoryCancellationStore
-from middleware.cancellation.requests import Cancellations
+from middleware.cancellation.requests import CancellationClient
 from middleware.deadlines.guard import Deadlines
-from middleware.progress.guard import Progress, ProgressLine, ProgressReader, progress
+from middleware.progress.guard import JobProgress, Progress, ProgressReader, progress
 from middleware.progress.memory import MemoryProgressStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.eventually import eventually
@@ -33,11 +33,11 @@ class Written(MemoryProgressStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.batches: list[list[ProgressLine]] = []
+        self.batches: list[list[JobProgress]] = []
         self.at_s: list[float] = []
         self.by: set[threading.Thread] = set()
 
-    def write(self, lines: list[ProgressLine]) -> None:
+    def write(self, lines: list[JobProgress]) -> None:
         self.batches.append(lines)
         self.at_s.append(time.monotonic())
         self.by.add(threading.current_thread())
@@ -67,7 +67,7 @@ class Rig:
         self.cancellations = MemoryCancellationStore()
         replace_stack(
             broker,
-            Cancellation(self.cancellations, flags=Flags(interval_s=3_600)),
+            Cancellation(self.cancellations, flags=Poller(interval_s=3_600)),
             self.door,
             Progress(self.store),
             Deadlines(exit_process=None, frozen_after_ms=None),
@@ -88,11 +88,11 @@ class Rig:
         """Until the queue is empty and the worker has stopped."""
         work(self.broker, self.queue)
 
-    def read(self, message_id: str) -> ProgressLine:
+    def read(self, message_id: str) -> JobProgress:
         """The line of a message that has one."""
-        line = ProgressReader(self.store).read(message_id)
-        assert line is not None
-        return line
+        latest = ProgressReader(self.store).read(message_id)
+        assert latest is not None
+        return latest
 
 
 @pytest.fixture
@@ -116,10 +116,10 @@ def test_a_job_without_a_word_of_its_own_is_done(rig: Rig) -> None:
 
     rig.work()
 
-    line = rig.read(message_id)
-    assert (line.org, line.actor, line.queue) == ("o", "job", rig.queue)
-    assert (line.state, line.percent, line.note, line.attempts) == ("done", 100, "", 1)
-    assert abs(line.updated_at_ms - time.time() * 1_000) < 60_000
+    latest = rig.read(message_id)
+    assert (latest.org, latest.actor, latest.queue) == ("o", "job", rig.queue)
+    assert (latest.state, latest.percent, latest.note, latest.attempts) == ("done", 100, "", 1)
+    assert abs(latest.updated_at_ms - time.time() * 1_000) < 60_000
 
 
 def test_a_running_job_is_seen_with_what_it_said_last(rig: Rig) -> None:
@@ -136,7 +136,7 @@ def test_a_running_job_is_seen_with_what_it_said_last(rig: Rig) -> None:
     worker = dramatiq.Worker(rig.broker, worker_timeout=50, worker_threads=1)
     worker.start()
     assert said.wait(10)
-    seen_lines: list[ProgressLine | None] = []
+    seen_lines: list[JobProgress | None] = []
 
     def reads_40() -> bool:
         seen_lines.append(ProgressReader(rig.store).read(message_id))
@@ -147,9 +147,9 @@ def test_a_running_job_is_seen_with_what_it_said_last(rig: Rig) -> None:
     rig.broker.join(rig.queue, timeout=10_000)
     worker.stop()
 
-    line = seen_lines[-1]
-    assert line is not None
-    assert (line.state, line.note) == ("running", "images")
+    latest = seen_lines[-1]
+    assert latest is not None
+    assert (latest.state, latest.note) == ("running", "images")
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_every_end_leaves_its_state(
 
     rig.work()
 
-    line = rig.read(message_id)
-    assert (line.state, line.percent, line.attempts, line.category) == expected
-    assert "hunter2" not in repr(line)
+    latest = rig.read(message_id)
+    assert (latest.state, latest.percent, latest.attempts, latest.category) == expected
+    assert "hunter2" not in repr(latest)
 
 
 def test_a_failed_job_shows_how_far_it_came(rig: Rig) -> None:
@@ -184,8 +184,8 @@ def test_a_failed_job_shows_how_far_it_came(rig: Rig) -> None:
     message_id = rig.send(half, max_retries=0)
     rig.work()
 
-    line = rig.read(message_id)
-    assert (line.state, line.percent, line.note) == ("failed", 50, "images")
+    latest = rig.read(message_id)
+    assert (latest.state, latest.percent, latest.note) == ("failed", 50, "images")
 
 
 def test_a_message_that_waits_to_come_back_is_parked(rig: Rig) -> None:
@@ -193,8 +193,8 @@ def test_a_message_that_waits_to_come_back_is_parked(rig: Rig) -> None:
     states: list[tuple[str, int, str | None]] = []
 
     def look() -> None:
-        line = rig.read(message_id)
-        states.append((line.state, line.attempts, line.category))
+        latest = rig.read(message_id)
+        states.append((latest.state, latest.attempts, latest.category))
 
     class Looking(Guard):
         """Looks before anything else does, once what there is has been written."""
@@ -222,21 +222,21 @@ def _patient(broker: dramatiq.Broker) -> dict[str, Any]:
     return {"fail_fast": False} if isinstance(broker, StubBroker) else {}
 
 
-def test_a_skipped_message_is_told_from_one_that_was_done(rig: Rig) -> None:
+def test_a_skipped_message_is_reported_from_one_that_was_done(rig: Rig) -> None:
     """A duplicate for example."""
     rig.door.answers.append(Skipped("duplicate"))
     message_id = rig.send(nothing)
 
     rig.work()
 
-    line = rig.read(message_id)
-    assert (line.state, line.percent) == ("skipped", 0)
+    latest = rig.read(message_id)
+    assert (latest.state, latest.percent) == ("skipped", 0)
 
 
 def test_a_message_cancelled_while_it_waited_is_cancelled(rig: Rig) -> None:
     """Though this guard never saw it begin."""
     message_id = rig.send(nothing)
-    Cancellations(rig.cancellations).cancel(message_id)
+    CancellationClient(rig.cancellations).cancel(message_id)
 
     rig.work()
 
@@ -254,8 +254,8 @@ def test_a_job_cancelled_while_it_ran_is_cancelled(rig: Rig) -> None:
 
     rig.work()
 
-    line = rig.read(message_id)
-    assert (line.state, line.percent) == ("cancelled", 50)
+    latest = rig.read(message_id)
+    assert (latest.state, latest.percent) == ("cancelled", 50)
 
 
 def test_a_late_write_of_an_earlier_attempt_changes_nothing(rig: Rig) -> None:
@@ -286,8 +286,8 @@ def test_a_long_note_is_cut_and_a_percentage_brought_back(rig: Rig) -> None:
         for percent in (-5, 250, 33.9):
             progress(percent, "x" * 1_000)
             guard._writer.flush()
-            line = rig.read(message_id)
-            seen.append((line.percent, len(line.note)))
+            latest = rig.read(message_id)
+            seen.append((latest.percent, len(latest.note)))
 
     guard = next(each for each in rig.broker.middleware if isinstance(each, Progress))
     message_id = rig.send(talk)
@@ -318,8 +318,8 @@ def test_threads_and_coroutines_of_a_job_speak_for_it(rig: Rig) -> None:
     finish.set()
     late[0].join()
 
-    line = rig.read(message_id)
-    assert (line.state, line.percent, line.note) == ("failed", 70, "from a thread")
+    latest = rig.read(message_id)
+    assert (latest.state, latest.percent, latest.note) == ("failed", 70, "from a thread")
 
 
 def test_outside_a_job_progress_does_nothing() -> None:
@@ -371,7 +371,7 @@ def test_a_nonsensical_interval_is_refused() -> None:
         Progress(MemoryProgressStore(), interval_s=0)
 
 
-def test_it_works_alone_beside_the_stock_middleware(bare_broker: dramatiq.Broker) -> None:
+def test_it_works_by_itself_beside_the_vanilla_middleware(bare_broker: dramatiq.Broker) -> None:
     """Behind Dramatiq's own retries, where its hooks run before it is known whether a message failed for good."""
     queue = f"q{uuid4().hex}"
     store = MemoryProgressStore()
@@ -384,6 +384,6 @@ def test_it_works_alone_beside_the_stock_middleware(bare_broker: dramatiq.Broker
     message_id = job.send().message_id
     work(bare_broker, queue)
 
-    line = store.read(message_id)
-    assert line is not None
-    assert (line.state, line.attempts, line.category) == ("failed", 2, "network")
+    latest = store.read(message_id)
+    assert latest is not None
+    assert (latest.state, latest.attempts, latest.category) == ("failed", 2, "network")

@@ -110,7 +110,9 @@ def test_with_the_store_gone_jobs_run_and_the_last_of_it_is_written_later(
         server.start()
         messages.append(job.send())
         work(broker, "default")
-        states = [line and (line.state, line.note) for m in messages if (line := store.read(m.message_id))]
+        states = [
+            latest and (latest.state, latest.note) for m in messages if (latest := store.read(m.message_id))
+        ]
         assert states == [("done", "half")] * 21
 
     said = [each.getMessage() for each in caplog.records if each.name == "middleware.progress.latest_writer"]

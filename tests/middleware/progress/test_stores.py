@@ -10,7 +10,7 @@ import redis
 
 from app.embedded import Servers
 from middleware import StoreUnavailable
-from middleware.progress.guard import ProgressLine, ProgressReader, ProgressStore
+from middleware.progress.guard import JobProgress, ProgressReader, ProgressStore
 from middleware.progress.memory import MemoryProgressStore
 from middleware.progress.redis import RedisProgressStore
 from tests.middleware.aged_stores import age
@@ -50,7 +50,7 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
         )
 
 
-LINE = ProgressLine(
+PROGRESS = JobProgress(
     message_id="m",
     org="o",
     actor="export",
@@ -64,84 +64,84 @@ LINE = ProgressLine(
 )
 
 
-def test_a_line_comes_back_as_it_was_written(kept: Kept) -> None:
+def test_a_row_comes_back_as_it_was_written(kept: Kept) -> None:
     """With the store's time on it."""
-    kept.store.write([LINE])
+    kept.store.write([PROGRESS])
 
-    line = kept.store.read("m")
+    latest = kept.store.read("m")
 
-    assert line is not None
-    assert line.updated_at_ms > 0
-    assert replace(line, updated_at_ms=0) == LINE
-    assert line.updated_at.timestamp() == line.updated_at_ms / 1_000
+    assert latest is not None
+    assert latest.updated_at_ms > 0
+    assert replace(latest, updated_at_ms=0) == PROGRESS
+    assert latest.updated_at.timestamp() == latest.updated_at_ms / 1_000
 
 
-def test_what_a_line_does_not_say_stays_unsaid(kept: Kept) -> None:
+def test_what_a_row_does_not_say_stays_unsaid(kept: Kept) -> None:
     """Neither an org nor a category is made up, also where a line before had them."""
-    plain = replace(LINE, org=None, category=None)
-    kept.store.write([LINE])
+    plain = replace(PROGRESS, org=None, category=None)
+    kept.store.write([PROGRESS])
     kept.store.write([plain])
 
-    line = kept.store.read("m")
+    latest = kept.store.read("m")
 
-    assert line is not None
-    assert replace(line, updated_at_ms=0) == plain
+    assert latest is not None
+    assert replace(latest, updated_at_ms=0) == plain
 
 
 def test_many_lines_are_written_at_once(kept: Kept) -> None:
     """Each to its message."""
-    kept.store.write([replace(LINE, message_id=f"m{n}", percent=n) for n in range(50)])
+    kept.store.write([replace(PROGRESS, message_id=f"m{n}", percent=n) for n in range(50)])
 
     lines = [kept.store.read(f"m{n}") for n in range(50)]
-    assert [line and line.percent for line in lines] == list(range(50))
+    assert [latest and latest.percent for latest in lines] == list(range(50))
 
 
-def test_a_message_nobody_wrote_about_has_no_line(kept: Kept) -> None:
+def test_a_message_nobody_wrote_about_has_no_row(kept: Kept) -> None:
     """It is not there, rather than empty."""
     assert kept.store.read("m") is None
 
 
 def test_a_late_write_never_covers_a_later_turn(kept: Kept) -> None:
     """A process that is slow to write cannot make another's news undone, in a batch or alone."""
-    kept.store.write([replace(LINE, turn=2, state="done")])
-    kept.store.write([replace(LINE, turn=1, state="parked"), replace(LINE, message_id="other")])
+    kept.store.write([replace(PROGRESS, turn=2, state="done")])
+    kept.store.write([replace(PROGRESS, turn=1, state="parked"), replace(PROGRESS, message_id="other")])
 
-    line = kept.store.read("m")
-    assert line is not None
-    assert line.state == "done"
+    latest = kept.store.read("m")
+    assert latest is not None
+    assert latest.state == "done"
     assert kept.store.read("other") is not None
 
 
 def test_the_last_write_of_a_turn_stands(kept: Kept) -> None:
     """Turns are compared as numbers."""
-    kept.store.write([replace(LINE, turn=9)])
-    kept.store.write([replace(LINE, turn=10, percent=50)])
-    kept.store.write([replace(LINE, turn=10, percent=60)])
+    kept.store.write([replace(PROGRESS, turn=9)])
+    kept.store.write([replace(PROGRESS, turn=10, percent=50)])
+    kept.store.write([replace(PROGRESS, turn=10, percent=60)])
 
-    line = kept.store.read("m")
-    assert line is not None
-    assert line.percent == 60
+    latest = kept.store.read("m")
+    assert latest is not None
+    assert latest.percent == 60
 
 
 def test_turns_written_at_once_leave_the_last(kept: Kept) -> None:
     """In whatever order eight threads come."""
     with ThreadPoolExecutor(8) as pool:
         for each in [
-            pool.submit(kept.store.write, [replace(LINE, turn=turn, percent=turn)])
+            pool.submit(kept.store.write, [replace(PROGRESS, turn=turn, percent=turn)])
             for turn in [*range(1, 41, 2), *range(0, 41, 2)]
         ]:
             each.result()
 
-    line = kept.store.read("m")
-    assert line is not None
-    assert line.percent == 40
+    latest = kept.store.read("m")
+    assert latest is not None
+    assert latest.percent == 40
 
 
-def test_a_line_is_kept_for_a_day_after_the_last_news(kept: Kept) -> None:
+def test_a_row_is_kept_for_a_day_after_the_last_news(kept: Kept) -> None:
     """And no longer."""
-    kept.store.write([LINE])
+    kept.store.write([PROGRESS])
     kept.pass_ms(DAY_MS - 60_000)
-    kept.store.write([replace(LINE, message_id="other")])
+    kept.store.write([replace(PROGRESS, message_id="other")])
     assert kept.store.read("m") is not None
 
     kept.pass_ms(60_000)
@@ -150,9 +150,9 @@ def test_a_line_is_kept_for_a_day_after_the_last_news(kept: Kept) -> None:
     assert kept.store.read("other") is not None
 
 
-def test_a_reader_sees_another_orgs_line_as_none(kept: Kept) -> None:
+def test_a_reader_sees_another_orgs_row_as_none(kept: Kept) -> None:
     """Ids can be guessed; what is another's does not exist."""
-    kept.store.write([LINE])
+    kept.store.write([PROGRESS])
     reader = ProgressReader(kept.store)
 
     assert reader.read("m", org="another") is None
@@ -175,10 +175,10 @@ def test_a_server_that_is_gone_is_said_so() -> None:
         store = RedisProgressStore(client)
         server.stop()
         with pytest.raises(StoreUnavailable):
-            store.write([LINE])
+            store.write([PROGRESS])
         with pytest.raises(StoreUnavailable):
             store.read("m")
 
         server.start()
-        store.write([LINE])
+        store.write([PROGRESS])
         assert store.read("m") is not None

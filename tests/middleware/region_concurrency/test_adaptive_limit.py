@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from middleware.region_concurrency.adaptive_limit import MIN_SAMPLE, RESET_AFTER_JOBS, AdaptiveConcurrency
 
 
-def run(places: AdaptiveConcurrency, count: int, *, failed: bool) -> None:
+def run(slots: AdaptiveConcurrency, count: int, *, failed: bool) -> None:
     """Let so many jobs end one way."""
     for number in range(count):
-        assert places.enter(f"job-{number}", timeout_s=0)
-        places.leave(f"job-{number}", failed=failed)
+        assert slots.enter(f"job-{number}", timeout_s=0)
+        slots.leave(f"job-{number}", failed=failed)
 
 
 @given(
@@ -23,9 +23,9 @@ def test_the_limit_follows_failures_first_and_then_the_backlog(
     done: int, failed: int, backlog: int, most: int
 ) -> None:
     """Half over a tenth of failures, three quarters over twice the places waiting, never none."""
-    places = AdaptiveConcurrency(max_concurrency=most, backlog=lambda: backlog)
-    run(places, failed, failed=True)
-    run(places, done, failed=False)
+    slots = AdaptiveConcurrency(max_concurrency=most, backlog=lambda: backlog)
+    run(slots, failed, failed=True)
+    run(slots, done, failed=False)
 
     total = done + failed
     if total >= MIN_SAMPLE and failed / total > 0.1:
@@ -34,24 +34,24 @@ def test_the_limit_follows_failures_first_and_then_the_backlog(
         expected = max(1, most * 3 // 4)
     else:
         expected = most
-    assert places.load().limit == expected
-    assert places.load().backpressure == (expected < most)
+    assert slots.load().limit == expected
+    assert slots.load().backpressure == (expected < most)
 
 
-def test_there_are_never_more_jobs_than_places() -> None:
+def test_there_are_never_more_jobs_than_slots() -> None:
     """However many threads ask."""
-    places = AdaptiveConcurrency(max_concurrency=3)
+    slots = AdaptiveConcurrency(max_concurrency=3)
     at_once, most_at_once, lock = 0, 0, threading.Lock()
 
     def work(number: int) -> None:
         nonlocal at_once, most_at_once
-        assert places.enter(f"job-{number}", timeout_s=30)
+        assert slots.enter(f"job-{number}", timeout_s=30)
         with lock:
             at_once += 1
             most_at_once = max(most_at_once, at_once)
         with lock:
             at_once -= 1
-        places.leave(f"job-{number}", failed=False)
+        slots.leave(f"job-{number}", failed=False)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(50)]
     for thread in threads:
@@ -60,22 +60,22 @@ def test_there_are_never_more_jobs_than_places() -> None:
         thread.join()
 
     assert most_at_once <= 3
-    assert places.load().in_flight == 0
+    assert slots.load().in_flight == 0
 
 
 def test_who_waits_gets_the_place_that_is_given_back() -> None:
     """Without polling."""
-    places = AdaptiveConcurrency(max_concurrency=1)
-    assert places.enter("first", timeout_s=0)
+    slots = AdaptiveConcurrency(max_concurrency=1)
+    assert slots.enter("first", timeout_s=0)
     entered = threading.Event()
 
     def wait() -> None:
-        assert places.enter("second", timeout_s=30)
+        assert slots.enter("second", timeout_s=30)
         entered.set()
 
     thread = threading.Thread(target=wait)
     thread.start()
-    places.leave("first", failed=False)
+    slots.leave("first", failed=False)
 
     assert entered.wait(30)
     thread.join()
@@ -83,60 +83,60 @@ def test_who_waits_gets_the_place_that_is_given_back() -> None:
 
 def test_who_waits_too_long_goes_without() -> None:
     """And leaves no trace."""
-    places = AdaptiveConcurrency(max_concurrency=1)
-    assert places.enter("first", timeout_s=0)
+    slots = AdaptiveConcurrency(max_concurrency=1)
+    assert slots.enter("first", timeout_s=0)
 
-    assert not places.enter("second", timeout_s=0)
+    assert not slots.enter("second", timeout_s=0)
 
-    assert places.load().in_flight == 1
-    assert not places.running("second")
+    assert slots.load().in_flight == 1
+    assert not slots.running("second")
 
 
 def test_a_job_that_runs_for_too_long_loses_its_place() -> None:
     """A stuck job does not shrink the process for ever."""
     now = [0.0]
-    places = AdaptiveConcurrency(max_concurrency=1, stale_after_s=600, monotonic=lambda: now[0])
-    assert places.enter("stuck", timeout_s=0)
+    slots = AdaptiveConcurrency(max_concurrency=1, stale_after_s=600, monotonic=lambda: now[0])
+    assert slots.enter("stuck", timeout_s=0)
     now[0] = 599.0
-    assert places.clean_stale() == []
+    assert slots.clean_stale() == []
 
     now[0] = 600.0
-    assert places.clean_stale() == ["stuck"]
-    assert places.enter("next", timeout_s=0)
+    assert slots.clean_stale() == ["stuck"]
+    assert slots.enter("next", timeout_s=0)
 
 
 def test_counters_start_anew_after_an_hour() -> None:
     """An old outage is forgotten."""
     now = [0.0]
-    places = AdaptiveConcurrency(monotonic=lambda: now[0])
-    run(places, 20, failed=True)
-    assert places.load().error_rate == 1.0
+    slots = AdaptiveConcurrency(monotonic=lambda: now[0])
+    run(slots, 20, failed=True)
+    assert slots.load().error_rate == 1.0
 
     now[0] = 3_600.0
-    run(places, 1, failed=False)
-    assert places.load().error_rate == 0.0
+    run(slots, 1, failed=False)
+    assert slots.load().error_rate == 0.0
 
 
 def test_counters_start_anew_after_many_jobs() -> None:
     """So that they follow what happens now."""
-    places = AdaptiveConcurrency()
-    places._done = RESET_AFTER_JOBS - 1
-    places._failed = RESET_AFTER_JOBS - 1
+    slots = AdaptiveConcurrency()
+    slots._done = RESET_AFTER_JOBS - 1
+    slots._failed = RESET_AFTER_JOBS - 1
 
-    run(places, 1, failed=True)
+    run(slots, 1, failed=True)
 
-    assert places.load().error_rate == 0.0
+    assert slots.load().error_rate == 0.0
 
 
 def test_a_job_that_did_not_run_counts_neither_way() -> None:
     """Parked and skipped ones say nothing about the region."""
-    places = AdaptiveConcurrency()
-    run(places, MIN_SAMPLE, failed=True)
-    assert places.enter("parked", timeout_s=0)
+    slots = AdaptiveConcurrency()
+    run(slots, MIN_SAMPLE, failed=True)
+    assert slots.enter("parked", timeout_s=0)
 
-    places.leave("parked", failed=None)
+    slots.leave("parked", failed=None)
 
-    assert places.load().error_rate == 1.0
+    assert slots.load().error_rate == 1.0
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def metrics() -> Iterator[Counter[tuple[str, str]]]:
     remove_metric_handler(handler)
 
 
-def test_no_more_jobs_run_at_once_than_there_are_places(bare_broker: dramatiq.Broker) -> None:
+def test_no_more_jobs_run_at_once_than_there_are_slots(bare_broker: dramatiq.Broker) -> None:
     """All of them run in the end, none is failed."""
     replace_stack(bare_broker, RegionConcurrency(max_concurrency=2), Retries(max_retries=0))
     queue = f"q{uuid4().hex}"
@@ -66,18 +66,18 @@ def test_no_more_jobs_run_at_once_than_there_are_places(bare_broker: dramatiq.Br
     assert most[0] <= 2
 
 
-def test_a_message_that_finds_no_place_is_parked_uncharged(bare_broker: dramatiq.Broker) -> None:
+def test_a_message_that_finds_no_place_is_parked_without_using_a_retry(bare_broker: dramatiq.Broker) -> None:
     """With no retry at all it still runs, once there is one."""
     guard = RegionConcurrency(max_concurrency=1, hold_ms=0, park_ms=1)
     replace_stack(bare_broker, guard, Retries(max_retries=0))
     queue, ran = f"q{uuid4().hex}", []
-    assert guard.places.enter("somebody else", timeout_s=0)
+    assert guard.slots.enter("somebody else", timeout_s=0)
     parked = threading.Event()
 
     class Watch(Retries):
         def after_process_message(self, broker, message, *, result=None, exception=None):  # type: ignore[no-untyped-def]
             if isinstance(exception, Parked):
-                guard.places.leave("somebody else", failed=None)
+                guard.slots.leave("somebody else", failed=None)
                 parked.set()
 
     bare_broker.add_middleware(Watch())
@@ -93,7 +93,7 @@ def test_a_message_that_finds_no_place_is_parked_uncharged(bare_broker: dramatiq
     assert ran == [1]
 
 
-def test_a_message_that_runs_here_already_is_refused() -> None:
+def test_a_message_that_runs_locally_already_is_refused() -> None:
     """Parked, since the first one may yet fail."""
     guard = RegionConcurrency()
     broker = StubBroker(middleware=[guard])

@@ -59,7 +59,7 @@ def test_all_of_them_appear_under_load_with_their_names(prometheus: PrometheusHa
     """Successes, failures, a backlog that parks, one message twice and one that runs for too long."""
     leap_s = [0.0]
     guard = RegionConcurrency(region="eu", max_concurrency=4, hold_ms=20, park_ms=1, stale_after_s=600)
-    guard.places.monotonic = lambda: time.monotonic() + leap_s[0]
+    guard.slots.monotonic = lambda: time.monotonic() + leap_s[0]
     broker = StubBroker(middleware=[])
     replace_stack(broker, guard, Retries(max_retries=0))
     holding, go_on, rushed = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)

@@ -46,11 +46,11 @@ def _look(stage: Stage, site: Site, experiment_id: UUID) -> Left:
                 experiment_runs.c.org_id == site.org_id, experiment_runs.c.experiment_id == experiment_id
             )
         ).all()
-        told = unit.connection.scalars(
+        audited = unit.connection.scalars(
             select(audit_log.c.action).where(
                 audit_log.c.org_id == site.org_id, audit_log.c.target.contains(str(experiment_id))
             )
         ).all()
-    right = status == "running" and runs == ["running"] and len(told) == 1
-    fault = "" if right else f"it is {status}, with {len(runs)} runs and {len(told)} audit rows"
+    right = status == "running" and runs == ["running"] and len(audited) == 1
+    fault = "" if right else f"it is {status}, with {len(runs)} runs and {len(audited)} audit rows"
     return Left(count=len(runs), where="experiment_runs, audit_log", fault=fault)

@@ -32,8 +32,8 @@ def _fill(stage: Stage, site: Site, hot: ObjectStore) -> dict[str, str | None]:
     long_ago = stage.now - timedelta(days=2 * stage.settings.cold_media_days)
     filled = {}
     with UnitOfWork(stage.engine, site.org_id) as unit:
-        here = media_assets.c.org_id == site.org_id, media_assets.c.domain_id == site.domain_id
-        unit.connection.execute(delete(media_assets).where(*here))
+        of_site = media_assets.c.org_id == site.org_id, media_assets.c.domain_id == site.domain_id
+        unit.connection.execute(delete(media_assets).where(*of_site))
         content_id = unit.connection.scalar(
             select(content_items.c.id).where(
                 content_items.c.org_id == site.org_id, content_items.c.domain_id == site.domain_id

@@ -80,8 +80,8 @@ def _make_due(stage: Stage, site: Site) -> list[UUID]:
         "credentials": CredentialBox(stage.settings.secret_keys).encrypt(target_id, credentials),
     }
     with UnitOfWork(stage.engine, site.org_id) as unit:
-        here = publish_targets.c.org_id == site.org_id, publish_targets.c.domain_id == site.domain_id
-        unit.connection.execute(delete(publish_targets).where(*here))
+        of_site = publish_targets.c.org_id == site.org_id, publish_targets.c.domain_id == site.domain_id
+        unit.connection.execute(delete(publish_targets).where(*of_site))
         unit.connection.execute(insert(publish_targets).values(target))
         an_hour_ago = stage.now - timedelta(hours=1)
         return [

@@ -27,8 +27,8 @@ from app.settings import Settings, SettingsError
 from domain.errors import InvalidInput, ProviderUnavailable
 from domain.feedback import FeedbackEvent, Source
 from domain.feedback_ingest import EntityFeedback, FeedbackIngest, IngestOutcome
-from middleware import Cancellation, Cancellations, CircuitBreakers, Deadlines
-from middleware.base.poller import Flags
+from middleware import Cancellation, CancellationClient, CircuitBreakers, Deadlines
+from middleware.base.poller import Poller
 from middleware.cancellation.memory import MemoryCancellationStore
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from tests.adapters.ai.scripted_server import Reply, ScriptedServer, answer, hold, scripted_server
@@ -82,7 +82,7 @@ def test_sync_takes_in_what_the_source_has(
     assert len(source.received) == 10
 
 
-def test_a_source_that_is_down_is_left_alone(
+def test_a_source_that_is_down_is_left_untouched(
     wired: Callable[..., Ingest], engine: Engine, tenant: Tenant, source: ScriptedServer
 ) -> None:
     """Its circuit opens; a hundred entities do not ask it four times each, and the job comes back later, uncharged."""
@@ -203,12 +203,12 @@ def test_a_cancelled_job_stops_while_its_threads_wait(
     """The request reaches it between two looks; the entities that were not begun never are."""
     asked_for = threading.Event()
     store = MemoryCancellationStore()
-    guard = Cancellation(store, flags=Flags(interval_s=3_600))
+    guard = Cancellation(store, flags=Poller(interval_s=3_600))
 
     def cancel(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
         if not asked_for.is_set():
             asked_for.set()
-            Cancellations(store).cancel(message.message_id)
+            CancellationClient(store).cancel(message.message_id)
             guard.refresh()
         paged({name: [[name]] for name in names})(handler, released)
 

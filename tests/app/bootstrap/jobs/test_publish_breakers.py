@@ -67,7 +67,7 @@ def behind(breakers: CircuitBreakers, far: Far, address: str = "https://site.exa
     return BehindBreakers(far, breakers)(target(address), RetryOptions())
 
 
-def test_a_host_that_is_down_is_left_alone_and_others_are_not(breakers: CircuitBreakers) -> None:
+def test_a_host_that_is_down_is_left_untouched_and_others_are_not(breakers: CircuitBreakers) -> None:
     """Both ways of calling count, and both are refused; another host is none the worse."""
     down, well = Far(ProviderUnavailable("down")), Far()
     with pytest.raises(ProviderUnavailable):

@@ -35,7 +35,7 @@ def _platform(servers: Servers, database: Database, tmp_path: Path) -> Iterator[
         yield
 
 
-def test_a_start_tells_its_run(engine: Engine, tenant: Tenant) -> None:
+def test_a_start_reports_its_run(engine: Engine, tenant: Tenant) -> None:
     """Its status and the run's id; told again by another job that comes too late."""
     experiment_id = uuid4()
     with UnitOfWork(engine, tenant.org_id) as unit:
@@ -57,7 +57,7 @@ def test_a_start_tells_its_run(engine: Engine, tenant: Tenant) -> None:
     assert recorded(experiment_start, job) == {"status": "already_running", "run_id": first["run_id"]}
 
 
-def test_feedback_tells_how_much(tenant: Tenant) -> None:
+def test_feedback_reports_how_much(tenant: Tenant) -> None:
     """Entities and windows as numbers: a hundred entities' windows would not fit."""
     now = datetime.now(UTC)
     job = FeedbackIngest(

@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_to_stops_no_worker(
     assert len([each for each in caplog.records if "No heartbeat can be kept" in each.getMessage()]) == 1
 
 
-def test_an_error_of_the_main_thread_is_told_without_its_text() -> None:
+def test_an_error_of_the_main_thread_is_reported_without_its_text() -> None:
     """Class and fingerprint in one line of JSON, instead of a traceback that quotes values."""
     done = run("""
         from app.bootstrap.worker.lifecycle import watch_uncaught_errors
@@ -67,9 +67,9 @@ def test_an_error_of_the_main_thread_is_told_without_its_text() -> None:
     """)
 
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert '"error_class": "LookupError"' in line
-    assert '"error_fingerprint": "' in line
+    (row,) = done.stderr.splitlines()
+    assert '"error_class": "LookupError"' in row
+    assert '"error_fingerprint": "' in row
     assert "hunter2" not in done.stderr
 
 

@@ -15,7 +15,7 @@ def test_a_process_that_only_sends_loads_no_database_library(tmp_path: Path) -> 
         from actors import domain_export
         from app.broker import broker
 
-        duties = [each for each in broker.middleware if type(each).__name__ == "WorkerDuties"]
+        duties = [each for each in broker.middleware if type(each).__name__ == "BackgroundTasks"]
         print(len(duties), sorted({"sqlalchemy", "psycopg"} & set(sys.modules)))
     """)
     outcomes = []

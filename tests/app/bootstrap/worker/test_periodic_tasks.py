@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.bootstrap.worker.periodic_tasks import DutyThread
+from app.bootstrap.worker.periodic_tasks import PeriodicTaskThread
 from tests.middleware.eventually import PATIENCE_S, eventually
 from tests.middleware.recorded_metrics import Emitted, handling
 
@@ -32,7 +32,7 @@ def fail(times: int) -> bool:
 def test_a_duty_that_fails_rests_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     """Its failures are counted by its name, and logged once until it works again."""
     broken, fine, moment_s, emitted = Chore(fail), Chore(), [0.0], Emitted()
-    duties = DutyThread(
+    duties = PeriodicTaskThread(
         {"broken": broken, "fine": fine}, uniform=lambda low, high: high, clock_s=lambda: moment_s[0]
     )
     with handling(emitted):
@@ -53,7 +53,7 @@ def test_a_rest_doubles_up_to_half_a_minute() -> None:
         asked.append((low, high))
         return high
 
-    duties = DutyThread({"it": chore}, uniform=longest, clock_s=lambda: moment_s[0])
+    duties = PeriodicTaskThread({"it": chore}, uniform=longest, clock_s=lambda: moment_s[0])
     for _ in range(7):
         duties.do_all()
         moment_s[0] += 30
@@ -73,7 +73,7 @@ def test_a_poke_is_followed_at_once() -> None:
         return False
 
     chore = Chore(look)
-    thread = DutyThread({"it": chore}, every_s=HOUR_S)
+    thread = PeriodicTaskThread({"it": chore}, every_s=HOUR_S)
     thread.start()
     assert looked.acquire(timeout=PATIENCE_S)
     thread.poke()
@@ -95,7 +95,7 @@ def test_a_poke_during_a_look_leads_to_another() -> None:
             again.set()
         return False
 
-    thread = DutyThread({"it": Chore(look)}, every_s=HOUR_S)
+    thread = PeriodicTaskThread({"it": Chore(look)}, every_s=HOUR_S)
     thread.start()
     assert begun.wait(PATIENCE_S)
     thread.poke()
@@ -107,7 +107,7 @@ def test_a_poke_during_a_look_leads_to_another() -> None:
 def test_a_duty_with_more_to_do_is_not_kept_waiting() -> None:
     """It is done again at once until it says that it is through."""
     chore = Chore(lambda times: times < 5)
-    thread = DutyThread({"it": chore}, every_s=HOUR_S)
+    thread = PeriodicTaskThread({"it": chore}, every_s=HOUR_S)
     thread.start()
     assert eventually(lambda: chore.times == 5)
     thread.stop(PATIENCE_S)
@@ -116,7 +116,9 @@ def test_a_duty_with_more_to_do_is_not_kept_waiting() -> None:
 def test_a_poke_does_not_end_a_rest() -> None:
     """A broker that is away is not asked more often because more is committed."""
     broken, fine = Chore(fail), Chore()
-    thread = DutyThread({"broken": broken, "fine": fine}, uniform=lambda low, high: HOUR_S, every_s=HOUR_S)
+    thread = PeriodicTaskThread(
+        {"broken": broken, "fine": fine}, uniform=lambda low, high: HOUR_S, every_s=HOUR_S
+    )
     thread.start()
     for times in range(1, 4):
         assert eventually(lambda times=times: fine.times >= times)  # type: ignore[misc]
@@ -128,7 +130,7 @@ def test_a_poke_does_not_end_a_rest() -> None:
 def test_it_comes_back_when_the_rest_is_over() -> None:
     """Not an hour later, when the next look would be."""
     chore = Chore(lambda times: fail(times) if times == 1 else False)
-    thread = DutyThread({"it": chore}, uniform=lambda low, high: 0.01, every_s=HOUR_S)
+    thread = PeriodicTaskThread({"it": chore}, uniform=lambda low, high: 0.01, every_s=HOUR_S)
     thread.start()
     assert eventually(lambda: chore.times == 2)
     thread.stop(PATIENCE_S)
@@ -137,7 +139,7 @@ def test_it_comes_back_when_the_rest_is_over() -> None:
 def test_the_last_look_is_after_the_stop() -> None:
     """What jobs committed before they ended is looked for once more."""
     chore = Chore()
-    thread = DutyThread({"it": chore}, every_s=HOUR_S)
+    thread = PeriodicTaskThread({"it": chore}, every_s=HOUR_S)
     thread.start()
     assert eventually(lambda: chore.times == 1)
     thread.stop(PATIENCE_S)
@@ -152,7 +154,7 @@ def test_a_duty_that_hangs_is_left_behind(caplog: pytest.LogCaptureFixture) -> N
         begun.set()
         return not release.wait(PATIENCE_S)
 
-    thread = DutyThread({"it": Chore(hang)}, every_s=HOUR_S)
+    thread = PeriodicTaskThread({"it": Chore(hang)}, every_s=HOUR_S)
     thread.start()
     assert begun.wait(PATIENCE_S)
     thread.stop(0.01)

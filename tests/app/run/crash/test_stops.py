@@ -27,7 +27,7 @@ def test_a_running_job_may_end_while_what_waits_goes_to_others(stage: Stage) -> 
     assert stopping.wait(PATIENCE_S) == 0
 
 
-def test_what_runs_on_is_interrupted_and_comes_back_uncharged(stage: Stage) -> None:
+def test_what_runs_on_is_interrupted_and_comes_back_without_using_a_retry(stage: Stage) -> None:
     """Within its function only, so it cleans up; another worker finishes it with all its attempts; the code is 0."""
     stopping = stage.start(WORKER_JOBS_DRAIN_S="0.2")
     stage.send("endless")
@@ -42,7 +42,7 @@ def test_what_runs_on_is_interrupted_and_comes_back_uncharged(stage: Stage) -> N
     assert stage.reports(1) == {"endless done 0"}
 
 
-def test_what_cannot_be_interrupted_comes_back_uncharged_and_the_code_is_1(stage: Stage) -> None:
+def test_what_cannot_be_interrupted_comes_back_without_using_a_retry_and_the_code_is_1(stage: Stage) -> None:
     """The process does not wait for C code, and its end says so."""
     stopping = stage.start(WORKER_JOBS_DRAIN_S="0.2")
     stage.send("deaf")
@@ -118,7 +118,7 @@ def test_telemetry_that_cannot_be_written_holds_nothing_up(stage: Stage) -> None
     assert "telemetry was not written within 1.0 s" in stage.log
 
 
-def test_what_nobody_caught_is_told_without_values_and_the_worker_goes_on(stage: Stage) -> None:
+def test_what_nobody_caught_is_reported_without_values_and_the_worker_goes_on(stage: Stage) -> None:
     """One line each, of a thread and of a finaliser, with class and fingerprint."""
     worker = stage.start()
     stage.send("careless")

@@ -25,12 +25,12 @@ class World:
         self.engine = engine
         self.client = client
         self.key = orgs_key(prefix)
-        self.told: list[dict[str, OrgShare]] = []
+        self.reported: list[dict[str, OrgShare]] = []
         self.now_s = 0.0
         self.duty = OrgShares(
             SqlOrgShares(engine),
             client,
-            lambda shares: self.told.append(dict(shares)),
+            lambda shares: self.reported.append(dict(shares)),
             prefix=prefix,
             clock_s=lambda: self.now_s,
         )
@@ -52,32 +52,32 @@ def world(engine: Engine, client: redis.Redis, prefix: str) -> World:
     return World(engine, client, prefix)
 
 
-def test_a_change_by_hand_is_told_at_the_next_look(world: World, tenant: Tenant) -> None:
+def test_a_change_by_hand_is_reported_at_the_next_look(world: World, tenant: Tenant) -> None:
     """Once; what has not changed is not told again."""
     world.look()
-    assert world.told == [{}]
+    assert world.reported == [{}]
     world.look()
     world.set(tenant.org_id, weight=3, limits={"max_active": 20})
     world.duty()
-    assert world.told == [{}]
+    assert world.reported == [{}]
 
     world.look()
     world.look()
 
-    assert world.told[1:] == [{str(tenant.org_id): OrgShare(weight=3, max_active=20)}]
+    assert world.reported[1:] == [{str(tenant.org_id): OrgShare(weight=3, max_active=20)}]
 
 
-def test_orgs_that_differ_by_region_alone_are_nothing_to_the_broker(world: World, tenant: Tenant) -> None:
+def test_orgs_that_differ_by_region_only_are_nothing_to_the_broker(world: World, tenant: Tenant) -> None:
     """Those who send are told of them."""
     world.set(tenant.org_id, region="eu")
 
     world.look()
 
-    assert world.told == [{}]
+    assert world.reported == [{}]
     assert world.client.hget(world.key, str(tenant.org_id)) == b"eu"
 
 
-def test_what_went_with_a_server_is_told_again(world: World, tenant: Tenant) -> None:
+def test_what_went_with_a_server_is_reported_again(world: World, tenant: Tenant) -> None:
     """An empty one knows nothing, and is found at the next look."""
     world.set(tenant.org_id, weight=2)
     world.look()
@@ -85,10 +85,10 @@ def test_what_went_with_a_server_is_told_again(world: World, tenant: Tenant) -> 
 
     world.look()
 
-    assert world.told == [{str(tenant.org_id): OrgShare(weight=2)}] * 2
+    assert world.reported == [{str(tenant.org_id): OrgShare(weight=2)}] * 2
 
 
-def test_a_server_that_came_up_empty_is_told_again(engine: Engine, tenant: Tenant) -> None:
+def test_a_server_that_came_up_empty_is_reported_again(engine: Engine, tenant: Tenant) -> None:
     """By the duty as workers have it, with the broker's own configuration."""
     with SystemUnitOfWork(engine) as unit:
         unit.connection.execute(update(orgs).values(weight=3, limits={"max_active": 7}, region="eu"))
@@ -108,7 +108,7 @@ def test_a_server_that_came_up_empty_is_told_again(engine: Engine, tenant: Tenan
     assert known == [{str(tenant.org_id).encode(): b"3|7"}, b"eu"] * 2
 
 
-def test_of_many_processes_one_tells(
+def test_of_many_processes_one_reports(
     world: World, tenant: Tenant, engine: Engine, client: redis.Redis, prefix: str
 ) -> None:
     """The others find that it is told already."""
@@ -118,10 +118,10 @@ def test_of_many_processes_one_tells(
     world.look()
     another.look()
 
-    assert (len(world.told), len(another.told)) == (1, 0)
+    assert (len(world.reported), len(another.reported)) == (1, 0)
 
 
-def test_what_was_told_is_gone_a_minute_after_the_last_look(world: World) -> None:
+def test_what_was_reported_is_gone_a_minute_after_the_last_look(world: World) -> None:
     """Without a worker nobody would notice that it does not hold any more; each look keeps it alive."""
     world.look()
     assert 0 < world.client.pttl(world.key) <= BELIEVED_MS
@@ -152,7 +152,7 @@ def test_a_look_is_one_query_and_one_round_trip(engine: Engine) -> None:
     }
 
 
-def test_a_stock_broker_is_told_nothing(
+def test_a_vanilla_broker_is_asked_nothing(
     engine: Engine, client: redis.Redis, prefix: str, tenant: Tenant
 ) -> None:
     """It divides nothing; those who send are told all the same."""

@@ -132,7 +132,7 @@ class Clock:
         return self.now_s
 
 
-class Told:
+class Published:
     """What workers told Redis, and a process that goes by it."""
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
@@ -154,31 +154,31 @@ class Told:
 
 
 @pytest.fixture
-def told(client: redis.Redis, prefix: str) -> Told:
+def reported(client: redis.Redis, prefix: str) -> Published:
     """Nobody has told anything yet."""
-    return Told(client, prefix)
+    return Published(client, prefix)
 
 
 @pytest.mark.slow
-def test_what_workers_told_is_believed_for_two_seconds(told: Told) -> None:
+def test_what_workers_reported_is_believed_for_two_seconds(reported: Published) -> None:
     """Then they are asked again; the database never is."""
-    told.tell("1", {str(EU): "eu"})
-    assert [told.regions(str(org)) for org in (EU, ANYWHERE)] == ["eu", None]
+    reported.tell("1", {str(EU): "eu"})
+    assert [reported.regions(str(org)) for org in (EU, ANYWHERE)] == ["eu", None]
 
-    told.tell("2", {str(EU): "us", str(ANYWHERE): "eu"})
-    assert told.regions(str(EU)) == "eu"
-    told.clock.now_s = KNOWN_FOR_S
+    reported.tell("2", {str(EU): "us", str(ANYWHERE): "eu"})
+    assert reported.regions(str(EU)) == "eu"
+    reported.clock.now_s = KNOWN_FOR_S
 
-    assert [told.regions(str(org)) for org in (EU, ANYWHERE)] == ["us", "eu"]
-    assert told.looked_up == []
+    assert [reported.regions(str(org)) for org in (EU, ANYWHERE)] == ["us", "eu"]
+    assert reported.looked_up == []
 
 
 @pytest.mark.slow
-def test_an_org_is_the_same_however_it_is_written(told: Told) -> None:
+def test_an_org_is_the_same_however_it_is_written(reported: Published) -> None:
     """In capitals, or without its hyphens; what is no id is no org with a region."""
-    told.tell("1", {str(EU): "eu"})
+    reported.tell("1", {str(EU): "eu"})
 
-    assert [told.regions(text) for text in (EU.hex, f"{{{EU}}}".upper(), "acme", "")] == [
+    assert [reported.regions(text) for text in (EU.hex, f"{{{EU}}}".upper(), "acme", "")] == [
         "eu",
         "eu",
         None,
@@ -187,45 +187,45 @@ def test_an_org_is_the_same_however_it_is_written(told: Told) -> None:
 
 
 @pytest.mark.slow
-def test_where_nobody_has_told_the_table_is_asked(told: Told) -> None:
+def test_where_nobody_has_reported_the_table_is_asked(reported: Published) -> None:
     """Once in two seconds for each org; where there is no table no org has a region."""
-    told.table[EU] = "eu"
-    assert [told.regions(str(org)) for org in (EU, EU, ANYWHERE)] == ["eu", "eu", None]
-    assert told.looked_up == [EU, ANYWHERE]
-    told.table[EU] = "us"
-    told.clock.now_s = KNOWN_FOR_S
+    reported.table[EU] = "eu"
+    assert [reported.regions(str(org)) for org in (EU, EU, ANYWHERE)] == ["eu", "eu", None]
+    assert reported.looked_up == [EU, ANYWHERE]
+    reported.table[EU] = "us"
+    reported.clock.now_s = KNOWN_FOR_S
 
-    assert told.regions(str(EU)) == "us"
-    assert OrgRegions(told.client, look_up=None, prefix=uuid4().hex)(str(EU)) is None
+    assert reported.regions(str(EU)) == "us"
+    assert OrgRegions(reported.client, look_up=None, prefix=uuid4().hex)(str(EU)) is None
 
 
 @pytest.mark.slow
-def test_a_region_that_cannot_be_known_is_not_made_up(told: Told) -> None:
+def test_a_region_that_cannot_be_known_is_not_made_up(reported: Published) -> None:
     """Nothing is sent to the wrong place because the database is away."""
 
     def away(org_id: UUID) -> str | None:
         raise DatabaseUnavailable("away")
 
     with pytest.raises(DatabaseUnavailable):
-        OrgRegions(told.client, look_up=away, prefix=uuid4().hex)(str(EU))
+        OrgRegions(reported.client, look_up=away, prefix=uuid4().hex)(str(EU))
 
 
 @pytest.mark.slow
 def test_where_no_org_has_a_region_two_seconds_cost_one_round_trip() -> None:
     """Whatever is sent in them; and with regions, one more for each org that is new to the process."""
     with own_valkey() as server, redis.Redis.from_url(server.url) as client:
-        told = Told(client, "t")
-        told.tell("1", {})
+        reported = Published(client, "t")
+        reported.tell("1", {})
         client.config_resetstat()
         for number in range(1_000):
-            told.regions(str(UUID(int=number)))
+            reported.regions(str(UUID(int=number)))
         nobody = client.info("commandstats")
-        told.tell("2", {str(EU): "eu"})
-        told.clock.now_s = KNOWN_FOR_S
+        reported.tell("2", {str(EU): "eu"})
+        reported.clock.now_s = KNOWN_FOR_S
         client.config_resetstat()
         for _ in range(10):
             for number in range(20):
-                told.regions(str(UUID(int=number)))
+                reported.regions(str(UUID(int=number)))
         somebody = client.info("commandstats")
 
     assert (nobody["cmdstat_hget"]["calls"], nobody["cmdstat_hlen"]["calls"]) == (1, 1)
@@ -233,30 +233,30 @@ def test_where_no_org_has_a_region_two_seconds_cost_one_round_trip() -> None:
 
 
 @pytest.mark.slow
-def test_memory_is_bounded(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded(reported: Published, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is forgotten is asked again."""
     monkeypatch.setattr(regions, "MOST_ORGS", 4)
     known = {str(UUID(int=number)): f"r{number}" for number in range(20)}
-    told.tell("1", known)
+    reported.tell("1", known)
 
     for _ in range(2):
-        assert {org: told.regions(org) for org in known} == known
-    assert told.regions._known is not None
-    assert len(told.regions._known.regions) <= 4
+        assert {org: reported.regions(org) for org in known} == known
+    assert reported.regions._known is not None
+    assert len(reported.regions._known.regions) <= 4
 
 
 @pytest.mark.slow
 def test_without_redis_what_is_known_is_gone_by_and_nothing_is_made_up() -> None:
     """The send that follows fails, and says so; or Redis is back by then."""
     with own_valkey() as server, redis.Redis.from_url(server.url, retry=None) as client:
-        told, ignorant = Told(client, "t"), OrgRegions(client, look_up=None, prefix="t")
-        told.tell("1", {str(EU): "eu"})
-        assert told.regions(str(EU)) == "eu"
+        reported, ignorant = Published(client, "t"), OrgRegions(client, look_up=None, prefix="t")
+        reported.tell("1", {str(EU): "eu"})
+        assert reported.regions(str(EU)) == "eu"
         server.stop()
-        told.clock.now_s = KNOWN_FOR_S
+        reported.clock.now_s = KNOWN_FOR_S
 
-        assert told.regions(str(EU)) == "eu"
+        assert reported.regions(str(EU)) == "eu"
         with pytest.raises(ConnectionClosed):
             ignorant(str(EU))
         with pytest.raises(ConnectionClosed):
-            told.regions(str(US))
+            reported.regions(str(US))

@@ -33,7 +33,7 @@ def main(database_url: str, redis_url: str, namespace: str, dies_after: int) -> 
         event.listen(engine, name, step)
     for name in ("after_cursor_execute", "commit"):
         event.listen(engine, name, step)
-    with guarded_broker(redis_url, namespace, _nobody_works_here) as broker:
+    with guarded_broker(redis_url, namespace, _nobody_works) as broker:
         Relay(engine, _stepping(broker_sender(broker), step))()
     print(next(steps) - 1)  # noqa: T201  # what the test reads
 
@@ -46,7 +46,7 @@ def _stepping(send: Callable[[bytes], None], step: Callable[[], None]) -> Callab
     return sending
 
 
-def _nobody_works_here(letter: Letter) -> None:
+def _nobody_works(letter: Letter) -> None:
     raise AssertionError(f"letter {letter.number} was worked by the relay's process")
 
 

@@ -33,14 +33,14 @@ def relay_once(
     database: Database, servers: Servers, namespace: str, dies_after: int
 ) -> "subprocess.Popen[str]":
     """A relay in a process of its own."""
-    told = {
+    reported = {
         "database_url": database.worker_url,
         "redis_url": servers.redis_url,
         "namespace": namespace,
         "dies_after": dies_after,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.app.bootstrap.worker.outbox.dying_relay", json.dumps(told)],
+        [sys.executable, "-m", "tests.app.bootstrap.worker.outbox.dying_relay", json.dumps(reported)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -58,10 +58,10 @@ def test_killed_after_any_step_every_message_is_sent_and_runs_once(
     ) as broker:
         ids = commit_letters(engine, broker, tenant, LETTERS)
         process = relay_once(database, servers, namespace, dies_after)
-        told, _ = process.communicate(timeout=60)
+        reported, _ = process.communicate(timeout=60)
         assert process.returncode == (-signal.SIGKILL if dies_after <= STEPS else 0)
         if dies_after > STEPS:
-            assert int(told) == STEPS
+            assert int(reported) == STEPS
 
         relay = Relay(engine, broker_sender(broker))
         while rows(engine):

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from app.bootstrap.jobs.content_scheduler import content_scheduler
 from app.bootstrap.worker.outbox import build_outbox, relay_outbox
-from app.bootstrap.worker.periodic_tasks import WorkerDuties
+from app.bootstrap.worker.periodic_tasks import BackgroundTasks
 from app.embedded import Servers
 from app.settings import Settings
 from domain.publish_execution import PublishExecution
@@ -77,7 +77,7 @@ def test_of_one_run_five_publishes_of_an_org_are_in_flight(
             Idempotency(RedisIdempotencyStore(client, prefix=namespace)),
             OrgLimits(RedisOrgLimitsStore(client, prefix=namespace)),
             Retries(max_retries=0),
-            WorkerDuties(settings, {"outbox": relay_outbox}),
+            BackgroundTasks(settings, {"outbox": relay_outbox}),
         ],
     )
 

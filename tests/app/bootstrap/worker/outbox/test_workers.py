@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from adapters.outbox import BrokerUnavailable, Relay
 from app.bootstrap.worker.outbox import UnknownActor, broker_sender, relay_outbox
-from app.bootstrap.worker.periodic_tasks import WorkerDuties
+from app.bootstrap.worker.periodic_tasks import BackgroundTasks
 from app.embedded import Servers
 from app.settings import Settings
 from tests.adapters.outbox.letters import Letter, rows
@@ -56,10 +56,10 @@ def working(broker: RedisBroker, threads: int = 2) -> Iterator[None]:
         worker.stop()
 
 
-def duties(database: Database, redis_url: str, *, every_s: float) -> WorkerDuties:
+def duties(database: Database, redis_url: str, *, every_s: float) -> BackgroundTasks:
     """The platform's own, with another pace."""
     settings = Settings.model_validate({"database_url": database.worker_url, "redis_url": redis_url})
-    return WorkerDuties(settings, {"outbox": relay_outbox}, every_s=every_s)
+    return BackgroundTasks(settings, {"outbox": relay_outbox}, every_s=every_s)
 
 
 def test_what_a_worker_commits_arrives_without_waiting_for_the_next_look(
@@ -186,7 +186,7 @@ def test_an_actor_that_this_release_does_not_know_is_left_to_another(
         assert (rows(engine), len(stored(newer, "default"))) == ([], 1)
 
 
-def test_a_broker_that_does_not_answer_is_told_from_a_bad_message(engine: Engine, tenant: Tenant) -> None:
+def test_a_broker_that_does_not_answer_is_reported_from_a_bad_message(engine: Engine, tenant: Tenant) -> None:
     """What the client raises for a broker that is away, or full, is about every message."""
     with own_valkey() as server, guarded_broker(server.url, "t", Delivered()) as broker:
         commit_letters(engine, broker, tenant, 1)
@@ -199,7 +199,9 @@ def test_a_broker_that_does_not_answer_is_told_from_a_bad_message(engine: Engine
             broker_sender(broker)(row["message"])
 
 
-def test_how_much_waits_is_told(engine: Engine, database: Database, servers: Servers, tenant: Tenant) -> None:
+def test_how_much_waits_is_reported(
+    engine: Engine, database: Database, servers: Servers, tenant: Tenant
+) -> None:
     """The gauges are emitted when a worker begins, and now and then."""
     emitted = Emitted()
     with guarded_broker(servers.redis_url, f"t{uuid4().hex}", Delivered()) as broker, handling(emitted):

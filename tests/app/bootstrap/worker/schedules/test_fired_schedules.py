@@ -14,7 +14,7 @@ from sqlalchemy import Engine, delete, func, select, update
 from adapters.database.tables import schedules
 from adapters.database.unit_of_work import SystemUnitOfWork
 from app.bootstrap.worker.outbox import relay_outbox
-from app.bootstrap.worker.periodic_tasks import WorkerDuties
+from app.bootstrap.worker.periodic_tasks import BackgroundTasks
 from app.bootstrap.worker.schedules import fire_schedules, keep_schedules
 from app.embedded import Servers
 from app.settings import Settings
@@ -67,9 +67,9 @@ def test_killed_after_any_step_every_tick_is_sent_once(
     engine: Engine, database: Database, due: set[UUID], dies_after: int
 ) -> None:
     """Up to the COMMIT nothing has happened, after it everything; the next worker does what is left."""
-    told = json.dumps({"database_url": database.worker_url, "dies_after": dies_after})
+    reported = json.dumps({"database_url": database.worker_url, "dies_after": dies_after})
     worker = subprocess.run(
-        [sys.executable, "-m", "tests.app.bootstrap.worker.schedules.dying_worker", told],
+        [sys.executable, "-m", "tests.app.bootstrap.worker.schedules.dying_worker", reported],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -96,7 +96,9 @@ def test_workers_run_what_is_due(
 ) -> None:
     """Two of them, with nothing but their duties to start it: each letter once, for its org, by its tick's id."""
     delivered: list[tuple[UUID, int]] = []
-    duties = [WorkerDuties(settings, {"schedules": fire_schedules, "outbox": relay_outbox}) for _ in range(2)]
+    duties = [
+        BackgroundTasks(settings, {"schedules": fire_schedules, "outbox": relay_outbox}) for _ in range(2)
+    ]
     namespace = f"t{uuid4().hex}"
 
     def deliver(letter: Letter) -> None:

@@ -17,7 +17,7 @@ MAX_SOCKET_FOLDER = 103 - len("/.s.PGSQL.5432")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class ServerFolders:
     """The folders of one set of servers."""
 
     #: Data, socket and log of PostgreSQL; owned by the user it runs as.
@@ -30,7 +30,7 @@ class Places:
     postgres_user: tuple[int, int] | None
 
 
-def find_places(root: Path, binaries: Path | None = None) -> Places:
+def find_server_folders(root: Path, binaries: Path | None = None) -> ServerFolders:
     """Choose and make the folders.
 
     Everything stays below `root` when it can. What cannot (a path too long for a socket; root's closed home,
@@ -55,7 +55,7 @@ def find_places(root: Path, binaries: Path | None = None) -> Places:
         os.chown(postgres, *user)
         if not _world_may_execute(binaries / "postgres"):
             binaries = elsewhere.copy(binaries)
-    return Places(postgres=postgres, postgres_bin=binaries, valkey=valkey, postgres_user=user)
+    return ServerFolders(postgres=postgres, postgres_bin=binaries, valkey=valkey, postgres_user=user)
 
 
 def _wheel_binaries() -> Path:
