@@ -5,13 +5,11 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import dramatiq
@@ -88,6 +86,20 @@ def eventually(holds: Callable[[], object], within_s: float) -> bool:
             return True
         pause(0.02)
     return bool(holds())
+
+
+def all_of(count: Callable[[], int], total: int, stalled_s: float) -> bool:
+    """Whether a count gets to its total, given up when it stands still.
+
+    Parameters:
+        count: how many there are by now.
+        total: how many there should be.
+        stalled_s: seconds without another one.
+    """
+    while (before := count()) < total:
+        if not eventually(lambda before=before: count() > before, stalled_s):  # type: ignore[misc]
+            return False
+    return True
 
 
 def free_port() -> int:
@@ -177,13 +189,6 @@ def working(broker: dramatiq.Broker, threads: int = 8, queues: set[str] | None =
 def memory_of(client: "redis.Redis") -> int:
     """Bytes that the server uses."""
     return int(client.info("memory")["used_memory"])
-
-
-def temporary_folder() -> Path:
-    """A folder that other users of the machine may enter, too."""
-    folder = Path(tempfile.mkdtemp(prefix="pressroom-case-"))
-    folder.chmod(0o711)
-    return folder
 
 
 def _answers(url: str) -> bool:
