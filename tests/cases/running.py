@@ -54,16 +54,18 @@ def chosen(names: Sequence[str]) -> list[str]:
     return [case for case in programs() if not names or any(name in case for name in names)]
 
 
-def run(case: str, limit_s: float = LIMIT_S) -> Ended:
+def run(case: str, limit_s: float = LIMIT_S, folder: Path = CASES) -> Ended:
     """Run a program to its end, or until its time is over.
 
     Parameters:
-        case: its name.
+        case: its name, with its arguments, if any, like `broker/a1_newcomers few`.
         limit_s: seconds that it may take. Default 240.
+        folder: where its folder is. Default: that of the cases.
     """
     began_s = time.monotonic()
+    name, *arguments = case.split()
     process = subprocess.Popen(
-        [sys.executable, str(CASES / f"{case}.py")],
+        [sys.executable, str(folder / f"{name}.py"), *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

@@ -32,7 +32,7 @@ def main() -> list[str]:
             return Reply(503)
         return Reply(body=b"{}")
 
-    with http_server(answer) as address, platform_up(**ON_LOOPBACK) as platform:
+    with http_server(answer) as address, platform_up(**ON_LOOPBACK, drain_s=1) as platform:
         evil, victim = platform.new_tenant(contents=8), platform.new_tenant(contents=2)
         evil_target = platform.new_webhook(evil, f"{address}/evil")
         intents = platform.new_intents(victim, platform.new_webhook(victim, f"{address}/good"))

@@ -14,15 +14,15 @@ from tests.cases.kit import eventually, verdict
 from tests.cases.platforms import platform_up
 
 #: A neighbour's job is done so soon, with room for a busy machine: the maintenance itself takes a second.
-DONE_WITHIN_S = 15.0
-#: Dead letters of the culprit's queue.
+DONE_WITHIN_S = 10.0
+#: Dead letters afterwards, the broker's or the platform's: nothing else fails.
 LETTERS = 1
 
 
 def main() -> list[str]:
     """What is wrong."""
     faults = []
-    with platform_up() as platform:
+    with platform_up(drain_s=1) as platform:
         from actors import database_maintenance, media_cleanup  # they find their broker by the settings
         from app.broker import broker
 
@@ -32,7 +32,12 @@ def main() -> list[str]:
             Message(queue_name="maintenance", actor_name="\ud800", args=(1,), kwargs={}, options={})
         )
         look = Inspector(broker.client, broker.base)
-        if not eventually(lambda: look.depth("maintenance")[0].dead == LETTERS, DONE_WITHIN_S):
+
+        def letters() -> int:
+            kept = platform.one("SELECT count(*) FROM publishing_dlq")
+            return (look.depth("maintenance")[0].dead or 0) + (kept if isinstance(kept, int) else 0)
+
+        if not eventually(lambda: letters() >= LETTERS, DONE_WITHIN_S):
             faults.append("the culprit is no dead letter")
         if not platform.succeeded(database_maintenance.send().message_id, DONE_WITHIN_S):
             faults.append("a neighbour on the same queue does not run")
