@@ -79,7 +79,7 @@ def pause(seconds: float) -> None:
 
 
 def eventually(holds: Callable[[], object], within_s: float) -> bool:
-    """Whether it comes to hold in time."""
+    """Wait for something; False when it does not come to hold in time."""
     until_s = time.monotonic() + within_s
     while time.monotonic() < until_s:
         if holds():
@@ -89,7 +89,7 @@ def eventually(holds: Callable[[], object], within_s: float) -> bool:
 
 
 def all_of(count: Callable[[], int], total: int, stalled_s: float) -> bool:
-    """Whether a count gets to its total, given up when it stands still.
+    """Wait for a count to get to its total; False when it stands still before.
 
     Parameters:
         count: how many there are by now.

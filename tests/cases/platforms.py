@@ -111,7 +111,7 @@ class Platform:
         return UUID(json.loads(stored.stdout)["target_id"])
 
     def new_intents(self, tenant: Tenant, target_id: UUID) -> list[UUID]:
-        """One thing to publish for each of its contents."""
+        """Something to publish for each of its contents."""
         intents = []
         for content_id in tenant.contents:
             intents.append(uuid4())
@@ -127,12 +127,12 @@ class Platform:
         return self.one("SELECT status FROM publish_intents WHERE id = %s", intent_id)
 
     def begun(self, message_id: str, within_s: float) -> bool:
-        """Whether a job begins in time."""
+        """Wait for a job to begin; False when it does not in time."""
         query = "SELECT 1 FROM job_attempts WHERE message_id = %s"
         return eventually(lambda: self.one(query, message_id), within_s)
 
     def succeeded(self, message_id: str, within_s: float) -> bool:
-        """Whether a job ends well in time."""
+        """Wait for a job to end well; False when it does not in time."""
         query = "SELECT 1 FROM job_attempts WHERE message_id = %s AND outcome = 'succeeded'"
         return eventually(lambda: self.one(query, message_id), within_s)
 

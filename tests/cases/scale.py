@@ -20,7 +20,7 @@ MOST_COMMANDS = 1_000
 MOST_BYTES = 4 * 1024 * 1024 + 64 * 1024
 
 #: Messages that one call sends.
-_PORTION = 5_000
+_BATCH = 5_000
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -75,7 +75,7 @@ def scripts_of(client: "redis.Redis", call: Callable[[], T]) -> Scripts[T]:
 
 
 def said(name: str, taken: Scripts[object]) -> str:
-    """One row."""
+    """What was taken, in a row."""
     return (
         f"  {name:34} longest script {taken.longest_ms:7.1f} ms, {taken.commands:9.1f} commands a script, "
         f"{taken.calls:5} scripts, up to {taken.largest_bytes / 1024 / 1024:.1f} MiB -> {in_short(taken.result)[:50]}"
@@ -103,9 +103,9 @@ def beyond(name: str, taken: Scripts[object]) -> list[str]:
     return faults
 
 
-def portions(count: int) -> list[range]:
-    """Numbers from 0, in portions to send at once."""
-    return [range(first, min(count, first + _PORTION)) for first in range(0, count, _PORTION)]
+def batches(count: int) -> list[range]:
+    """Numbers from 0, in batches to send at once."""
+    return [range(first, min(count, first + _BATCH)) for first in range(0, count, _BATCH)]
 
 
 def _large(client: "redis.Redis", *command: object) -> list[int]:

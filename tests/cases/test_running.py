@@ -53,12 +53,12 @@ def test_what_is_missing_is_an_error_that_says_so(ended: Callable[[str], Ended])
     assert "apt-get install it" in found.why
 
 
-def test_an_exit_code_alone_is_no_verdict(ended: Callable[[str], Ended]) -> None:
+def test_an_exit_code_is_no_verdict(ended: Callable[[str], Ended]) -> None:
     """A program that ends well and says nothing has not held."""
     assert ended("print('fine')\n").verdict == "error"
 
 
-def test_the_word_alone_is_no_verdict(ended: Callable[[str], Ended]) -> None:
+def test_the_word_is_no_verdict(ended: Callable[[str], Ended]) -> None:
     """A program that says HOLDS and ends with an error has not held."""
     assert ended("print('HOLDS')\nsys.exit(1)\n").verdict == "error"
 

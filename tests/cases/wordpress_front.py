@@ -49,7 +49,7 @@ class Journal:
         self.draft_id = draft_id
 
     def disown(self, draft_id: str) -> bool:
-        """Whether it is none of this job's."""
+        """True when it is none of this job's."""
         return draft_id != self.draft_id
 
 

@@ -21,7 +21,7 @@ from tests.cases.kit import (
     verdict,
     working,
 )
-from tests.cases.scale import MOST_GROWTH, portions, said, scripts_of
+from tests.cases.scale import MOST_GROWTH, batches, said, scripts_of
 
 #: The job of the one org that is resumed runs so soon, however many others are paused.
 RESUMED_WITHIN_S = 1.0
@@ -66,7 +66,7 @@ def _paused(count: int) -> tuple[int, bool]:
         @dramatiq.actor(queue_name="q", broker=broker)
         def job(number: int) -> None: ...
 
-        for part in portions(count):
+        for part in batches(count):
             broker.send_many(job.message_with_options(args=(each,), org=f"org{each:06d}") for each in part)
         gates = {f"o:org{each:06d}": (0, "paused by an operator") for each in range(count)}
         print(said(f"{count} pauses", scripts_of(client, lambda: broker.shut("pauses", gates))))

@@ -13,7 +13,7 @@ import time
 import dramatiq
 
 from tests.cases.kit import broker_on, eventually, own_server, pause, verdict, working
-from tests.cases.scale import portions
+from tests.cases.scale import batches
 
 #: `other` may have to wait for a thread: two jobs, and 100 ms within which what is due runs.
 MOST_JOBS, MOST_MS = 2, 100
@@ -46,7 +46,7 @@ def _storm(messages: int, job_ms: int) -> list[str]:
         def delay_ms() -> int:
             return max(1, int((due_s - time.time()) * 1_000))
 
-        for part in portions(messages):
+        for part in batches(messages):
             flood = [job.message_with_options(args=("flood", due_s), org="flood") for _ in part]
             broker.send_many(flood, delay=delay_ms())
         job.send_with_options(args=("other", due_s + 0.3), org="other", delay=delay_ms() + 300)

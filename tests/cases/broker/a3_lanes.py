@@ -1,4 +1,4 @@
-"""One org, each message with a concurrency key of its own, as `doc:<id>`: how long does one script hold the server?
+"""An org whose messages have each a concurrency key of its own (`doc:<id>`): how long does a script hold the server?
 
 The actor is paused, resumed and limited to a rate, and operators look at it.
 Argument: the larger number of messages; default 100000. The smaller one is a tenth.
@@ -12,7 +12,7 @@ import dramatiq
 
 from broker import FairRedisBroker, Inspector, Operations
 from tests.cases.kit import broker_on, client_of, outcome, own_server, pause, verdict
-from tests.cases.scale import LARGE, Rate, Scripts, grown, portions, said, scripts_of
+from tests.cases.scale import LARGE, Rate, Scripts, batches, grown, said, scripts_of
 
 #: The bounds on growth are those of `scale`. What is to be dropped is counted exactly.
 COUNTED_SHARE = 1.0
@@ -53,7 +53,7 @@ def _costs(count: int) -> Costs:
                 return _fetched(other)
 
         print(f"{count} lanes of one org")
-        for part in portions(count):
+        for part in batches(count):
             broker.send_many(
                 job.message_with_options(args=(number,), org="acme", concurrency=(f"doc:{number}", 1))
                 for number in part

@@ -13,7 +13,7 @@ import dramatiq
 
 from broker import Inspector, Operations
 from tests.cases.kit import broker_on, client_of, eventually, memory_of, outcome, own_server, verdict, working
-from tests.cases.scale import FLOOR_MS, LARGE, MOST_GROWTH, Scripts, grown, portions, said, scripts_of
+from tests.cases.scale import FLOOR_MS, LARGE, MOST_GROWTH, Scripts, batches, grown, said, scripts_of
 
 #: Bytes that an org takes with its one waiting message, where there are very many: 653, and 15 % for what is to come.
 MOST_BYTES = 751
@@ -52,7 +52,7 @@ def _run(count: int, faults: list[str]) -> tuple[float, Costs]:
             print(said(name, found[name]), flush=True)
 
         def fill() -> None:
-            for part in portions(count):
+            for part in batches(count):
                 broker.send_many(
                     job.message_with_options(args=(number,), org=f"org{number:06d}") for number in part
                 )

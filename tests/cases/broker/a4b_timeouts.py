@@ -14,7 +14,7 @@ import dramatiq
 
 from broker import Inspector
 from tests.cases.kit import broker_on, client_of, eventually, outcome, own_server, pause, verdict, working
-from tests.cases.scale import LARGE, MOST_GROWTH, portions
+from tests.cases.scale import LARGE, MOST_GROWTH, batches
 
 #: Whatever waits, sends and jobs of another queue take no longer than with a tenth; below the floor it is the machine.
 FLOOR_MS = 150.0
@@ -48,7 +48,7 @@ def _felt(count: int) -> dict[str, float]:
             outcome(lambda: tick.send(began_s))
             sends_ms.append((time.time() - began_s) * 1_000)
 
-        for part in portions(count):
+        for part in batches(count):
             broker.send_many(
                 job.message_with_options(args=(number,), org=f"org{number:06d}") for number in part
             )

@@ -24,7 +24,7 @@ from tests.cases.kit import (
     verdict,
     working,
 )
-from tests.cases.scale import LARGE, Scripts, beyond, grown, portions, said, scripts_of
+from tests.cases.scale import LARGE, Scripts, batches, beyond, grown, said, scripts_of
 
 #: Bytes that a message takes where very many wait: 362, and 1 % for what is to come; a delayed one 402, and 30 %.
 MOST_BYTES_READY, MOST_BYTES_DELAYED = 366, 523
@@ -70,7 +70,7 @@ def _one(count: int, faults: list[str]) -> Costs:
             print(said(name, found[name]), flush=True)
 
         def fill() -> None:
-            for part in portions(count):
+            for part in batches(count):
                 broker.send_many(job.message_with_options(args=(each,), org="acme") for each in part)
 
         def fetch() -> bool:
@@ -114,7 +114,7 @@ def _delayed(count: int, faults: list[str]) -> Costs:
 
         before = memory_of(client)
         due_s = time.time() + 2 + count / SENT_PER_S
-        for part in portions(count):
+        for part in batches(count):
             delay_ms = max(1, int((due_s - time.time()) * 1_000))
             broker.send_many(
                 (job.message_with_options(args=(each,), org="acme") for each in part), delay=delay_ms

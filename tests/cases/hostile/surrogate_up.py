@@ -1,4 +1,4 @@
-"""One message whose actor's name is half a surrogate pair, which JSON can hold, beside others' on a running platform.
+"""A message whose actor's name is half a surrogate pair, which JSON can hold, beside others' on a running platform.
 
 The neighbours run, on its queue and on others, and the culprit is a dead letter.
 """

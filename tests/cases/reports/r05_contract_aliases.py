@@ -14,7 +14,7 @@ from tests.cases.kit import in_short, outcome, verdict
 
 
 class Plain(BaseModel):
-    """One name on the wire."""
+    """Another name on the wire."""
 
     user_id: int = Field(alias="userId")
 
@@ -34,7 +34,7 @@ class Choices(BaseModel):
 
 
 class Nested(BaseModel):
-    """One inside the other."""
+    """A model inside another."""
 
     who: Camel
 

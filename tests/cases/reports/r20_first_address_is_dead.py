@@ -1,4 +1,4 @@
-"""One dead address does not take all of the time: a site with broken IPv6 and good IPv4 is reached.
+"""A dead address does not take all of the time: a site with broken IPv6 and good IPv4 is reached.
 
 Where IPv6 packets vanish (frequent with containers and firewalls) browsers show the site all the same.
 

@@ -1,4 +1,4 @@
-"""One content row with 'infinity' or a year beyond 9999 does not make the exports of its domain fail.
+"""A content row with 'infinity' or a year beyond 9999 does not make the exports of its domain fail.
 
 PostgreSQL's timestamps hold 'infinity', '-infinity', BC and years up to 294276; a CMS import or "never" leaves them
 there.

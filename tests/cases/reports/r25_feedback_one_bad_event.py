@@ -1,4 +1,4 @@
-"""One event that breaks a rule is left out and told; the page that it is on, and the pages after it, are taken in.
+"""An event that breaks a rule is left out and told; the page that it is on, and the pages after it, are taken in.
 
 What real sources have: a number as id, Unix seconds, a comment of 5,000 characters, a zero character, "POSITIVE", a
 local time without zone. If it ended the sync, nothing behind it would be counted until it is out of the longest window.
