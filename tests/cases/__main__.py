@@ -8,6 +8,9 @@ from dataclasses import asdict
 from tests.cases.holding import held
 from tests.cases.running import LIMIT_S, Ended, chosen, run
 
+#: Of what is wrong, the table has the beginning; `--verbose` and `--json` all of it.
+_MOST_CHARS = 160
+
 
 def main() -> int:
     """The command."""
@@ -44,7 +47,8 @@ def _is_broken(one: Ended) -> bool:
 
 
 def _row(one: Ended) -> str:
-    return f"{one.verdict:6} {one.case:44} {one.seconds:6.1f} s  {one.why}".rstrip()
+    why = one.why if len(one.why) <= _MOST_CHARS else f"{one.why[:_MOST_CHARS]} ..."
+    return f"{one.verdict:6} {one.case:44} {one.seconds:6.1f} s  {why}".rstrip()
 
 
 def _sum(ended: list[Ended], broken: list[str]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cases.holding import HOLDING, NOT_YET, ONLY_BY_HAND, held
-from tests.cases.running import programs, run
+from tests.cases.running import chosen, programs, run
 
 
 @pytest.mark.slow
@@ -32,3 +32,15 @@ def test_what_holds_is_of_a_program_that_is_there() -> None:
 def test_reasons_are_given() -> None:
     """Whoever reads the list is told why."""
     assert all([*NOT_YET.values(), *ONLY_BY_HAND.values()])
+
+
+def test_cases_are_chosen_by_folder_or_part_of_the_name() -> None:
+    """Whoever mends one runs it, and its folder."""
+    assert chosen(["hog", "r21"]) == ["hostile/hog", "reports/r21_csv_formulas"]
+    assert chosen(["broker/"]) == [each for each in programs() if each.startswith("broker/")]
+
+
+def test_an_unknown_case_is_a_mistake() -> None:
+    """A name that no case has runs nothing."""
+    with pytest.raises(ValueError, match="no case is called nothing"):
+        chosen(["nothing"])

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases.running import Ended, chosen, programs, run
+from tests.cases.running import Ended, run
+
+pytestmark = pytest.mark.slow  # each starts a program
 
 PREAMBLE = f"import sys\nsys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})\n"
 
@@ -73,15 +75,3 @@ def test_a_program_that_stands_still_is_ended(tmp_path: Path) -> None:
 
     assert found.verdict == "error"
     assert "waiting" in found.output
-
-
-def test_cases_are_chosen_by_folder_or_part_of_the_name() -> None:
-    """Whoever mends one runs it, and its folder."""
-    assert chosen(["hog", "r21"]) == ["hostile/hog", "reports/r21_csv_formulas"]
-    assert chosen(["broker/"]) == [each for each in programs() if each.startswith("broker/")]
-
-
-def test_an_unknown_case_is_a_mistake() -> None:
-    """A name that no case has runs nothing."""
-    with pytest.raises(ValueError, match="no case is called nothing"):
-        chosen(["nothing"])
