@@ -16,9 +16,10 @@ import psycopg
 from app.embedded import DATABASE_NAME, postgres
 from app.embedded.places import find_places
 from app.platform import platform
-from app.settings import as_environment, load_settings
+from app.settings import as_environment, is_setting, load_settings
 from tests.cases.kit import eventually
 from tests.folders import open_folder
+from tests.other_server import other_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,7 +146,7 @@ def servers_up(**settings: object) -> Iterator[Platform]:
         settings: by field name.
     """
     with open_folder() as home:
-        os.environ.update(as_environment({**settings, "home": str(home)}))
+        _set(settings, home)
         with platform(load_settings(run_file=False)) as values:
             os.environ.update(as_environment(values))
             with _as_superuser(home) as database:
@@ -163,7 +164,7 @@ def platform_up(**settings: object) -> Iterator[Platform]:
         DoesNotStart: it does not come up.
     """
     with open_folder() as home:
-        os.environ.update(as_environment({**settings, "home": str(home)}))
+        _set(settings, home)
         log = home / "up.log"
         with log.open("w") as output:
             up = subprocess.Popen(
@@ -183,6 +184,16 @@ def platform_up(**settings: object) -> Iterator[Platform]:
                 print("up does not stop")
                 up.kill()
                 up.wait()
+
+
+def _set(settings: Mapping[str, object], home: Path) -> None:
+    # What the shell says must not decide a case.
+    for name in list(os.environ):
+        if is_setting(name):
+            del os.environ[name]
+    program = other_server()
+    server = {} if program is None else {"redis_server": str(program)}
+    os.environ.update(as_environment({**server, **settings, "home": str(home)}))
 
 
 @contextmanager
