@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from adapters.ai.chat_completions import ChatCompletionsGenerator
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from domain.idea_providers import IdeaRequest
 from tests.cases.http_servers import Reply, Request, http_server
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from adapters.outbound_policy import OutboundPolicy, networks
+from adapters.net.outbound_policy import OutboundPolicy, networks
 
 #: Lets our clients reach them.
 LOOPBACK = OutboundPolicy(allow_http=True, allowed_networks=networks(["127.0.0.0/8"]))

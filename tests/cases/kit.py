@@ -19,7 +19,7 @@ from dramatiq.middleware import Middleware
 
 from broker import FairRedisBroker
 from tests.folders import open_folder
-from tests.other_server import other_server
+from tests.redis_server import other_server
 
 #: How the last line of a program begins.
 HOLDS, FAILS = "HOLDS", "FAILS"

@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 import psycopg
 
 from app.embedded import DATABASE_NAME, postgres
-from app.embedded.places import find_places
-from app.platform import platform
+from app.embedded.folders import find_server_folders
+from app.run.servers import platform
 from app.settings import as_environment, is_setting, load_settings
 from tests.cases.kit import eventually
 from tests.folders import open_folder
-from tests.other_server import other_server
+from tests.redis_server import other_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -198,6 +198,6 @@ def _set(settings: Mapping[str, object], home: Path) -> None:
 
 @contextmanager
 def _as_superuser(home: Path) -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
-    url = postgres.url(find_places(home), postgres.SUPERUSER, DATABASE_NAME)
+    url = postgres.url(find_server_folders(home), postgres.SUPERUSER, DATABASE_NAME)
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from adapters.credentials import CredentialBox, WordPressCredentials
 from adapters.publishing import SitePublishers
-from app.wordpress_site import SiteUser, WordPressSite, wordpress_site
+from app.dev.wordpress_site import SiteUser, WordPressSite, wordpress_site
 from domain.publishing import Post, PublishTarget, RetryOptions
 from tests.cases.http_servers import LOOPBACK, Reply, Request, http_server
 from tests.cases.kit import in_short

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from adapters.http import HttpExchange
-from adapters.outbound import outbound_client
+from adapters.net.http import HttpExchange
+from adapters.net.outbound import outbound_client
 from tests.cases.http_servers import LOOPBACK, raw_server
 from tests.cases.kit import in_short, outcome, pause, verdict
 

@@ -12,8 +12,8 @@ import dramatiq
 from dramatiq import Message
 from dramatiq.brokers.stub import StubBroker
 
-from middleware import DeadLetter, Replays
-from middleware.backends.memory.dead_letters import MemoryDeadLetterStore
+from middleware import DeadLetter, DeadLetterReplayer
+from middleware.dead_letters.memory import MemoryDeadLetterStore
 from tests.cases.kit import verdict
 
 #: What the broker writes into a message while it holds it.
@@ -29,7 +29,7 @@ def main() -> list[str]:
 
     store = MemoryDeadLetterStore()
     store.put([_letter()])
-    Replays(broker, store.of_org("acme")).retry("l1")
+    DeadLetterReplayer(broker, store.of_org("acme")).retry("l1")
     replayed: Message[object] = Message.decode(broker.queues["default"].get(timeout=1))
     print("options of the replayed message:", replayed.options)
     return sorted(OF_ONE_LIFE & set(replayed.options))

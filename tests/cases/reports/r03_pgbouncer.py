@@ -86,7 +86,7 @@ def _pooler(program: str, servers: Servers, folder: Path, ignored: str) -> Itera
     port = free_port()
     (folder / "users").write_text('"pressroom_worker" ""\n')
     (folder / "ini").write_text(
-        f"[databases]\npooled = host={servers.places.postgres} dbname=pooled\n[pgbouncer]\n"
+        f"[databases]\npooled = host={servers.folders.postgres} dbname=pooled\n[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
         f"auth_file = {folder}/users\npool_mode = transaction\ndefault_pool_size = 3\n{ignored}\n"
     )

@@ -17,7 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from adapters.credentials import WebhookCredentials
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from adapters.publishing.webhook import WebhookPublisher
 from domain.publishing import Post
 from tests.cases.http_servers import Reply, Request, http_server

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.outbound import outbound_client
+from adapters.net.outbound import outbound_client
 from tests.cases.http_servers import LOOPBACK, Reply, http_server
 from tests.cases.kit import in_short, outcome, verdict
 

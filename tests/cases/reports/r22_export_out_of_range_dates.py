@@ -19,7 +19,7 @@ from adapters.database.engine import create_engine
 from adapters.database.migrate import upgrade
 from adapters.database.tables import domain_registry, orgs
 from adapters.database.unit_of_work import SystemUnitOfWork
-from app.bootstrap.exports import domain_export
+from app.bootstrap.jobs.domain_export import domain_export
 from app.embedded import running
 from app.settings import child_environment, load_settings
 from domain.domain_export import DomainExport, LocalFile

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 
 from middleware import add_metric_handler, emit_counter, emit_gauge, emit_timer
-from middleware.metric_handlers.prometheus import PrometheusHandler
+from middleware.metrics.prometheus import PrometheusHandler
 from tests.cases.kit import verdict
 
 #: Workers that come and go, one after the other, and the files that may be left of them all: one a kind, and those of

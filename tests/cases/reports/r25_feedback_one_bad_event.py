@@ -18,7 +18,7 @@ from uuid import uuid4
 import httpx
 
 from adapters.feedback_source import HttpFeedbackSource
-from adapters.http import HttpExchange
+from adapters.net.http import HttpExchange
 from domain.feedback import Entity, FeedbackPage, FeedbackQuery
 from tests.cases.http_servers import Reply, http_server
 from tests.cases.kit import in_short, outcome, verdict

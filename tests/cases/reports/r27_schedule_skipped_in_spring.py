@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from app.bootstrap.schedules import read_timetable
+from app.bootstrap.worker.schedules import read_timetable
 from tests.cases.kit import verdict
 
 #: Where clocks are put forward, on which day, and a time that this day has not.
