@@ -22,7 +22,7 @@ __all__ = ["engine", "new_tenant", "tenant"]
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Folders of tests whose modules are slow, all of them.
-SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "stores"}
+SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "mission", "stores"}
 
 
 def pytest_configure() -> None:

@@ -1,0 +1,143 @@
+"""Row 18: the six testing recommendations."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+from uuid import uuid4
+
+from .chat import ideas, provider
+from .guarded import write_program
+from .platform import Org, Platform, Row, until
+from .remote import Reply, Request, remote
+
+#: Failures after which a circuit opens.
+FAILURES = 5
+#: What an org may do in an hour in the program below.
+RATE = 3
+SIZES = (1, 99, 100, 101, 250)
+
+PROGRAM = """
+import dramatiq
+
+@dramatiq.actor(broker=broker, queue_name="limited", rate=find("Rate")({rate}, per="1h", burst={rate}))
+def limited(job: dict) -> None:
+    with open({path!r}, "a") as file:
+        file.write(job["org_id"] + "\\n")
+
+if __name__ == "__main__":
+    for org in sys.argv[1:]:
+        limited.send({{"org_id": org}})
+"""
+
+
+def test_the_six_recommendations_hold_on_the_running_platform(
+    platform: Platform, org: Org, tmp_path: Path
+) -> None:
+    """Breaker, dead letter, drain in the middle of a job, duplicate key, batch sizes, and rates that keep orgs apart.
+
+    1. Five failed calls open the circuit: of eight jobs three do not ask, and all are served by the next provider.
+    2. A job that cannot succeed is a dead letter with its payload and the category of its fault, after one attempt.
+    3. SIGTERM in the middle of a job: it ends, once, and the worker ends with 0.
+    4. Four jobs with one key leave one batch.
+    5. Batches of 1, 99, 100, 101 and 250 arrive whole, a hundred rows in an INSERT.
+    6. An org that floods a rated job uses up its own rate; another's job runs at once.
+
+    Seen red, one after the other, with: failures not counted (`middleware/circuit_breakers/calls.py`); dead letters
+    not kept (`middleware/dead_letters/guard.py`); running jobs not waited for (`middleware/draining.py`); the
+    idempotency key made unique for each job (`domain/content_idea_generation.py`) and its guard's claim always granted;
+    inserts of 50 rows (`domain/limits.py`); the org left out of the key of rates (`middleware/org_limits/guard.py`).
+    """
+    region, ran = f"r{uuid4().hex[:8]}", tmp_path / "ran"
+    write_program(tmp_path, "rated", PROGRAM.format(rate=RATE, path=str(ran)))
+    armed, begun, gate = threading.Event(), threading.Event(), threading.Event()
+    quiet = platform.new_org()
+
+    def outage(request: Request) -> Reply:
+        return Reply(401)  # a fault that no second call would mend, so that none is made
+
+    def serve(request: Request) -> Reply:
+        if armed.is_set():
+            begun.set()
+            gate.wait(30)
+        return ideas(request)
+
+    def send(count: int, *, key: str | None = None, **options: object) -> str:
+        job = org.job(keywords=["bread"], content_type="article", max_ideas=count, idempotency_key=key)
+        return platform.send("content_idea_generation", job, **options)
+
+    with remote(outage) as broken, remote(serve) as fine:
+        names = f"broken-{region}", f"fine-{region}"
+        providers = [provider(names[0], broken.url), provider(names[1], fine.url)]
+        with platform.worker(
+            "dramatiq",
+            "rated",
+            "--processes=1",
+            "--threads=1",
+            f"--path={tmp_path}",
+            "--queues",
+            f"content.{region}",
+            "limited",
+            PRESSROOM_REGION=region,
+            PRESSROOM_AI_PROVIDERS=json.dumps(providers),
+        ) as worker:
+            flood = platform.shell(tmp_path / "rated.py", *[org.id] * 8, quiet.id)
+            served = [platform.result_of(send(1, region=region)) for _ in range(FAILURES + 3)]
+            circuits = platform.run("breakers", "list", "--operator", "--reason", "row 18", "--json").json()
+            until(lambda: ran.exists() and len(ran.read_text().split()) >= RATE + 1, "the rated jobs")
+            # Those of the flood would have run before this one, which was sent much later.
+            rated = ran.read_text().split()
+
+            armed.set()
+            drained = send(2, region=region)
+            assert begun.wait(60), "the job did not begin"
+            worker.send_signal(signal.SIGTERM)
+            gate.set()
+            code = worker.wait(60)
+
+    keyed = [send(3, key="order-17") for _ in range(4)]
+    sized = {size: platform.result_of(send(size)) for size in SIZES}
+    lost = platform.send("domain_export", {**org.job(format="csv"), "domain_id": str(uuid4())})
+    keyed_ends = {platform.end_of(each)["outcome"] for each in keyed}
+    platform.end_of(lost)
+
+    def batches(batch_id: str) -> list[int]:
+        rows = platform.sql(
+            "SELECT count(*) FROM content_ideas WHERE batch_id = %s GROUP BY cmin::text::int"
+            " ORDER BY cmin::text::int",
+            batch_id,
+        )
+        return [each["count"] for each in rows]
+
+    assert flood == 0
+    # 1
+    assert [each["ideas"] for each in served] == [1] * (FAILURES + 3)
+    assert len(broken.received) == FAILURES
+    assert [each["state"] for each in circuits if each["key"] == f"ai:{names[0]}"] == ["open"]
+    # 2
+    (letter,) = until(
+        lambda: platform.sql("SELECT * FROM publishing_dlq WHERE message_id = %s", lost), "the dead letter"
+    )
+    kept: Row = letter["payload"]["args"][0]
+    assert (str(letter["org_id"]), letter["error_category"], letter["attempts"]) == (org.id, "validation", 1)
+    assert kept["format"] == "csv"
+    # 3
+    (attempt,) = platform.attempts(drained)
+    assert (code, attempt["outcome"], attempt["result"]["ideas"]) == (0, "succeeded", 2)
+    # 4
+    assert keyed_ends <= {"succeeded", "skipped"}
+    keyed_ideas = platform.sql(
+        "SELECT batch_id, count(*) FROM content_ideas WHERE idempotency_key = 'order-17' AND org_id = %s GROUP BY 1",
+        org.id,
+    )
+    assert [each["count"] for each in keyed_ideas] == [3]
+    # 5
+    assert {size: batches(result["batch_id"]) for size, result in sized.items()} == {
+        1: [1],
+        99: [99],
+        100: [100],
+        101: [100, 1],
+        250: [100, 100, 50],
+    }
+    # 6
+    assert sorted(rated) == sorted([org.id] * RATE + [quiet.id])
