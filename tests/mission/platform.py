@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -254,10 +255,8 @@ def until(
         timeout_s: seconds after which the test fails.
         every_s: seconds between two looks.
     """
-    never = threading.Event()
-    for _ in range(int(timeout_s / every_s)):
-        found = look()
-        if found:
-            return found
+    never, end = threading.Event(), time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
         never.wait(every_s)
-    raise AssertionError(f"waited {timeout_s} s for {what}")
+    return found

@@ -15,7 +15,7 @@ TIMEOUT_S = 60.0
 
 
 class Helper:
-    """A module of this folder that runs beside the platform; started when it is first asked.
+    """A module of this folder that runs beside the platform, and loads while nothing is asked of it yet.
 
     Parameters:
         module: its name.
@@ -24,9 +24,16 @@ class Helper:
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
         self._module = module
-        self._environment = environment
-        self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
+        self._is_ready = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"tests.mission.{module}"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def tell(self, asked: Mapping[str, object]) -> None:
         """Have something done that nothing is answered to."""
@@ -36,32 +43,22 @@ class Helper:
     def ask(self, asked: Mapping[str, object]) -> dict[str, Any]:
         """Have something done, and get the answer."""
         with self._lock:
-            stdout = self._write(asked).stdout
-            assert stdout is not None
-            answer: dict[str, Any] = json.loads(stdout.readline())
+            self._write(asked)
+            answer: dict[str, Any] = json.loads(self._read())
             return answer
 
     def close(self) -> None:
-        """End it, if it was started."""
-        if self._process is not None:
-            self._process.communicate(timeout=TIMEOUT_S)
+        """End it."""
+        self._process.communicate(timeout=TIMEOUT_S)
 
-    def _write(self, asked: Mapping[str, object]) -> "subprocess.Popen[str]":
-        process = self._process = self._process or self._start()
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(asked, default=str) + "\n")
-        process.stdin.flush()
-        return process
+    def _write(self, asked: Mapping[str, object]) -> None:
+        if not self._is_ready:
+            assert self._read() == "ready\n", f"{self._module} does not start"
+            self._is_ready = True
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asked, default=str) + "\n")
+        self._process.stdin.flush()
 
-    def _start(self) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.mission.{self._module}"],
-            cwd=ROOT,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n", f"{self._module} does not start"
-        return process
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()

@@ -27,8 +27,7 @@ def test_ideas_come_from_the_next_provider_in_hundreds_and_once_for_a_key(
     The provider gets the averages of 30 days. The ideas are inserted by the hundred, in one transaction with the key
     that began after the provider had answered. The key holds also when Redis has forgotten that there was such a job.
 
-    Seen red with the look-up of the key's batch (`domain/content_idea_generation.py`) and the `WHERE` of its claim's
-    `ON CONFLICT` (`adapters/database/ideas.py`) left out: two batches.
+    Seen red with the job's id taken for its key (`domain/content_idea_generation.py`): a second batch.
     """
     region, today = f"r{uuid4().hex[:8]}", datetime.now(UTC).date()
     days = {1: 10, 2: 30, 40: 9_000}  # the last is too old to count

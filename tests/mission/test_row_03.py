@@ -31,8 +31,8 @@ def test_feedback_is_counted_once_over_three_windows_and_a_source_that_fails_in_
     The source is asked over HTTP for ten entities at once at most. The one that it refuses is named, the others are
     done.
 
-    Seen red with the `ON CONFLICT DO NOTHING` of events (`adapters/database/feedback.py`) turned into a fresh id for
-    each: the event that came twice counted twice.
+    Seen red with a fresh id for each event that is stored (`adapters/database/feedback.py`): what came twice counted
+    twice.
     """
     events = [_event(3, 5), _event(20, 1), _event(60, 3), _event(100, 5)]
     sent = {"id": "post-1", "type": "content", "data": events}

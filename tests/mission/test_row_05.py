@@ -24,8 +24,7 @@ def test_of_many_starts_at_once_one_wins_and_what_is_not_ready_is_refused(
 
     A draft, and an experiment with one variant, are refused for good and stay what they are.
 
-    Seen red with the lock of the experiment's row (`adapters/database/experiments.py`) left out: of twelve jobs several
-    failed on the index that lets one run exist.
+    Seen red with the look at the run that there is (`domain/experiment_start.py`) left out: all but one failed.
     """
     ready = _experiment(platform, org)
     draft = _experiment(platform, org, status="draft")

@@ -13,8 +13,8 @@ def test_a_token_moves_a_domain_whole_and_once(platform: Platform, org: Org) -> 
 
     The token works once, and not after its time; it is kept as nothing but a hash.
 
-    Seen red with the update that marks a token as used (`adapters/database/transfers.py`) left out: it moved the
-    domain a second time.
+    Seen red with the comparison of a token's end with the clock (`adapters/database/transfers.py`) left out: the one
+    whose time was over moved its domain.
     """
     platform.insert(
         "content_items",

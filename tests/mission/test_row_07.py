@@ -17,8 +17,7 @@ def test_jobs_are_delayed_repeated_cancelled_paused_cleaned_listed_and_explained
 
     What waits keeps its actor's priority. What failed for good is a dead letter. Another org sees nothing of it.
 
-    Seen red with the rule that a paused actor's lane is shut (`broker/lua/parts/gates.lua`) left out: the job that
-    was held back ran.
+    Seen red with every gate found open (`broker/lua/parts/gates.lua`): no pause ever held the job back.
     """
     mine = ("--org", org.id, "--json")
     why = (*mine, "--reason", "row 7")
@@ -55,7 +54,7 @@ def test_jobs_are_delayed_repeated_cancelled_paused_cleaned_listed_and_explained
 
     explained = until(is_held, "the pause to hold the job back")
     by_filter = [
-        platform.send("feedback_ingest", {**_feedback(), "org_id": org.id}, delay=4_000) for _ in range(2)
+        platform.send("feedback_ingest", {**_feedback(), "org_id": org.id}, delay=7_000) for _ in range(2)
     ]
     waiting, foreign, shown, _, stopped = (
         each.json()

@@ -19,8 +19,7 @@ def test_a_worker_checks_its_surroundings_beats_drains_and_says_how_it_stopped(
     While it works it has a heartbeat that the probe finds, and none afterwards. A worker whose job does not end in the
     time it has to drain ends with 1.
 
-    Seen red with the wait for running jobs (`middleware/draining.py`) left out: the job was interrupted, and was not
-    done when the worker had ended.
+    Seen red with no time for running jobs to end (`middleware/draining.py`): the job was interrupted and parked.
     """
     region, ready = f"r{uuid4().hex[:8]}", tmp_path / "ready"
     begun, gate = threading.Semaphore(0), threading.Event()

@@ -17,8 +17,7 @@ def test_dead_letters_are_kept_by_org_paged_counted_repaired_replayed_and_purged
     One is sent again once what it missed is there, and succeeds; another with a payload that was put right, checked
     against the contract. One is deleted, the old ones are purged.
 
-    Seen red with the condition on the org (`adapters/database/dead_letters.py`) and row level security left out of the
-    list: another org saw them.
+    Seen red with an org's box opened for every org (`adapters/database/dead_letters.py`): another org saw them.
     """
     domain, mine = str(uuid4()), ("--org", org.id, "--json")
     why, stranger = (*mine, "--reason", "row 14"), platform.new_org()

@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,10 +44,11 @@ def test_the_six_recommendations_hold_on_the_running_platform(
     5. Batches of 1, 99, 100, 101 and 250 arrive whole, a hundred rows in an INSERT.
     6. An org that floods a rated job uses up its own rate; another's job runs at once.
 
-    Seen red, one after the other, with: failures not counted (`middleware/circuit_breakers/calls.py`); dead letters
-    not kept (`middleware/dead_letters/guard.py`); running jobs not waited for (`middleware/draining.py`); the
-    idempotency key made unique for each job (`domain/content_idea_generation.py`) and its guard's claim always granted;
-    inserts of 50 rows (`domain/limits.py`); the org left out of the key of rates (`middleware/org_limits/guard.py`).
+    Seen red in all six with one line broken for each: no error counts as a failure
+    (`middleware/circuit_breakers/state.py`); the dead letter is not kept (`middleware/dead_letters/guard.py`); running
+    jobs are not waited for (`middleware/draining.py`); the job's id in place of its key
+    (`domain/content_idea_generation.py`); 50 rows in an INSERT (`domain/limits.py`); the org left out of the key of
+    its rate (`broker/lua/parts/picking.lua`).
     """
     region, ran = f"r{uuid4().hex[:8]}", tmp_path / "ran"
     write_program(tmp_path, "rated", PROGRAM.format(rate=RATE, path=str(ran)))
@@ -88,8 +90,9 @@ def test_the_six_recommendations_hold_on_the_running_platform(
                 served.append(platform.result_of(send(1, region=region)))
                 asked.append(len(broken.received) > before)
             circuits = platform.run("breakers", "list", "--operator", "--reason", "row 18", "--json").json()
-            until(lambda: ran.exists() and len(ran.read_text().split()) >= RATE + 1, "the rated jobs")
-            # Those of the flood would have run before this one, which was sent much later.
+            # What is not there by then is told below, beside the rest.
+            with suppress(AssertionError):
+                until(lambda: len(ran.read_text().split()) > RATE, "the rated jobs", timeout_s=15)
             rated = ran.read_text().split()
 
             armed.set()
@@ -113,35 +116,35 @@ def test_the_six_recommendations_hold_on_the_running_platform(
         )
         return [each["count"] for each in rows]
 
-    assert flood == 0
-    # 1
-    assert [each["ideas"] for each in served] == [1] * (FAILURES + 3)
-    assert asked == [True] * FAILURES + [False] * 3
-    assert [each["state"] for each in circuits if each["key"] == f"ai:{names[0]}"] == ["open"]
-    # 2
-    (letter,) = until(
-        lambda: platform.sql("SELECT * FROM publishing_dlq WHERE message_id = %s", lost), "the dead letter"
-    )
-    kept: Row = letter["payload"]["args"][0]
-    assert (str(letter["org_id"]), letter["error_category"], letter["attempts"]) == (org.id, "validation", 1)
-    assert kept["format"] == "csv"
-    # 3
-    (attempt,) = platform.attempts(drained)
-    assert (code, attempt["outcome"], attempt["result"]["ideas"]) == (0, "succeeded", 2)
-    # 4
-    assert keyed_ends <= {"succeeded", "skipped"}
+    def letter_of(job: str) -> Row | None:
+        (row, *_) = platform.sql("SELECT * FROM publishing_dlq WHERE message_id = %s", job) or [None]
+        return row
+
+    with suppress(AssertionError):
+        until(lambda: letter_of(lost), "the dead letter", timeout_s=15)
+    letter = letter_of(lost) or {}
+    attempts = platform.attempts(drained)
     keyed_ideas = platform.sql(
-        "SELECT batch_id, count(*) FROM content_ideas WHERE idempotency_key = 'order-17' AND org_id = %s GROUP BY 1",
+        "SELECT count(*) FROM content_ideas WHERE idempotency_key = 'order-17' AND org_id = %s GROUP BY batch_id",
         org.id,
     )
-    assert [each["count"] for each in keyed_ideas] == [3]
-    # 5
-    assert {size: batches(result["batch_id"]) for size, result in sized.items()} == {
-        1: [1],
-        99: [99],
-        100: [100],
-        101: [100, 1],
-        250: [100, 100, 50],
+    shown = {
+        1: (asked, [each["state"] for each in circuits if each["key"] == f"ai:{names[0]}"]),
+        2: [letter.get(name) for name in ("actor", "error_category", "attempts")],
+        3: (code, [each["outcome"] for each in attempts]),
+        4: [each["count"] for each in keyed_ideas],
+        5: {size: batches(result["batch_id"]) for size, result in sized.items()},
+        6: sorted(rated),
     }
-    # 6
-    assert sorted(rated) == sorted([org.id] * RATE + [quiet.id])
+    assert shown == {
+        1: ([True] * FAILURES + [False] * 3, ["open"]),
+        2: ["domain_export", "validation", 1],
+        3: (0, ["succeeded"]),
+        4: [3],
+        5: {1: [1], 99: [99], 100: [100], 101: [100, 1], 250: [100, 100, 50]},
+        6: sorted([org.id] * RATE + [quiet.id]),
+    }
+    assert flood == 0
+    assert keyed_ends <= {"succeeded", "skipped"}
+    assert [each["ideas"] for each in served] == [1] * (FAILURES + 3)
+    assert letter["payload"]["args"][0]["format"] == "csv"
