@@ -63,8 +63,8 @@ def test_a_worker_that_dies_with_its_draft_unnoted_leaves_one_post(
     A webhook that answers 503 gets the same post again, under the same key and rightly signed. What was published is
     not published again, whoever asks for it. While the webhook's circuit is held open it is not called.
 
-    Seen red with the site asked for another slug than the post's (`adapters/publishing/wordpress.py`): the draft stayed,
-    and there was a second post.
+    Seen red with the site asked for another slug than the post's (`adapters/publishing/wordpress.py`): the draft
+    stayed, and there was a second post.
     """
     region = f"r{uuid4().hex[:8]}"
     site, replies = WordPress(), [Reply(503), Reply(200, {"id": "w-1"})]

@@ -117,8 +117,8 @@ def test_the_six_recommendations_hold_on_the_running_platform(
         return [each["count"] for each in rows]
 
     def letter_of(job: str) -> Row | None:
-        (row, *_) = platform.sql("SELECT * FROM publishing_dlq WHERE message_id = %s", job) or [None]
-        return row
+        rows = platform.sql("SELECT * FROM publishing_dlq WHERE message_id = %s", job)
+        return rows[0] if rows else None
 
     with suppress(AssertionError):
         until(lambda: letter_of(lost), "the dead letter", timeout_s=15)
