@@ -25,7 +25,7 @@ from .processes import Helper
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Bounds on what no test should ever wait for.
-TIMEOUT_S = 60.0
+TIMEOUT_S = 90.0
 POLL_S = 0.05
 
 #: Outcomes of an attempt after which there is no other by itself.

@@ -30,7 +30,7 @@ class Crowd:
             self._there[keyword] += 1
             self.most[keyword] = max(self.most[keyword], self._there[keyword])
         if keyword == "loud":
-            self.open.wait(30)
+            self.open.wait(100)
         with self._lock:
             self._there[keyword] -= 1
         return ideas(request)

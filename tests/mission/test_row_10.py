@@ -26,7 +26,7 @@ def test_a_worker_checks_its_surroundings_beats_drains_and_says_how_it_stopped(
 
     def serve(request: Request) -> Reply:
         begun.release()
-        gate.wait(30)
+        gate.wait(100)
         return ideas(request)
 
     with remote(serve) as slow:

@@ -7,7 +7,7 @@ from .platform import Org, Platform, until
 from .remote import Reply, Request, remote
 
 DUE = 15
-#: Publishes of one run in flight at once; the worker has eight threads.
+#: Publishes of one run in flight at once; the worker has more threads.
 AT_ONCE = 5
 
 

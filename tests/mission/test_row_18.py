@@ -61,7 +61,7 @@ def test_the_six_recommendations_hold_on_the_running_platform(
     def serve(request: Request) -> Reply:
         if armed.is_set():
             begun.set()
-            gate.wait(30)
+            gate.wait(100)
         return ideas(request)
 
     def send(count: int, *, key: str | None = None, **options: object) -> str:
