@@ -77,7 +77,7 @@ class Platform:
         self.environment = environment
         self.home = Path(environment["PRESSROOM_HOME"])
         self._sender = Helper("sender", environment)
-        self._commands = Helper("command_line", environment)
+        self._commands = Helper("commands", environment)
         self._folder = Path(tempfile.mkdtemp(prefix="pressroom-commands-"))
 
     def start(self, *arguments: str, stdin: str = "") -> "Command":

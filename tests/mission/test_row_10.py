@@ -45,7 +45,7 @@ def test_a_worker_checks_its_surroundings_beats_drains_and_says_how_it_stopped(
         with platform.worker(*command, **settings) as worker:
             job = send()
             assert begun.acquire(timeout=60), "the job did not begin"
-            beating = list(ready.glob("*.json"))
+            heartbeats = list(ready.glob("*.json"))
             worker.send_signal(signal.SIGTERM)
             gate.set()
             drained = worker.wait(60)
@@ -65,7 +65,7 @@ def test_a_worker_checks_its_surroundings_beats_drains_and_says_how_it_stopped(
     assert bad.code == 1
     (fault,) = bad.err.splitlines()
     assert "PRESSROOM_WORKER_THREADS" in fault
-    assert len(beating) == 1
+    assert len(heartbeats) == 1
     assert probed.json()["ok"] is True
     assert (drained, [each["outcome"] for each in done], left) == (0, ["succeeded"], [])
     assert cut_short == 1

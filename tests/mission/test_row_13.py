@@ -62,7 +62,7 @@ def test_a_worker_whose_jobs_fail_runs_half_as_many_and_says_so(
         ends = [platform.end_of(each) for each in failing]
 
     assert {each["outcome"] for each in ends} == {"failed"}
-    said = [json.loads(line) for line in path.read_text().splitlines()]
+    said = [json.loads(row) for row in path.read_text().splitlines()]
     ours = [(name, value) for name, value, of in said if of == region]
     assert {name for name, _ in ours} >= METRICS
     limits = [value for name, value in ours if name == "region_worker_concurrency"]

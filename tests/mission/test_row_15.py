@@ -91,7 +91,7 @@ def test_one_job_is_counted_gauged_and_timed_by_prometheus_statsd_and_emf(
             datagrams: list[str] = []
             while not [each for each in datagrams if "attempts_total" in each and "failed" in each]:
                 datagrams += statsd.recv(65_536).decode().splitlines()
-    lines = [json.loads(line) for line in emf.read_text().splitlines()]
+    lines = [json.loads(row) for row in emf.read_text().splitlines()]
 
     assert found["pressroom_attempts_total"] == {"succeeded": 1, "failed": 1}
     assert found["pressroom_attempts_in_flight"] == {"": 0}
