@@ -143,7 +143,7 @@ class BreakerCache:
         return None
 
     def _show(self, *dependencies: str) -> None:
-        """Tell the gauge the worst state among the circuits of these dependencies, or of all ever seen."""
+        """Set the gauge to the worst state among the circuits of these dependencies, or of all ever seen."""
         with self._changing:
             self._shown.update(dependencies)
             worst = dict.fromkeys(dependencies or self._shown, 0.0)

@@ -63,9 +63,9 @@ class MemoryCircuitBreakerStore:
             now_ms = self._now_ms()
             circuit = self._circuit(key, now_ms)
             before = circuit.describe(key, now_ms).state
-            in_hand = circuit.trials.pop(token or "", 0) > now_ms
+            is_leased = circuit.trials.pop(token or "", 0) > now_ms
             changed = circuit.forced is None and circuit.take(
-                verdict, rule, now_ms, state=before, in_hand=in_hand, open_s=open_s, reason=reason
+                verdict, rule, now_ms, state=before, is_leased=is_leased, open_s=open_s, reason=reason
             )
             if changed:
                 self._put(key, circuit)
@@ -83,6 +83,16 @@ class MemoryCircuitBreakerStore:
             self._put(key, circuit)
             return Change(before=before, after=circuit.describe(key, now_ms))
 
+    def set_state(self, key: str, to: State, *, reason: str, rule: BreakerRule) -> Change:
+        with self._lock:
+            now_ms = self._now_ms()
+            circuit = self._circuit(key, now_ms)
+            before = circuit.describe(key, now_ms).state
+            if circuit.forced is None:
+                circuit.set_state(to, rule, now_ms, reason=reason)
+                self._put(key, circuit)
+            return Change(before=before, after=circuit.describe(key, now_ms))
+
     def _circuit(self, key: str, now_ms: int) -> "_Circuit":
         known = self._circuits.get(key)
         return known if known is not None and known.lives(now_ms) else _Circuit()
@@ -97,7 +107,7 @@ class _Circuit:
     failures: int = 0
     until_ms: int | None = None
     successes: int = 0
-    #: Tokens of trials in hand, and when they are given to another.
+    #: Tokens of trials that are being made, and when they are given to another.
     trials: dict[str, int] = field(default_factory=dict)
     #: Whether a trial was made since it opened.
     tried: bool = False
@@ -115,6 +125,7 @@ class _Circuit:
             key,
             now_ms,
             failures=self.failures,
+            successes=self.successes,
             until_ms=self.until_ms,
             forced=self.forced,
             reason=self.reason,
@@ -129,21 +140,23 @@ class _Circuit:
         now_ms: int,
         *,
         state: State,
-        in_hand: bool,
+        is_leased: bool,
         open_s: float | None,
         reason: str,
     ) -> bool:
-        """Take a verdict in; whether anything is different for it."""
-        is_trial = state == "half-open" and in_hand
+        """Take a verdict in; return True when anything is different for it."""
+        is_trial = state == "half-open" and is_leased
         if open_s is not None:
             until_ms = max(now_ms + _ms(open_s), self.until_ms or 0)
+            self.failures += verdict == "failure"
             self._open(until_ms, now_ms, state, f"it asked to be left alone: {reason}")
         elif is_trial and verdict == "failure":
+            self.failures += 1
             self._open(now_ms + _ms(rule.open_s), now_ms, state, f"a trial failed: {reason}")
         elif is_trial and verdict == "success":
-            self.successes += 1
+            self.successes, self.failures = self.successes + 1, 0
             if self.successes >= rule.trials:
-                self._close(now_ms)
+                self._close(now_ms, "all trials succeeded")
         elif state == "closed" and verdict == "failure":
             self.failures += 1
             if self.failures >= rule.failures:
@@ -156,17 +169,28 @@ class _Circuit:
         self.forgotten_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
         return True
 
+    def set_state(self, to: State, rule: BreakerRule, now_ms: int, *, reason: str) -> None:
+        """Put it into a state from which it goes on by itself."""
+        if to == "closed":
+            self._close(now_ms, reason)
+        else:
+            until_ms = now_ms + (_ms(rule.open_s) if to == "open" else 0)
+            self._open(until_ms, now_ms, "closed", reason)
+            # Nobody is to report again that it is half-open.
+            self.tried = to == "half-open"
+        self.forgotten_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
+
     def _open(self, until_ms: int, now_ms: int, state: State, reason: str) -> None:
-        self.until_ms, self.failures, self.reason, self.who = until_ms, 0, reason, ""
+        self.until_ms, self.reason, self.who = until_ms, reason, ""
         self.successes, self.tried = 0, False
         self.trials.clear()
         if state != "open":
             self.since_ms = now_ms
 
-    def _close(self, now_ms: int) -> None:
-        self.until_ms, self.successes, self.tried = None, 0, False
+    def _close(self, now_ms: int, reason: str) -> None:
+        self.until_ms, self.failures, self.successes, self.tried = None, 0, 0, False
         self.trials.clear()
-        self.reason, self.who, self.since_ms = "all trials succeeded", "", now_ms
+        self.reason, self.who, self.since_ms = reason, "", now_ms
 
 
 def _ms(seconds: float) -> int:

@@ -1,4 +1,4 @@
--- Tells how a call ended.
+-- Records how a call ended.
 -- KEYS: breaker trials index version
 -- ARGV: name verdict token most_failures most_trials open_ms asked_ms forget_ms reason
 -- Returns: {state_before, now_ms, {field, value, ...}}
@@ -20,7 +20,7 @@ local is_trial = before == 'half-open' and lease ~= nil and lease > now
 
 local expires = nil
 local function open(until_ms, reason)
-  redis.call('HSET', KEYS[1], 'until', until_ms, 'failures', 0, 'reason', reason, 'who', '')
+  redis.call('HSET', KEYS[1], 'until', until_ms, 'reason', reason, 'who', '')
   if before ~= 'open' then
     redis.call('HSET', KEYS[1], 'since', now)
   end
@@ -32,10 +32,15 @@ end
 if known[1] then
   verdict = 'forced'
 elseif asked_ms > 0 then
+  if verdict == 'failure' then
+    redis.call('HINCRBY', KEYS[1], 'failures', 1)
+  end
   open(math.max(now + asked_ms, till or 0), 'it asked to be left alone: ' .. ARGV[9])
 elseif is_trial and verdict == 'failure' then
+  redis.call('HINCRBY', KEYS[1], 'failures', 1)
   open(now + open_ms, 'a trial failed: ' .. ARGV[9])
 elseif is_trial and verdict == 'success' then
+  redis.call('HDEL', KEYS[1], 'failures')
   if redis.call('HINCRBY', KEYS[1], 'successes', 1) >= tonumber(ARGV[5]) then
     redis.call('DEL', KEYS[1], KEYS[2])
     redis.call('HSET', KEYS[1], 'reason', 'all trials succeeded', 'since', now)

@@ -68,7 +68,16 @@ class RedisCircuitBreakerStore:
         )
 
     def force(self, key: str, to: State | None, *, reason: str, who: str, rule: BreakerRule) -> Change:
-        args: list[str | int] = [key, to or "", reason, who, _ms(rule.forget_s)]
+        mode = "hold" if to in ("open", "closed") else "reset"
+        return self._put(key, to or "closed", reason, who, rule, mode, 0)
+
+    def set_state(self, key: str, to: State, *, reason: str, rule: BreakerRule) -> Change:
+        return self._put(key, to, reason, "", rule, "move", _ms(rule.open_s) if to == "open" else 0)
+
+    def _put(
+        self, key: str, to: State, reason: str, who: str, rule: BreakerRule, mode: str, open_ms: int
+    ) -> Change:
+        args: list[str | int] = [key, to, reason, who, _ms(rule.forget_s), mode, open_ms]
         return _change(key, self._force(keys=self._all(key), args=args))
 
     def _circuit(self, key: str) -> list[str]:
@@ -92,6 +101,7 @@ def _state(key: str, now_ms: int, flat: Sequence[str | bytes]) -> BreakerState:
         key,
         now_ms,
         failures=int(fields.get("failures", 0)),
+        successes=int(fields.get("successes", 0)),
         until_ms=_int(fields.get("until")),
         forced=forced.get(fields.get("forced", "")),
         reason=fields.get("reason", ""),

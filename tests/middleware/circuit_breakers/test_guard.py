@@ -17,7 +17,7 @@ from middleware import InvalidPayload, Parked, RateLimited, Skipped
 from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
-from middleware.circuit_breakers.state import BreakerRule, check_key, counts_as_failure, tells_nothing
+from middleware.circuit_breakers.state import BreakerRule, check_key, counts_as_failure, is_control_flow
 from tests.middleware.circuit_breakers.breaker_helpers import RULE, Clock, fail, make, succeed
 from tests.middleware.recorded_metrics import Emitted, handling
 
@@ -43,7 +43,7 @@ def emitted() -> Iterator[Emitted]:
 
 
 class Answered(OSError):
-    """What an HTTP client raises for a status, with what the far side asked for."""
+    """What an HTTP client raises for a status, with what the service asked for."""
 
     def __init__(self, status_code: int = 503, retry_after_s: float | None = None) -> None:
         self.status_code = status_code
@@ -187,7 +187,7 @@ def test_what_is_not_its_fault_is_neither_failure_nor_success(
 )
 def test_what_is_its_fault_counts(error: BaseException) -> None:
     """Everything else is a failure, a job's time limit among it."""
-    assert not tells_nothing(error)
+    assert not is_control_flow(error)
     assert counts_as_failure(error)
 
 
@@ -274,7 +274,7 @@ def test_the_breaker_of_one_dependency_can_be_handed_on(breakers: CircuitBreaker
     for _ in range(2):
         with suppress(OSError), one.calling():
             raise OSError
-    assert (one.key, one.state.state) == ("publish:wordpress:example.org", "open")
+    assert (one.key, one.circuit.state) == ("publish:wordpress:example.org", "open")
     with pytest.raises(Parked):
         succeed(breakers, one.key)
 
@@ -282,14 +282,14 @@ def test_the_breaker_of_one_dependency_can_be_handed_on(breakers: CircuitBreaker
 def test_other_processes_know_within_a_second(clock: Clock) -> None:
     """What one learns the others have read when their reading is a second old."""
     store = MemoryCircuitBreakerStore(now_ms=clock.now_ms)
-    here, there = make(store, clock), make(store, clock)
-    assert there.state("ai").state == "closed"
-    fail(here, 2)
-    assert here.state("ai").state == "open"
+    one, other = make(store, clock), make(store, clock)
+    assert other.state("ai").state == "closed"
+    fail(one, 2)
+    assert one.state("ai").state == "open"
 
     clock.pass_s(1)
 
-    assert there.state("ai").state == "open"
+    assert other.state("ai").state == "open"
 
 
 def test_a_forgotten_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:

@@ -14,7 +14,8 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
 from middleware import Guard, Parked, Retries, StoreUnavailable
-from middleware.circuit_breakers.guard import CircuitBreakers, InvalidDependency
+from middleware.circuit_breakers.errors import InvalidDependency
+from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
 from middleware.circuit_breakers.state import BreakerRule
