@@ -12,8 +12,9 @@ import redis
 
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
-from middleware.circuit_breakers.state import BreakerRule, BreakerState
+from middleware.circuit_breakers.state import BreakerRule, BreakerState, State
 from middleware.circuit_breakers.store import CircuitBreakerStore
+from tests.middleware.circuit_breakers.breaker_helpers import age
 
 #: Two failures open it for ten seconds; two successes close it; a trial may take five.
 RULE = BreakerRule(failures=2, open_s=10, trials=2, trial_lease_s=5, forget_s=60)
@@ -39,21 +40,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
         return Stage(MemoryCircuitBreakerStore(now_ms=lambda: now_ms[0]), later)
     client: redis.Redis = request.getfixturevalue("redis_client")
     prefix = uuid4().hex
-    return Stage(RedisCircuitBreakerStore(client, prefix=prefix), lambda s: _age(client, prefix, s))
-
-
-def _age(client: redis.Redis, prefix: str, seconds: float) -> None:
-    ms = round(seconds * 1_000)
-    for key in cast("list[bytes]", client.keys(f"{prefix}:*")):
-        left_ms = client.pttl(key)
-        kind = cast("bytes", client.type(key))
-        if kind == b"hash" and client.hexists(key, "until"):
-            client.hincrby(key, "until", -ms)
-        if kind == b"zset":
-            for member in cast("list[bytes]", client.zrange(key, 0, -1)):
-                client.zincrby(key, -ms, member)
-        if left_ms > 0:
-            client.pexpire(key, max(1, left_ms - ms)) if left_ms > ms else client.delete(key)
+    return Stage(RedisCircuitBreakerStore(client, prefix=prefix), lambda s: age(client, prefix, s))
 
 
 def fail(store: CircuitBreakerStore, times: int, key: str = "ai", **more: Any) -> None:
@@ -301,6 +288,63 @@ def test_reset_closes_and_lets_it_work_by_itself(stage: Stage, forced: Any) -> N
     assert stage.store.record("ai", "failure", RULE).after.state == "open"
 
 
+@pytest.mark.parametrize(("to", "failures"), [("closed", 0), ("open", 1), ("half-open", 1)])
+def test_a_state_set_by_hand_is_one_it_goes_on_from(stage: Stage, to: State, failures: int) -> None:
+    """Closed, its failures are forgotten; open, it is tried after its time; half-open, trials are made at once."""
+    fail(stage.store, 1)
+
+    change = stage.store.set_state("ai", to, reason="by hand", rule=RULE)
+
+    after = change.after
+    assert (change.before, after.state, after.failures, after.forced) == ("closed", to, failures, None)
+    assert (after.reason, after.wait_ms) == ("by hand", 10_000 if to == "open" else 0)
+    stage.pass_s(11 if to == "open" else 0)
+    for number, closes in enumerate(("half-open", "closed")):
+        permit = stage.store.take_trial("ai", f"token {number}", RULE)
+        assert permit.granted
+        assert permit.first == (to == "open" and number == 0)
+        after = stage.store.record("ai", "success", RULE, token=f"token {number}").after
+        assert after.state == ("closed" if to == "closed" else closes)
+
+
+@pytest.mark.parametrize("forced", ["open", "closed"])
+def test_what_is_forced_is_not_set_by_hand(stage: Stage, forced: State) -> None:
+    """An operator's word is lifted by an operator."""
+    stage.store.force("ai", forced, reason="because", who="ada", rule=RULE)
+    reading = stage.store.read(None)
+    assert reading is not None
+
+    for to in cast("tuple[State, ...]", ("closed", "open", "half-open")):
+        change = stage.store.set_state("ai", to, reason="by hand", rule=RULE)
+        assert (change.before, change.after.state, change.after.who) == (forced, forced, "ada")
+
+    assert stage.store.read(reading.version) is None
+
+
+def test_a_state_set_by_hand_voids_the_trials_that_are_being_made(stage: Stage) -> None:
+    """They were of another half-open."""
+    store = half_open(stage)
+    _again(store, 2)
+    store.set_state("ai", "half-open", reason="by hand", rule=RULE)
+
+    assert store.record("ai", "failure", RULE, token="token 0").after.state == "half-open"
+    assert store.take_trial("ai", "another", RULE).granted
+
+
+def test_failures_stay_counted_until_a_trial_succeeds(stage: Stage) -> None:
+    """Those that opened it, one more for each trial that failed, none for a call that began before it opened."""
+    store = half_open(stage)
+    _again(store, 2)
+    assert store.record("ai", "failure", RULE, token="token 0").after.failures == 3
+    assert store.record("ai", "failure", RULE).after.failures == 3
+    stage.pass_s(11)
+    _again(store, 1)
+
+    after = store.record("ai", "success", RULE, token="token 0").after
+
+    assert (after.state, after.failures, after.successes) == ("half-open", 0, 1)
+
+
 def test_a_reading_holds_every_circuit_and_comes_once(stage: Stage) -> None:
     """All of them with one question; the same question again has no answer until something changes."""
     fail(stage.store, 1, "ai")
@@ -367,7 +411,7 @@ def test_every_key_on_the_server_has_an_end_except_what_is_configuration(redis_c
     prefix = uuid4().hex
     store = RedisCircuitBreakerStore(redis_client, prefix=prefix)
     fail(store, 2)
-    _age(redis_client, prefix, 11)
+    age(redis_client, prefix, 11)
     store.take_trial("ai", "t", RULE)
 
     def endless() -> set[str]:
