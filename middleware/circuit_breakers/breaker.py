@@ -1,4 +1,4 @@
-"""One dependency's circuit breaker: pybreaker's, counting in all processes and holding no lock while a call is made."""
+"""The circuit breaker of one dependency: pybreaker's, for a fleet, with no lock held while a call is made."""
 
 import inspect
 import logging
@@ -15,7 +15,7 @@ from ..base.emit import emit_counter
 from ..base.errors import StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, OnError
 from .errors import CircuitOpen
-from .following import follow, wait_for
+from .following import DEFERRED, follow, wait_for
 from .memory import MemoryCircuitBreakerStore
 from .state import BreakerRule, BreakerState, State, Verdict, is_control_flow
 from .storage import CircuitStorage
@@ -185,7 +185,10 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         except BaseException as error:
             self._end(call, error)
             raise
-        return cast("T", follow(result, partial(self._end, call)))
+        if isinstance(result, DEFERRED):
+            return cast("T", follow(result, partial(self._end, call)))
+        self._end(call, None)
+        return result
 
     async def call_async(self, func: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call an `async def` function, or another that returns an awaitable, and count how the awaiting ends.

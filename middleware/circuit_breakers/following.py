@@ -1,6 +1,6 @@
 """Generators and coroutines whose end is known to whoever let them begin."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import aclosing
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TypeVar
@@ -13,20 +13,24 @@ R = TypeVar("R")
 End = Callable[[BaseException | None], None]
 
 
-def follow(result: object, end: End) -> object:
-    """Wrap what a function returned, if it only begins to run now; otherwise that has ended well.
+#: What functions return that only begin to run then.
+DEFERRED = (GeneratorType, CoroutineType, AsyncGeneratorType)
+Deferred = (
+    Generator[object, object, object] | Coroutine[object, object, object] | AsyncGenerator[object, None]
+)
+
+
+def follow(deferred: Deferred, end: End) -> object:
+    """Wrap a generator, a coroutine or an async generator, so that its end is reported.
 
     Example:
-        >>> return follow(func(), lambda error: print("ended", error))
+        >>> return follow(generate(), lambda error: print("ended", error))
     """
-    if isinstance(result, GeneratorType):
-        return _generate(result, end)
-    if isinstance(result, CoroutineType):
-        return wait_for(result, end)
-    if isinstance(result, AsyncGeneratorType):
-        return _iterate(result, end)
-    end(None)
-    return result
+    if isinstance(deferred, Generator):
+        return _generate(deferred, end)
+    if isinstance(deferred, Coroutine):
+        return wait_for(deferred, end)
+    return _iterate(deferred, end)
 
 
 async def wait_for(awaitable: Awaitable[R], end: End) -> R:

@@ -122,8 +122,8 @@ class CircuitBreakers(Guard):
         return self._breaker(key).calling(org=org)
 
     def __getitem__(self, key: str) -> CircuitBreaker:
-        """One dependency's breaker, always the same object: for its decorator, its listeners, or code that should not
-        know which it is.
+        """Return one dependency's breaker, always the same object: for its decorator, its listeners, or code that
+        should not know which it is.
 
         Raises:
             ValueError: the key cannot be one.
@@ -201,6 +201,7 @@ class CircuitBreakers(Guard):
         says_its_org(broker, message)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
+        self._circuits.job.set(None)
         org = message.options.get("org")
         job = Job(org=org if isinstance(org, str) else None)
         rules = self._needed(broker, message, job.org)

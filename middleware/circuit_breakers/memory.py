@@ -76,7 +76,7 @@ class MemoryCircuitBreakerStore:
             now_ms = self._now_ms()
             before = self._circuit(key, now_ms).describe(key, now_ms).state
             circuit = _Circuit(
-                reason=reason, who=who, since_ms=now_ms, forgotten_ms=now_ms + _ms(rule.forget_s)
+                reason=reason, who=who, since_ms=now_ms, expires_ms=now_ms + _ms(rule.forget_s)
             )
             if to == "open" or to == "closed":
                 circuit.forced = to
@@ -115,10 +115,10 @@ class _Circuit:
     reason: str = ""
     who: str = ""
     since_ms: int | None = None
-    forgotten_ms: int = 0
+    expires_ms: int = 0
 
     def lives(self, now_ms: int) -> bool:
-        return self.forced is not None or self.forgotten_ms > now_ms
+        return self.forced is not None or self.expires_ms > now_ms
 
     def describe(self, key: str, now_ms: int) -> BreakerState:
         return describe(
@@ -166,7 +166,7 @@ class _Circuit:
             self.failures = 0
         else:
             return False
-        self.forgotten_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
+        self.expires_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
         return True
 
     def set_state(self, to: State, rule: BreakerRule, now_ms: int, *, reason: str) -> None:
@@ -178,7 +178,7 @@ class _Circuit:
             self._open(until_ms, now_ms, "closed", reason)
             # Nobody is to report again that it is half-open.
             self.tried = to == "half-open"
-        self.forgotten_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
+        self.expires_ms = max(now_ms, self.until_ms or 0) + _ms(rule.forget_s)
 
     def _open(self, until_ms: int, now_ms: int, state: State, reason: str) -> None:
         self.until_ms, self.reason, self.who = until_ms, reason, ""

@@ -1,4 +1,4 @@
-"""One circuit of a store, as the storage that pybreaker asks for."""
+"""A circuit of a store, as the storage that pybreaker asks for."""
 
 from datetime import UTC, datetime
 from typing import NoReturn

@@ -29,7 +29,7 @@ class Clock:
 
 
 def make(store: object, clock: Clock, **options: object) -> CircuitBreakers:
-    """One process's breakers; parked jobs are not spread."""
+    """Breakers as a process has them; parked jobs are not spread."""
     settings: dict[str, object] = {"rule": RULE, "uniform": lambda low, _: low, **options}
     return CircuitBreakers(store, monotonic=clock.monotonic, **settings)  # type: ignore[arg-type]
 
@@ -42,7 +42,7 @@ def fail(breakers: CircuitBreakers, times: int, key: str = "ai", error: BaseExce
 
 
 def succeed(breakers: CircuitBreakers, key: str = "ai") -> None:
-    """One call that succeeds."""
+    """A call that succeeds."""
     with breakers.calling(key):
         pass
 

@@ -1,4 +1,4 @@
-"""One dependency's breaker: what it has beyond pybreaker's, and as a part of the guard."""
+"""The breaker of a dependency: what it has beyond pybreaker's, and as a part of the guard."""
 
 import asyncio
 import inspect
@@ -7,9 +7,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any, assert_type, cast
 
+import dramatiq
 import pybreaker
 import pytest
 import redis
+from dramatiq.broker import MessageProxy
+from dramatiq.brokers.stub import StubBroker
 
 from middleware import BreakerRule, Parked, StoreUnavailable
 from middleware.circuit_breakers.breaker import CircuitBreaker
@@ -92,7 +95,7 @@ def test_it_is_the_same_object_each_time(breakers: CircuitBreakers) -> None:
 
 
 def test_the_guards_listeners_are_every_breakers(clock: Clock) -> None:
-    """They are told which."""
+    """They are given the breaker."""
     opened: list[str | None] = []
 
     class Opened(pybreaker.CircuitBreakerListener):
@@ -114,8 +117,15 @@ def test_its_numbers_are_those_of_the_rule(clock: Clock) -> None:
 
     breaker.fail_max = 1
     fail(breakers, 1)
-
     assert breakers.state("ai").state == "open"
+
+    clock.pass_s(31)
+    breaker.success_threshold = 1
+    message: dramatiq.Message[None] = dramatiq.Message("q", "ask", (), {}, {"depends_on": "ai"})
+    breakers.admit(StubBroker(), MessageProxy(message))
+    with pytest.raises(CircuitOpen, match="ai is being tried"):
+        breakers.admit(StubBroker(), MessageProxy(message))
+
     with pytest.raises(ValueError, match="failures must be at least 1, not 0"):
         breaker.fail_max = 0
 
@@ -169,7 +179,7 @@ def test_pybreakers_own_class_cannot_use_the_storage() -> None:
 
 
 def test_another_storage_is_refused() -> None:
-    """One that is written in steps cannot keep what is promised."""
+    """What is written in steps cannot keep what is promised."""
     storage: Any = pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
 
     with pytest.raises(TypeError, match="must be a CircuitStorage, not CircuitMemoryStorage"):

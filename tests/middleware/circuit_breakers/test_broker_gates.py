@@ -60,7 +60,7 @@ def test_the_actors_that_depend_on_it_wait_until_it_may_be_tried() -> None:
     }
 
 
-def test_it_is_told_once_an_opening() -> None:
+def test_the_broker_is_called_once_an_opening() -> None:
     """Not once a second, and again when a trial has failed."""
     fleet = Fleet("ai")
     fail(fleet.guard, 2)
@@ -139,7 +139,7 @@ def test_an_operators_opening_has_no_end() -> None:
     assert fleet.a_second_later() == {"a:actor0": (0, "publish is down")}
 
 
-def test_an_orgs_own_circuit_shuts_its_messages_alone() -> None:
+def test_an_orgs_own_circuit_shuts_only_its_messages() -> None:
     """The others' are fetched as ever; a circuit that somebody forces for all shuts all."""
     fleet = Fleet("mail")
     for _ in range(2):

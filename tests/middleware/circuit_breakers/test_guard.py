@@ -112,7 +112,7 @@ def test_half_open_lets_exactly_three_of_eight_workers_through(
 
 
 def test_a_failed_trial_parks_everybody_again(breakers: CircuitBreakers, clock: Clock) -> None:
-    """One trial that fails is enough to wait once more."""
+    """A trial that fails is enough to wait once more."""
     fail(breakers, 2)
     clock.pass_s(31)
     fail(breakers, 1)
@@ -237,7 +237,7 @@ def test_a_long_retry_after_opens_the_circuit_until_then(
         assert caught.value.delay_ms == 6_000
 
 
-def test_nobody_is_left_alone_for_more_than_a_day(breakers: CircuitBreakers) -> None:
+def test_no_circuit_is_open_for_more_than_a_day(breakers: CircuitBreakers) -> None:
     """A `Retry-After` of a year is a day."""
     fail(breakers, 1, error=Answered(503, retry_after_s=365 * 86_400))
 
@@ -245,7 +245,7 @@ def test_nobody_is_left_alone_for_more_than_a_day(breakers: CircuitBreakers) -> 
 
 
 def test_hosts_have_circuits_of_their_own(breakers: CircuitBreakers) -> None:
-    """One customer's dead site does not stop the others."""
+    """A customer's dead site does not stop the others."""
     fail(breakers, 2, "publish:wordpress:dead.example")
 
     succeed(breakers, "publish:wordpress:live.example:8080")
@@ -254,7 +254,7 @@ def test_hosts_have_circuits_of_their_own(breakers: CircuitBreakers) -> None:
 
 
 def test_orgs_have_circuits_of_their_own_where_the_rule_says_so(clock: Clock) -> None:
-    """One org's failures park that org alone, and only for that dependency."""
+    """An org's failures park only that org, and only for that dependency."""
     store = MemoryCircuitBreakerStore(now_ms=clock.now_ms)
     breakers = make(store, clock, rules={"ai": BreakerRule(failures=1, per_org=True)})
     with suppress(OSError), breakers.calling("ai", org="one"):
@@ -292,7 +292,7 @@ def test_other_processes_know_within_a_second(clock: Clock) -> None:
     assert other.state("ai").state == "open"
 
 
-def test_a_forgotten_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:
+def test_an_expired_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:
     """An old opening that nobody tried ends in every process, although nothing was written."""
     fail(breakers, 2)
     clock.pass_s(40)

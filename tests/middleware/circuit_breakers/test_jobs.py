@@ -88,7 +88,7 @@ def parks(emitted: Emitted) -> list[str]:
     return [labels["cause"] for labels in emitted.labels_of("messages_parked_total")]
 
 
-def test_a_job_that_depends_on_it_waits_before_its_first_line(
+def test_a_job_that_depends_on_it_waits_before_it_starts(
     bare_broker: dramatiq.Broker, emitted: Emitted
 ) -> None:
     """It starts once, when the circuit may close, and has no attempt less: it has none to lose."""

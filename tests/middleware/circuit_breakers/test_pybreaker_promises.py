@@ -111,7 +111,7 @@ def test_nothing_is_called_before_the_reset_timeout(subject: Subject) -> None:
 
 
 def test_after_the_reset_timeout_a_success_closes_it(subject: Subject) -> None:
-    """One call is enough, and everything is as before."""
+    """A single call is enough, and everything is as before."""
     breaker = subject.make(fail_max=2, reset_timeout=30)
     fail(breaker, 2)
     subject.pass_s(31)
@@ -194,7 +194,7 @@ def test_an_excluding_function_is_asked_about_each_error(subject: Subject) -> No
 
 
 def test_exclusions_come_and_go(subject: Subject) -> None:
-    """One or several are added, and one is removed."""
+    """Any number is added, and one is removed."""
     breaker = subject.make(fail_max=1)
     breaker.add_excluded_exceptions(KeyError, IndexError)
     breaker.add_excluded_exception(Refused)
@@ -254,7 +254,7 @@ def test_a_listener_is_given_the_function_and_its_arguments(subject: Subject) ->
 
 
 def test_listeners_come_and_go(subject: Subject) -> None:
-    """One or several are added, and one is removed."""
+    """Any number is added, and one is removed."""
     first, second, third = Recorded(), Recorded(), Recorded()
     breaker = subject.make(listeners=[first])
     breaker.add_listener(second)
@@ -467,7 +467,7 @@ def test_eight_threads_open_it_at_the_last_of_the_allowed_failures(subject: Subj
 
 
 def test_an_excluded_error_leaves_the_count_as_it_is(subject: Subject) -> None:
-    """pybreaker takes it for a success: four failures are forgotten, and listeners are told that all is well."""
+    """pybreaker takes it for a success: four failures are forgotten, and listeners see a success."""
     heard = Recorded()
     breaker = subject.make(fail_max=5, exclude=[Refused], listeners=[heard])
     fail(breaker, 4)

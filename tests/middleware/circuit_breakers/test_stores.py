@@ -67,7 +67,7 @@ def test_a_circuit_nobody_knows_is_closed(stage: Stage) -> None:
 
 
 def test_it_opens_at_the_last_of_the_allowed_failures(stage: Stage) -> None:
-    """One failure fewer leaves it closed, and the last one says why it opened."""
+    """A failure fewer leaves it closed, and the last one says why it opened."""
     first = stage.store.record("ai", "failure", RULE, reason="OSError")
     second = stage.store.record("ai", "failure", RULE, reason="TimeoutError")
 
@@ -94,7 +94,7 @@ def test_nothing_neither_counts_nor_begins_the_count_again(stage: Stage) -> None
 
 
 def test_circuits_do_not_touch_each_other(stage: Stage) -> None:
-    """One dead host leaves the next one's circuit closed."""
+    """A dead host leaves the next one's circuit closed."""
     fail(stage.store, 2, "publish:wordpress:dead.example")
 
     assert stage.store.take_trial("publish:wordpress:live.example", "t", RULE).granted
@@ -102,7 +102,7 @@ def test_circuits_do_not_touch_each_other(stage: Stage) -> None:
 
 
 def test_an_open_circuit_grants_nothing_until_its_time_has_passed(stage: Stage) -> None:
-    """Before: refused with what is left to wait; after: a trial, and the first one is told so."""
+    """Before: refused with what is left to wait; after: a trial, and the first one knows it."""
     fail(stage.store, 2)
     stage.pass_s(4)
     early = stage.store.take_trial("ai", "t", RULE)
@@ -150,7 +150,7 @@ def test_successful_trials_use_up_what_is_granted_and_the_last_one_closes(stage:
 
 
 def test_a_failed_trial_opens_again_and_the_others_verdicts_are_void(stage: Stage) -> None:
-    """One failure is enough, and a success that comes later does not close what has opened."""
+    """A single failure is enough, and a success that comes later does not close what has opened."""
     store = half_open(stage)
     _again(store, 2)
 
@@ -232,8 +232,8 @@ def test_failures_of_calls_that_began_before_it_opened_change_nothing(stage: Sta
     assert half.state == "half-open"
 
 
-def test_what_asks_to_be_left_alone_is_until_then(stage: Stage) -> None:
-    """One such failure opens it, later ones only prolong it, and trials follow."""
+def test_what_asks_for_time_is_open_until_then(stage: Stage) -> None:
+    """A single such failure opens it, later ones only prolong it, and trials follow."""
     opened = stage.store.record("ai", "failure", RULE, open_s=100, reason="TooMany")
     shorter = stage.store.record("ai", "failure", RULE, open_s=50)
 
@@ -374,7 +374,7 @@ def test_what_says_nothing_new_is_no_change(stage: Stage) -> None:
     assert stage.store.read(reading.version) is None
 
 
-def test_what_nobody_calls_is_forgotten_and_what_is_forced_is_not(stage: Stage) -> None:
+def test_what_nobody_calls_expires_and_what_is_forced_is_not(stage: Stage) -> None:
     """Old failures and old openings end; an operator's word does not."""
     fail(stage.store, 1, "ai")
     fail(stage.store, 2, "mail")
