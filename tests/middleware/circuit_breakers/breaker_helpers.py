@@ -65,3 +65,10 @@ def age(client: redis.Redis, prefix: str, seconds: float) -> None:
 def round_trips(client: redis.Redis) -> int:
     """How many scripts the server has run."""
     return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
+async def ask(topic: str) -> str:
+    """Ask for ideas, and fail without a topic."""
+    if not topic:
+        raise ConnectionError
+    return topic

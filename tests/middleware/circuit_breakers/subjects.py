@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import uuid4
@@ -153,6 +154,27 @@ class Recorded(pybreaker.CircuitBreakerListener):
 
     def state_change(self, cb: object, old_state: Any, new_state: Any) -> None:
         self.events.append(f"{old_state.name} -> {new_state.name}")
+
+
+class Refused(ValueError):
+    """What the caller did wrong."""
+
+
+def boom(error: BaseException | None = None) -> None:
+    """Fail."""
+    raise error or ConnectionError
+
+
+def fail(breaker: pybreaker.CircuitBreaker, times: int = 1, error: BaseException | None = None) -> None:
+    """Call so many times in vain."""
+    for _ in range(times):
+        with suppress(ConnectionError, Refused, pybreaker.CircuitBreakerError):
+            breaker.call(boom, error)
+
+
+def succeed(breaker: pybreaker.CircuitBreaker) -> str:
+    """Call once with success."""
+    return breaker.call(lambda: "fine")
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, assert_type, cast
 
 import dramatiq
@@ -21,7 +21,7 @@ from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
 from middleware.circuit_breakers.storage import CircuitStorage
-from tests.middleware.circuit_breakers.breaker_helpers import Clock, fail, make, round_trips, succeed
+from tests.middleware.circuit_breakers.breaker_helpers import Clock, ask, fail, make, round_trips, succeed
 from tests.middleware.circuit_breakers.subjects import Recorded, in_memory, in_threads
 from tests.middleware.own_server import own_valkey
 
@@ -36,13 +36,6 @@ def clock() -> Clock:
 def breakers(clock: Clock) -> CircuitBreakers:
     """Breakers that two failures open, whose store and cache go by the test's clock."""
     return make(MemoryCircuitBreakerStore(now_ms=clock.now_ms), clock)
-
-
-async def ask(topic: str) -> str:
-    """Ask for ideas, and fail without a topic."""
-    if not topic:
-        raise ConnectionError
-    return topic
 
 
 def test_what_an_open_circuit_raises_is_caught_by_both_worlds(breakers: CircuitBreakers) -> None:
@@ -256,90 +249,6 @@ def test_without_its_store_calls_are_refused_or_made_as_chosen(on_error: Any) ->
     with pytest.raises(CircuitOpen, match="store does not answer") as caught:
         breaker.call(pytest.fail, "it was called")
     assert (caught.value.delay_ms, caught.value.key) == (7, "breaker:ai")
-
-
-def test_a_block_in_a_coroutine_is_guarded(breakers: CircuitBreakers) -> None:
-    """Two coroutines of one thread are inside at once, and each counts how it ends."""
-
-    async def calls() -> None:
-        met = asyncio.Barrier(2)
-
-        async def call() -> None:
-            with breakers.calling("ai"):
-                await met.wait()
-                raise ConnectionError
-
-        results = await asyncio.gather(call(), call(), return_exceptions=True)
-        assert [type(result) for result in results] == [ConnectionError] * 2
-
-    asyncio.run(calls())
-
-    assert breakers.state("ai").state == "open"
-
-
-def test_a_cancelled_coroutine_counts_as_nothing(breakers: CircuitBreakers) -> None:
-    """Whoever stops waiting says nothing about what was called."""
-
-    async def calls() -> None:
-        begun = asyncio.Event()
-
-        @breakers["ai"]
-        async def wait() -> None:
-            begun.set()
-            await asyncio.Event().wait()
-
-        task = asyncio.create_task(wait())
-        await begun.wait()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    fail(breakers, 1)
-    asyncio.run(calls())
-
-    assert breakers.state("ai").failures == 1
-
-
-def test_a_coroutine_that_call_returns_counts_when_it_ends(breakers: CircuitBreakers) -> None:
-    """`call` may be given an `async def` function too."""
-
-    async def calls() -> str:
-        with suppress(ConnectionError):
-            await breakers["ai"].call(ask, "")
-        assert breakers.state("ai").failures == 1
-        return await breakers["ai"].call(ask, "tea")
-
-    assert asyncio.run(calls()) == "tea"
-    assert breakers.state("ai").failures == 0
-
-
-def test_an_async_generator_counts_when_it_ends(breakers: CircuitBreakers) -> None:
-    """A stream that breaks is a failure; one that its reader leaves is closed, and none."""
-    closed: list[str] = []
-
-    @breakers["ai"]
-    async def stream(*, fails: bool) -> AsyncGenerator[str, None]:
-        try:
-            yield "one"
-            if fails:
-                raise ConnectionError
-            yield "two"
-        finally:
-            closed.append("closed")
-
-    async def reads() -> None:
-        with suppress(ConnectionError):
-            async for _ in stream(fails=True):
-                assert breakers.state("ai").failures == 0
-        assert breakers.state("ai").failures == 1
-        async with aclosing(stream(fails=False)) as left:
-            await anext(left)
-        assert (breakers.state("ai").failures, closed) == (1, ["closed", "closed"])
-        assert [item async for item in stream(fails=False)] == ["one", "two"]
-
-    asyncio.run(reads())
-
-    assert breakers.state("ai").failures == 0
 
 
 def test_a_closed_circuit_costs_no_round_trip_however_it_is_called() -> None:

@@ -1,59 +1,17 @@
 """What every store of circuits promises, in memory and on a real server."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 import redis
 
-from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
-from middleware.circuit_breakers.state import BreakerRule, BreakerState, State
-from middleware.circuit_breakers.store import CircuitBreakerStore
+from middleware.circuit_breakers.state import BreakerRule, BreakerState
 from tests.middleware.circuit_breakers.breaker_helpers import age
-
-#: Two failures open it for ten seconds; two successes close it; a trial may take five.
-RULE = BreakerRule(failures=2, open_s=10, trials=2, trial_lease_s=5, forget_s=60)
-
-
-@dataclass
-class Stage:
-    """A store, and a way to let time pass for it."""
-
-    store: CircuitBreakerStore
-    pass_s: Callable[[float], None]
-
-
-@pytest.fixture(params=["memory", "redis"])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    """Both stores; on the server, time passes by moving everything that is dated into the past."""
-    if request.param == "memory":
-        now_ms = [1_700_000_000_000]
-
-        def later(seconds: float) -> None:
-            now_ms[0] += round(seconds * 1_000)
-
-        return Stage(MemoryCircuitBreakerStore(now_ms=lambda: now_ms[0]), later)
-    client: redis.Redis = request.getfixturevalue("redis_client")
-    prefix = uuid4().hex
-    return Stage(RedisCircuitBreakerStore(client, prefix=prefix), lambda s: age(client, prefix, s))
-
-
-def fail(store: CircuitBreakerStore, times: int, key: str = "ai", **more: Any) -> None:
-    """Record failures in a row."""
-    for _ in range(times):
-        store.record(key, "failure", RULE, reason="OSError", **more)
-
-
-def half_open(stage: Stage) -> CircuitBreakerStore:
-    """A circuit that has opened and waited."""
-    fail(stage.store, 2)
-    stage.pass_s(11)
-    return stage.store
+from tests.middleware.circuit_breakers.store_stages import RULE, Stage, fail, half_open, take_trials
 
 
 def test_a_circuit_nobody_knows_is_closed(stage: Stage) -> None:
@@ -79,14 +37,14 @@ def test_it_opens_at_the_last_of_the_allowed_failures(stage: Stage) -> None:
     assert second.after.until_ms == second.after.since_ms + 10_000
 
 
-def test_a_success_begins_the_count_again(stage: Stage) -> None:
+def test_a_success_begins_the_counttake_trials(stage: Stage) -> None:
     """Only failures in a row open a circuit."""
     fail(stage.store, 1)
     assert stage.store.record("ai", "success", RULE).after.failures == 0
     assert stage.store.record("ai", "failure", RULE).after.state == "closed"
 
 
-def test_nothing_neither_counts_nor_begins_the_count_again(stage: Stage) -> None:
+def test_nothing_neither_counts_nor_begins_the_counttake_trials(stage: Stage) -> None:
     """A caller's own fault leaves the count as it is."""
     fail(stage.store, 1)
     assert stage.store.record("ai", "nothing", RULE).after.failures == 1
@@ -128,17 +86,13 @@ def test_half_open_grants_exactly_its_trials_to_any_number_of_threads(stage: Sta
         granted = list(pool.map(ask, range(8)))
 
     assert granted.count(True) == 2
-    assert [ask_again.granted for ask_again in _again(store, 8)] == granted
-
-
-def _again(store: CircuitBreakerStore, count: int) -> list[Any]:
-    return [store.take_trial("ai", f"token {number}", RULE) for number in range(count)]
+    assert [ask_again.granted for ask_again in take_trials(store, 8)] == granted
 
 
 def test_successful_trials_use_up_what_is_granted_and_the_last_one_closes(stage: Stage) -> None:
     """A success is not room for one trial more, and the second closes the circuit."""
     store = half_open(stage)
-    assert [each.granted for each in _again(store, 3)] == [True, True, False]
+    assert [each.granted for each in take_trials(store, 3)] == [True, True, False]
 
     first = store.record("ai", "success", RULE, token="token 0")
     assert (first.before, first.after.state) == ("half-open", "half-open")
@@ -152,7 +106,7 @@ def test_successful_trials_use_up_what_is_granted_and_the_last_one_closes(stage:
 def test_a_failed_trial_opens_again_and_the_others_verdicts_are_void(stage: Stage) -> None:
     """A single failure is enough, and a success that comes later does not close what has opened."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
 
     failed = store.record("ai", "failure", RULE, token="token 0", reason="OSError")
     late = store.record("ai", "success", RULE, token="token 1")
@@ -184,7 +138,7 @@ def test_trials_of_an_earlier_half_open_neither_count_nor_take_room(stage: Stage
 def test_a_trial_that_said_nothing_is_given_to_another(stage: Stage) -> None:
     """A trial ended by the caller's own fault is made again."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
 
     assert store.record("ai", "nothing", RULE, token="token 0").after.state == "half-open"
 
@@ -194,7 +148,7 @@ def test_a_trial_that_said_nothing_is_given_to_another(stage: Stage) -> None:
 def test_a_crashed_trial_is_given_to_another_and_its_late_word_counts_nothing(stage: Stage) -> None:
     """A lease ends by itself, and whoever comes back after it has no say."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
     stage.pass_s(6)
 
     others = [store.take_trial("ai", f"other {number}", RULE).granted for number in range(3)]
@@ -288,57 +242,14 @@ def test_reset_closes_and_lets_it_work_by_itself(stage: Stage, forced: Any) -> N
     assert stage.store.record("ai", "failure", RULE).after.state == "open"
 
 
-@pytest.mark.parametrize(("to", "failures"), [("closed", 0), ("open", 1), ("half-open", 1)])
-def test_a_state_set_by_hand_is_one_it_goes_on_from(stage: Stage, to: State, failures: int) -> None:
-    """Closed, its failures are forgotten; open, it is tried after its time; half-open, trials are made at once."""
-    fail(stage.store, 1)
-
-    change = stage.store.set_state("ai", to, reason="by hand", rule=RULE)
-
-    after = change.after
-    assert (change.before, after.state, after.failures, after.forced) == ("closed", to, failures, None)
-    assert (after.reason, after.wait_ms) == ("by hand", 10_000 if to == "open" else 0)
-    stage.pass_s(11 if to == "open" else 0)
-    for number, closes in enumerate(("half-open", "closed")):
-        permit = stage.store.take_trial("ai", f"token {number}", RULE)
-        assert permit.granted
-        assert permit.first == (to == "open" and number == 0)
-        after = stage.store.record("ai", "success", RULE, token=f"token {number}").after
-        assert after.state == ("closed" if to == "closed" else closes)
-
-
-@pytest.mark.parametrize("forced", ["open", "closed"])
-def test_what_is_forced_is_not_set_by_hand(stage: Stage, forced: State) -> None:
-    """An operator's word is lifted by an operator."""
-    stage.store.force("ai", forced, reason="because", who="ada", rule=RULE)
-    reading = stage.store.read(None)
-    assert reading is not None
-
-    for to in cast("tuple[State, ...]", ("closed", "open", "half-open")):
-        change = stage.store.set_state("ai", to, reason="by hand", rule=RULE)
-        assert (change.before, change.after.state, change.after.who) == (forced, forced, "ada")
-
-    assert stage.store.read(reading.version) is None
-
-
-def test_a_state_set_by_hand_voids_the_trials_that_are_being_made(stage: Stage) -> None:
-    """They were of another half-open."""
-    store = half_open(stage)
-    _again(store, 2)
-    store.set_state("ai", "half-open", reason="by hand", rule=RULE)
-
-    assert store.record("ai", "failure", RULE, token="token 0").after.state == "half-open"
-    assert store.take_trial("ai", "another", RULE).granted
-
-
 def test_failures_stay_counted_until_a_trial_succeeds(stage: Stage) -> None:
     """Those that opened it, one more for each trial that failed, none for a call that began before it opened."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
     assert store.record("ai", "failure", RULE, token="token 0").after.failures == 3
     assert store.record("ai", "failure", RULE).after.failures == 3
     stage.pass_s(11)
-    _again(store, 1)
+    take_trials(store, 1)
 
     after = store.record("ai", "success", RULE, token="token 0").after
 
