@@ -282,7 +282,7 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         try:
             if token is not None or self._noticed:
                 self._notice(key)
-            for listener in self._listeners:
+            for listener in self.listeners:
                 listener.before_call(self, func, *args, **kwargs)
         except BaseException:
             if token is not None:
@@ -291,19 +291,21 @@ class CircuitBreaker(pybreaker.CircuitBreaker):
         return key, token
 
     def _end(self, call: _Call, error: BaseException | None) -> None:
-        verdict = self._verdict(error)
+        verdict: Verdict = "nothing"
         change = None
+        listeners: tuple[pybreaker.CircuitBreakerListener, ...] = self.listeners
         try:
+            verdict = self._verdict(error)
             change = self._storage.circuits.record(call[0], self.rule, call[1], verdict, error)
         except Exception as failed:  # noqa: BLE001  # what was called is done; counting it cannot undo it
             _report("record", failed)
         if verdict == "failure" and error is not None:
-            for listener in self._listeners:
+            for listener in listeners:
                 listener.failure(self, error)
         if change is not None or self._noticed:
             self._notice(call[0])
         if verdict == "success":
-            for listener in self._listeners:
+            for listener in listeners:
                 listener.success(self)
         if verdict == "failure" and self._throw_new_error_on_trip and change is not None:
             _raise_if_tripped(change, error)

@@ -24,6 +24,7 @@ from middleware.circuit_breakers.storage import CircuitStorage
 from tests.middleware.circuit_breakers.breaker_helpers import Clock, ask, fail, make, round_trips, succeed
 from tests.middleware.circuit_breakers.subjects import Recorded, in_memory, in_threads
 from tests.middleware.own_server import own_valkey
+from tests.middleware.recorded_metrics import Emitted, handling
 
 
 @pytest.fixture
@@ -212,6 +213,37 @@ def test_a_listener_that_fails_leaves_no_trial_taken(clock: Clock) -> None:
     succeed(breakers)
 
     assert breakers.state("ai").state == "closed"
+
+
+def test_an_excluding_function_that_fails_hides_no_error(clock: Clock) -> None:
+    """What was called has ended; that it cannot be judged is counted for the guard."""
+
+    def fails(error: BaseException) -> bool:
+        raise LookupError
+
+    breakers = make(MemoryCircuitBreakerStore(now_ms=clock.now_ms), clock, counts=fails)
+    emitted = Emitted()
+
+    with handling(emitted), pytest.raises(ConnectionError):
+        asyncio.run(breakers["ai"].call_async(ask, ""))
+
+    assert breakers.state("ai").failures == 0
+    assert emitted.of("guard_errors_total", guard="CircuitBreakers", decision="record") == [1]
+
+
+def test_a_listener_may_remove_itself(breakers: CircuitBreakers) -> None:
+    """Those behind it are called all the same."""
+
+    class Leaves(pybreaker.CircuitBreakerListener):
+        def success(self, cb: pybreaker.CircuitBreaker) -> None:
+            cb.remove_listener(self)
+
+    heard = Recorded()
+    breakers["ai"].add_listeners(Leaves(), heard)
+    succeed(breakers)
+
+    assert heard.events == ["before_call", "success"]
+    assert breakers["ai"].listeners == (heard,)
 
 
 def test_a_success_that_began_before_it_opened_writes_nothing() -> None:
