@@ -132,7 +132,7 @@ class Circuits:
         self._refuse(state)
         token = token or uuid4().hex
         permit = self._store.take_trial(key, token, rule)
-        self._cache.put(permit.state)
+        self._cache.put(permit.state, permit.as_of)
         if permit.first:
             self._report(Change(before="open", after=permit.state))
         self._refuse(permit.state)
@@ -181,7 +181,7 @@ class Circuits:
         return verdict == "success" and (state.failures == 0 or state.state != "closed")
 
     def _took(self, change: Change) -> Change:
-        self._cache.put(change.after)
+        self._cache.put(change.after, change.as_of)
         self._report(change)
         return change
 

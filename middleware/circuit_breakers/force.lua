@@ -4,9 +4,10 @@
 -- ARGV: name to reason who forget_ms mode open_ms
 --   mode: 'hold' it there, 'reset' it whatever it is, or 'move' it unless it is held
 --   open_ms: how long an open circuit stays so by itself, 0 for half-open
--- Returns: {state_before, now_ms, {field, value, ...}}
+-- Returns: {state_before, now_us, {field, value, ...}}
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
 local known = redis.call('HMGET', KEYS[1], 'forced', 'until', 'failures')
 local to, mode, open_ms = ARGV[2], ARGV[6], tonumber(ARGV[7])
 local before = 'closed'
@@ -16,7 +17,7 @@ elseif known[2] then
   before = now < tonumber(known[2]) and 'open' or 'half-open'
 end
 if mode == 'move' and known[1] then
-  return {before, now, redis.call('HGETALL', KEYS[1])}
+  return {before, now_us, redis.call('HGETALL', KEYS[1])}
 end
 
 redis.call('DEL', KEYS[1], KEYS[2])
@@ -41,6 +42,6 @@ if last[2] == 'inf' then
 else
   redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', last[2]))
 end
-local version = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
+local version = math.max(now_us, tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
 redis.call('SET', KEYS[4], string.format('%.0f', version), 'PX', 7 * 24 * 3600 * 1000)
-return {before, now, redis.call('HGETALL', KEYS[1])}
+return {before, now_us, redis.call('HGETALL', KEYS[1])}

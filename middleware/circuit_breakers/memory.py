@@ -1,5 +1,6 @@
 """Circuits in this process's memory."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ class MemoryCircuitBreakerStore:
         self._lock = threading.Lock()
         self._circuits: dict[str, _Circuit] = {}
         self._version = 0
+        self._answers = itertools.count(1)
 
     def read(self, known_version: str | None) -> Reading | None:
         with self._lock:
@@ -33,7 +35,7 @@ class MemoryCircuitBreakerStore:
             now_ms = self._now_ms()
             self._circuits = {key: each for key, each in self._circuits.items() if each.lives(now_ms)}
             states = {key: each.describe(key, now_ms) for key, each in self._circuits.items()}
-            return Reading(str(self._version), states)
+            return Reading(str(self._version), states, as_of=next(self._answers))
 
     def take_trial(self, key: str, token: str, rule: BreakerRule) -> Permit:
         with self._lock:
@@ -41,13 +43,13 @@ class MemoryCircuitBreakerStore:
             circuit = self._circuit(key, now_ms)
             state = circuit.describe(key, now_ms)
             if state.state != "half-open":
-                return Permit(granted=state.state == "closed", state=state)
+                return Permit(granted=state.state == "closed", state=state, as_of=next(self._answers))
             circuit.trials = {each: till for each, till in circuit.trials.items() if till > now_ms}
             if token not in circuit.trials and len(circuit.trials) + circuit.successes >= rule.trials:
-                return Permit(granted=False, state=state)
+                return Permit(granted=False, state=state, as_of=next(self._answers))
             circuit.trials[token] = now_ms + _ms(rule.trial_lease_s)
             first, circuit.tried = not circuit.tried, True
-            return Permit(granted=True, first=first, state=state)
+            return Permit(granted=True, first=first, state=state, as_of=next(self._answers))
 
     def record(
         self,
@@ -69,7 +71,7 @@ class MemoryCircuitBreakerStore:
             )
             if changed:
                 self._put(key, circuit)
-            return Change(before=before, after=circuit.describe(key, now_ms))
+            return Change(before=before, after=circuit.describe(key, now_ms), as_of=next(self._answers))
 
     def force(self, key: str, to: State | None, *, reason: str, who: str, rule: BreakerRule) -> Change:
         with self._lock:
@@ -81,7 +83,7 @@ class MemoryCircuitBreakerStore:
             if to == "open" or to == "closed":
                 circuit.forced = to
             self._put(key, circuit)
-            return Change(before=before, after=circuit.describe(key, now_ms))
+            return Change(before=before, after=circuit.describe(key, now_ms), as_of=next(self._answers))
 
     def set_state(self, key: str, to: State, *, reason: str, rule: BreakerRule) -> Change:
         with self._lock:
@@ -91,7 +93,7 @@ class MemoryCircuitBreakerStore:
             if circuit.forced is None:
                 circuit.set_state(to, rule, now_ms, reason=reason)
                 self._put(key, circuit)
-            return Change(before=before, after=circuit.describe(key, now_ms))
+            return Change(before=before, after=circuit.describe(key, now_ms), as_of=next(self._answers))
 
     def _circuit(self, key: str, now_ms: int) -> "_Circuit":
         known = self._circuits.get(key)

@@ -1,9 +1,10 @@
 -- Records how a call ended.
 -- KEYS: breaker trials index version
 -- ARGV: name verdict token most_failures most_trials open_ms asked_ms forget_ms reason
--- Returns: {state_before, now_ms, {field, value, ...}}
+-- Returns: {state_before, now_us, {field, value, ...}}
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
 local verdict, open_ms, asked_ms, forget_ms = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local known = redis.call('HMGET', KEYS[1], 'forced', 'until', 'successes', 'failures')
 local till = tonumber(known[2] or 'nil')
@@ -67,7 +68,7 @@ if expires then
   else
     redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', last[2]))
   end
-  local version = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
+  local version = math.max(now_us, tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
   redis.call('SET', KEYS[4], string.format('%.0f', version), 'PX', 7 * 24 * 3600 * 1000)
 end
-return {before, now, redis.call('HGETALL', KEYS[1])}
+return {before, now_us, redis.call('HGETALL', KEYS[1])}

@@ -14,6 +14,8 @@ class Reading:
     #: Differs from that of every earlier reading that differs.
     version: str
     states: Mapping[str, BreakerState]
+    #: Grows from answer to answer of a store, so that of two the later is known.
+    as_of: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class Permit:
     state: BreakerState
     #: This was the first call since the circuit had opened.
     first: bool = False
+    #: As of a reading.
+    as_of: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class Change:
 
     before: State
     after: BreakerState
+    #: As of a reading.
+    as_of: int = 0
 
 
 class CircuitBreakerStore(Protocol):

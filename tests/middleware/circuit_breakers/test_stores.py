@@ -273,6 +273,28 @@ def test_a_reading_holds_every_circuit_and_comes_once(stage: Stage) -> None:
     assert again.states.get("ai", BreakerState(key="ai")).failures == 0
 
 
+def test_of_two_answers_the_later_is_known(stage: Stage) -> None:
+    """Whatever was asked, and whether or not it changed anything."""
+    store = stage.store
+    answers = [
+        store.read(None),
+        store.record("ai", "failure", RULE),
+        store.take_trial("ai", "t", RULE),
+        store.record("ai", "nothing", RULE),
+        store.set_state("ai", "half-open", reason="by hand", rule=RULE),
+        store.take_trial("ai", "t", RULE),
+        store.force("ai", "open", reason="because", who="ada", rule=RULE),
+        store.take_trial("ai", "t", RULE),
+        store.set_state("ai", "closed", reason="by hand", rule=RULE),
+        store.read(None),
+    ]
+
+    times = [answer.as_of for answer in answers if answer is not None]
+
+    assert times == sorted(times)
+    assert len(set(times)) == len(answers)
+
+
 def test_what_says_nothing_new_is_no_change(stage: Stage) -> None:
     """A success without failures, and a caller's own fault, make nobody read again."""
     fail(stage.store, 1)
