@@ -12,7 +12,8 @@ if redis.call('HGET', MESSAGES, message_id) ~= old_record then
 end
 local queue, org, old = split_record(old_record)
 local _, _, new = split_record(new_record)
-if redis.call('ZSCORE', delayed_messages(queue), message_id) or redis.call('ZSCORE', suspect_messages(queue), message_id) then
+if redis.call('ZSCORE', delayed_messages(queue), message_id)
+  or redis.call('ZSCORE', suspect_messages(queue), message_id) then
   redis.call('HSET', MESSAGES, message_id, new_record)
   return 1
 end

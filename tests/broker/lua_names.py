@@ -6,46 +6,13 @@ from typing import Final
 
 #: What stands in every script: Lua's, the server's, and the loader's.
 GLOBALS: Final = frozenset(
-    [
-        "ARGV",
-        "B",
-        "KEYS",
-        "cjson",
-        "ipairs",
-        "math",
-        "next",
-        "now",
-        "pairs",
-        "redis",
-        "string",
-        "table",
-        "time",
-        "tonumber",
-        "unpack",
-    ]
+    re.findall(r"\w+", "ARGV B KEYS cjson ipairs math next now pairs redis string table time tonumber unpack")
 )
 _KEYWORDS: Final = frozenset(
-    [
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-        "or",
-        "return",
-        "then",
-        "true",
-        "while",
-    ]
+    re.findall(
+        r"\w+",
+        "and break do else elseif end false for function if in local nil not or return then true while",
+    )
 )
 
 

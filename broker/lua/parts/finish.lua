@@ -13,7 +13,7 @@ local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) e
 local BACK = 'back'
 local DEAD = 'dead'
 
--- What a call adds up to is written once, when all ends have been looked at.
+-- What a call adds up to is written once, when all ends have been read.
 local function new_batch(dead_ttl_ms)
   return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, lanes = {}, known_lanes = {},
     has_shares = redis.call('EXISTS', ORG_SHARES) == 1, any_crashed = redis.call('EXISTS', CRASHES) == 1}

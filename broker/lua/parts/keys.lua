@@ -14,7 +14,7 @@ local ORG_SIZES = B .. ':no' -- hash org -> messages that are not dead, over all
 local CRASHES = B .. ':d' -- hash message_id -> "<crashes>|<isolated crashes>|<last>"
 
 -- Ready messages: lanes inside orgs inside a queue
-local function lane_key(queue, org, lane) return B .. ':l:' .. queue .. ':' .. org .. ':' .. lane end -- list entry, oldest first
+local function lane_key(queue, org, lane) return B .. ':l:' .. queue .. ':' .. org .. ':' .. lane end -- list of entries
 local function org_lanes(queue, org) return B .. ':ql:' .. queue .. ':' .. org end -- zset lane -> score; lanes that may run
 local function ready_orgs(queue) return B .. ':qr:' .. queue end -- zset org -> virtual time; orgs that may run
 local function served_ahead(queue) return B .. ':qv:' .. queue end -- zset org -> virtual time; others, served ahead of it
@@ -38,7 +38,7 @@ local function lease_key(worker_id) return B .. ':lease:' .. worker_id end -- ha
 local LEASE_COUNTER = B .. ':seq' -- string number of the last lease
 local LEASED_BY_ORG = B .. ':a' -- hash org -> leased messages
 local LEASED_BY_KEY = B .. ':ak' -- hash "<org>\n<key>" -> leased messages with that concurrency key
-local function next_start(org, actor) return B .. ':t:' .. org .. ':' .. actor end -- string ms, the rate's theoretical arrival time
+local function next_start(org, actor) return B .. ':t:' .. org .. ':' .. actor end -- string ms, by the rate
 local MEAN_RUNTIMES = B .. ':avg' -- hash actor -> ms
 
 -- Workers
