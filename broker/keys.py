@@ -13,7 +13,7 @@ name them in `lua/parts/keys.lua`:
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (an empty lane): by a gate or rate,
+    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
                                                               until then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end

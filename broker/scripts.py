@@ -21,7 +21,7 @@ from .errors import BrokerScriptError
 
 _NEEDS = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-#: What parts define on one line.
+#: What one line defines.
 _FUNCTION = re.compile(
     r"^local function (?P<name>\w+)\((?P<parameters>[\w, ]+)\) return (?P<value>.+?) end(?: --.*)?$",
     re.MULTILINE,

@@ -3,9 +3,7 @@
 -- NEEDS: keys values
 
 -- What is charged for messages that are leased is an estimate until they end.
-local function outstanding_ms(queue)
-  return math.max(0, tonumber(redis.call('GET', outstanding_cost(queue)) or '0'))
-end
+local function outstanding_ms(queue) return math.max(0, tonumber(redis.call('GET', outstanding_cost(queue)) or '0')) end
 
 local function add_outstanding(queue, ms)
   redis.call('INCRBYFLOAT', outstanding_cost(queue), string.format('%.4f', ms))
@@ -34,6 +32,8 @@ local function leave_ready(queue, org, time)
   redis.call('PEXPIRE', served_ahead(queue), DAY_MS)
 end
 
+local expiring = {}
+
 -- What an org was charged in advance is set right by what its jobs took.
 local function correct_virtual_time(queue, org, delta)
   local change = string.format('%.6f', delta)
@@ -43,5 +43,9 @@ local function correct_virtual_time(queue, org, delta)
   local ahead = served_ahead(queue)
   local own = redis.call('ZSCORE', ahead, org) or redis.call('GET', virtual_time(queue)) or '0'
   redis.call('ZADD', ahead, string.format('%.6f', tonumber(own) + delta), org)
-  redis.call('PEXPIRE', ahead, DAY_MS)
+  -- Once a call is enough, however many orgs had messages that ended.
+  if not expiring[queue] then
+    expiring[queue] = true
+    redis.call('PEXPIRE', ahead, DAY_MS)
+  end
 end

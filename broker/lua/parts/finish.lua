@@ -1,5 +1,5 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes.
--- NEEDS: keys values counters wakeups fair_share lanes slots enqueueing shares rates runtimes dead_letters
+-- NEEDS: keys values counters wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
 
 -- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
 --   then n times, what is enqueued with it (parts/enqueueing.lua),
@@ -112,67 +112,56 @@ local function correct_fair_share(batch, record)
   end
 end
 
-local function write_gone(batch)
-  if #batch.gone == 0 then
-    return
-  end
-  redis.call('HDEL', MESSAGES, unpack(batch.gone))
-  if batch.any_crashed then
-    redis.call('HDEL', CRASHES, unpack(batch.gone))
-  end
-  local of_queues, of_orgs = {}, {}
-  for _, lane in ipairs(batch.lanes) do
+-- Sums of lanes by what they are written to.
+local function totals_of(lanes)
+  local totals = {queues = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
+  for _, lane in ipairs(lanes) do
+    local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
     if lane.gone > 0 then
-      tally(of_queues, lane.queue, lane.gone)
-      tally(of_orgs, lane.org, lane.gone)
+      tally(totals.queues, queue, lane.gone)
+      tally(totals.orgs, org, lane.gone)
+      tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
+    end
+    tally(totals.charged, queue, lane.charged_ms)
+    tally(totals.corrections, pair(queue, org), lane.cost_ms - lane.charged_ms)
+    tally(totals.slots, org, lane.leases)
+    totals.key_slots[org] = totals.key_slots[org] or {}
+    if key then
+      tally(totals.key_slots[org], key, lane.leases)
     end
   end
-  for queue, number in pairs(of_queues) do
+  return totals
+end
+
+local function write_gone(batch, totals)
+  if #batch.gone > 0 then
+    redis.call('HDEL', MESSAGES, unpack(batch.gone))
+    if batch.any_crashed then
+      redis.call('HDEL', CRASHES, unpack(batch.gone))
+    end
+  end
+  for queue, number in pairs(totals.queues) do
     count_down(QUEUE_SIZES, queue, number)
   end
-  for org, number in pairs(of_orgs) do
+  for org, number in pairs(totals.orgs) do
     count_down(ORG_SIZES, org, number)
   end
 end
 
-local function write_fair_share(batch)
-  local charged, corrections = {}, {}
-  for _, lane in ipairs(batch.lanes) do
-    tally(charged, lane.queue, lane.charged_ms)
-    tally(corrections, pair(lane.queue, lane.org), lane.cost_ms - lane.charged_ms)
-  end
-  for queue_and_org, delta in pairs(corrections) do
+local function write_fair_share(totals)
+  for queue_and_org, delta in pairs(totals.corrections) do
     local queue, org = split_pair(queue_and_org)
     correct_virtual_time(queue, org, delta)
   end
-  for queue, ms in pairs(charged) do
+  for queue, ms in pairs(totals.charged) do
     add_outstanding(queue, -ms)
   end
 end
 
-local function write_slots(batch)
-  local leases, by_key = {}, {}
-  for _, lane in ipairs(batch.lanes) do
-    local key = concurrency_of(lane.name)
-    tally(leases, lane.org, lane.leases)
-    by_key[lane.org] = by_key[lane.org] or {}
-    if key then
-      tally(by_key[lane.org], key, lane.leases)
-    end
+local function write_slots(totals)
+  for org, number in pairs(totals.slots) do
+    release_slots(org, number, totals.key_slots[org])
   end
-  for org, number in pairs(leases) do
-    release_slots(org, number, by_key[org])
-  end
-end
-
-local function write_runtimes(batch)
-  local runtimes = {}
-  for _, lane in ipairs(batch.lanes) do
-    if lane.gone > 0 then
-      tally_runtime(runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
-    end
-  end
-  learn_runtimes(runtimes)
 end
 
 -- The crashes of a message go with it when it is parked; a retry has shown that it can end.
@@ -217,15 +206,16 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   if #batch.ended > 0 then
     redis.call('HDEL', lease, unpack(batch.ended))
   end
-  write_gone(batch)
-  write_fair_share(batch)
-  write_slots(batch)
+  local totals = totals_of(batch.lanes)
+  write_gone(batch, totals)
+  write_fair_share(totals)
+  write_slots(totals)
   -- After the ends: what comes again under the same id is no second copy.
   for _, record in ipairs(batch.along) do
     enqueue_along(record)
     change_along(record)
   end
   count_arrivals()
-  write_runtimes(batch)
+  learn_runtimes(totals.runtimes)
   return batch.refused
 end

@@ -1,5 +1,5 @@
 -- Leases of workers that fell silent, and of fetches whose answer got lost.
--- NEEDS: keys values wakeups fair_share lanes slots crashes rates workers
+-- NEEDS: keys values wakeups fair_share lanes slots crashes refunds workers
 
 -- Those of a worker's lease table that are not kept, the last one leased first.
 local function read_leases(message_ids_and_tokens, kept)

@@ -1,5 +1,5 @@
 -- How often jobs of an actor may start for each org: the generic cell rate algorithm, ITU-T I.371, annex A.
--- NEEDS: keys values
+-- NEEDS: keys
 
 local known_rates = {}
 
@@ -29,15 +29,4 @@ end
 
 local function store_rate(rate)
   redis.call('SET', rate.key, string.format('%.3f', rate.due_ms), 'PX', math.max(1, math.ceil(rate.due_ms - now)))
-end
-
--- A lease's start that was none is given back to its rate, where it has one.
-local function refund_start(org, lane, token)
-  local _, _, _, interval_ms = split_token(token)
-  local actor = actor_of(lane)
-  local key = next_start(org, actor)
-  local due_ms = interval_ms ~= '0' and redis.call('GET', key)
-  if due_ms then
-    redis.call('SET', key, string.format('%.3f', tonumber(due_ms) - interval_ms), 'KEEPTTL')
-  end
 end

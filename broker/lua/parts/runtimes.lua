@@ -4,9 +4,7 @@
 local FIRST_GUESS_MS = 10
 local SMOOTHING = 0.1
 
-local function mean_runtime_ms(actor)
-  return tonumber(redis.call('HGET', MEAN_RUNTIMES, actor) or FIRST_GUESS_MS)
-end
+local function mean_runtime_ms(actor) return tonumber(redis.call('HGET', MEAN_RUNTIMES, actor) or FIRST_GUESS_MS) end
 
 local function tally_runtime(runtimes, actor, ms, runs)
   local seen = runtimes[actor] or {ms = 0, runs = 0}

@@ -44,7 +44,7 @@ local function admit_lane(queue, org, name, rules)
   end
   local key, max = concurrency_of(name)
   if not until_ms and key and org.name ~= '' then
-    local free = key_slots_free(org.name, key, max)
+    local free = tonumber(max) - leased_with_key(org.name, key)
     if free <= 0 then
       redis.call('ZREM', org.lanes, name)
       redis.call('SADD', key_waiters(org.name, key), pair(queue, name))

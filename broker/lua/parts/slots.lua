@@ -1,9 +1,7 @@
 -- Slots that leases hold: of their org, and of their concurrency key.
 -- NEEDS: keys values counters lanes
 
-local function key_slots_free(org, key, max)
-  return tonumber(max) - tonumber(redis.call('HGET', LEASED_BY_KEY, pair(org, key)) or '0')
-end
+local function leased_with_key(org, key) return tonumber(redis.call('HGET', LEASED_BY_KEY, pair(org, key)) or '0') end
 
 -- So many leases of an org ended; by_key says how many of those with a concurrency key.
 local function release_slots(org, leases, by_key)

@@ -17,7 +17,7 @@ local function first_suspect(queue)
     else
       local _, org, lane = split_record(record)
       local key, max = concurrency_of(lane)
-      local is_full = key and org ~= '' and key_slots_free(org, key, max) <= 0
+      local is_full = key and org ~= '' and leased_with_key(org, key) >= tonumber(max)
       if not is_full and not blocked_until(gates_of(queue, org, actor_of(lane))) then
         return {message_id = message_id, since_ms = since_ms, org = org, key = key}
       end

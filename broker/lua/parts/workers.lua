@@ -12,9 +12,7 @@ local function record_heartbeat(worker_id, silent_ms)
 end
 
 -- 1 when it is to fetch nothing for now.
-local function is_quiet(worker_id)
-  return redis.call('SISMEMBER', QUIET_WORKERS, worker_id)
-end
+local function is_quiet(worker_id) return redis.call('SISMEMBER', QUIET_WORKERS, worker_id) end
 
 -- Returns 1 when it was on the list.
 local function remove_worker(worker_id)
