@@ -29,8 +29,7 @@ _FUNCTION = re.compile(
 _CONSTANT = re.compile(r"^local (?P<name>[A-Z_]+) = (?P<value>.+?)(?: --.*)?$", re.MULTILINE)
 _NAME = re.compile(r"'[^'\n]*'|(?<![\w.])[A-Za-z_]\w*")  # or a string, which is none
 _SIMPLE_CALL = re.compile(r"(?<![\w.])([a-z]\w*)\(([^()]*)\)")
-#: In brackets, a call answers one value only.
-_ANSWERS_MANY = re.compile(r"[\w.]+\(.*\)")
+_STRING_OR_ARGUMENTS = re.compile(r"'[^'\n]*'|\([^()']*\)")
 
 #: What every script begins with.
 _PROLOGUE = """local B = KEYS[1]
@@ -53,7 +52,7 @@ class Script:
         BrokerScriptError: From calls: the server refused it.
 
     Example:
-        >>> Script("enqueue")(client, "dramatiq:{0}", [mid, 0, record])
+        >>> Script("release")(client, "dramatiq:{0}", ["flag:x", 100])
     """
 
     def __init__(self, name: str) -> None:
@@ -102,32 +101,37 @@ def assemble(name: str, read: Callable[[str], str]) -> str:
             calls what one line defines with anything but names and fields.
     """
     texts: dict[str, str] = {}
+    needs: dict[str, list[str]] = {}
 
-    def add(file: str, path: tuple[str, ...]) -> None:
-        if path[-1] in path[:-1]:
-            raise ValueError(f"parts need each other: {' > '.join(path)}")
-        try:
-            text = read(file)
-        except FileNotFoundError as error:
-            raise ValueError(f"there is no {file}: {' > '.join(path)}") from error
-        header = _NEEDS.search(text)
-        if header is None:
-            raise ValueError(f"{file} does not say what it needs in a line '-- NEEDS: ...'")
-        for part in header[1].split():
-            needed = f"parts/{part}.lua"
-            if needed not in texts:
-                add(needed, (*path, needed))
-        texts[file] = _COMMENT.sub("", text)
+    def add(file: str, path: tuple[str, ...]) -> list[str]:
+        """Read a file and what it needs. Returns it behind all of that, each file behind what it needs itself."""
+        if file in path:
+            raise ValueError(f"parts need each other: {' > '.join((*path, file))}")
+        if file not in needs:
+            path = (*path, file)
+            try:
+                text = read(file)
+            except FileNotFoundError as error:
+                raise ValueError(f"there is no {file}: {' > '.join(path)}") from error
+            header = _NEEDS.search(text)
+            if header is None:
+                raise ValueError(f"{file} does not say what it needs in a line '-- NEEDS: ...'")
+            needed = [each for part in header[1].split() for each in add(f"parts/{part}.lua", path)]
+            texts[file] = _COMMENT.sub("", text)
+            needs[file] = list(dict.fromkeys((*needed, file)))
+        return needs[file]
 
-    add(f"{name}.lua", (f"{name}.lua",))
-    return _PROLOGUE + _written_out(name, "\n".join(texts.values()))
+    files = add(f"{name}.lua", ())
+    written = [_written_out(file, texts[file], tuple(texts[each] for each in needs[file])) for file in files]
+    return "\n".join((_PROLOGUE, *written))
 
 
-def _written_out(name: str, script: str) -> str:
-    """Put what one line defines in the places of its name, and leave the line out."""
-    functions = {each["name"]: each for each in _FUNCTION.finditer(script)}
-    constants = {each["name"]: each["value"] for each in _CONSTANT.finditer(script)}
-    script = _CONSTANT.sub("", _FUNCTION.sub("", script))
+@cache
+def _written_out(file: str, text: str, defining: tuple[str, ...]) -> str:
+    """Put what one line of these texts defines in the places of its name, and leave out its own such lines."""
+    functions = {each["name"]: each for other in defining for each in _FUNCTION.finditer(other)}
+    constants = {each["name"]: each["value"] for other in defining for each in _CONSTANT.finditer(other)}
+    text = _CONSTANT.sub("", _FUNCTION.sub("", text))
 
     def constant(match: re.Match[str]) -> str:
         return f"({constants[match[0]]})" if match[0] in constants else match[0]
@@ -138,12 +142,19 @@ def _written_out(name: str, script: str) -> str:
             return match[0]
         arguments = dict(zip(function["parameters"].split(", "), match[2].split(", "), strict=True))
         value = _NAME.sub(lambda name: arguments.get(name[0], name[0]), function["value"])
-        return value if _ANSWERS_MANY.fullmatch(value) else f"({value})"
+        # In brackets, a call answers one value only.
+        return value if _is_call(value) else f"({value})"
 
     for form, replacement in ((_SIMPLE_CALL, call), (_NAME, constant)):
-        while (written := form.sub(replacement, script)) != script:
-            script = written
-    left = functions.keys() & set(_NAME.findall(script))
+        while (written := form.sub(replacement, text)) != text:
+            text = written
+    left = functions.keys() & set(_NAME.findall(text))
     if left:
-        raise ValueError(f"{name}.lua: call with names and fields alone: {', '.join(sorted(left))}")
-    return script
+        raise ValueError(f"{file}: call with names and fields alone: {', '.join(sorted(left))}")
+    return text
+
+
+def _is_call(value: str) -> bool:
+    while (rest := _STRING_OR_ARGUMENTS.sub("", value)) != value:
+        value = rest
+    return re.fullmatch(r"[\w.]+", value) is not None

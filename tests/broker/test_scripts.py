@@ -116,16 +116,18 @@ def test_what_one_line_defines_is_written_out(tmp_path: Path) -> None:
     script = assembled(
         tmp_path,
         "-- NEEDS: low\n-- ALL of one(org, name)\nlocal a, b = split(all.org)\n"
-        "return redis.call('GET', one(a, ''), ALL, 'ALL', DAY_MS, table.one(a, b))\n",
+        "local two = 2 * sum(a, b)\nreturn redis.call('GET', one(a, ''), ALL, 'ALL', DAY_MS, table.one(a, b))\n",
         low="-- NEEDS:\n"
         "local DAY_MS = 24 * 60 -- so long\n"
         "local ALL = B .. ':all' -- set\n"
         "local function one(org, name) return B .. ':org:' .. org .. name end -- string\n"
+        "local function sum(a, b) return tonumber(a) + tonumber(b) end\n"
         "local function split(text) return string.match(text, '^(org)(.)$') end\n",
     )
 
-    assert script.splitlines()[-2:] == [
+    assert script.splitlines()[-3:] == [
         "local a, b = string.match(all.org, '^(org)(.)$')",
+        "local two = 2 * (tonumber(a) + tonumber(b))",
         "return redis.call('GET', (B .. ':org:' .. a .. ''), (B .. ':all'), 'ALL', (24 * 60), table.one(a, b))",
     ]
 
