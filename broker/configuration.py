@@ -15,9 +15,9 @@ _BATCH_SIZE: Final = 256
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
-_LIMIT = Script("limit")
+_LIMIT = Script("set_rates")
 _RELEASE = Script("release")
-_SHUT = Script("shut")
+_SHUT = Script("set_gates")
 
 
 @dataclass(frozen=True)

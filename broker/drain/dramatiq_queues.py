@@ -37,9 +37,9 @@ _SPECIAL = re.compile(r"([*?\[\]\\])")
 #: The lane of what cannot be decoded: nobody knows what it was.
 _NO_LANE = f"{part('?')}:0"
 
-_DRAIN = Script("drain_stock")
-_DRAIN_DEAD = Script("drain_stock_dead")
-_RECLAIM = Script("reclaim_stock")
+_DRAIN = Script("drain_dramatiq")
+_DRAIN_DEAD = Script("drain_dramatiq_dead_letters")
+_RECLAIM = Script("reclaim_dramatiq")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from .session import Process
 #: An idle worker looks by itself this often, in seconds; what wakes it in time is the sender's token.
 LONGEST_WAIT_S = 5.0
 
-#: A token nobody takes is gone after this, in milliseconds (as in parts/lanes.lua).
+#: A token nobody takes is gone after this, in milliseconds (as in parts/wakeups.lua).
 WAKE_TTL_MS = 10_000
 
 #: How long to leave a server alone that does not answer, in seconds.

@@ -277,7 +277,7 @@ def test_a_step_that_is_repeated_moves_nothing_twice(
 
     def twice(self: Script, *arguments: object) -> object:
         answer = plain(self, *arguments)  # type: ignore[arg-type]
-        if self.name == "drain_stock":
+        if self.name == "drain_dramatiq":
             assert plain(self, *arguments) == [0, 0, 0]  # type: ignore[arg-type]
         return answer
 
@@ -298,7 +298,7 @@ def test_what_went_ahead_of_a_step_is_not_missed_behind_it(
     seen: list[object] = []
 
     def later(self: Script, *arguments: object) -> object:
-        if self.name == "drain_stock" and not seen:
+        if self.name == "drain_dramatiq" and not seen:
             fetched(consumer)
             seen.append(plain(self, *arguments))  # type: ignore[arg-type]
             return seen[0]
