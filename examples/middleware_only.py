@@ -7,8 +7,7 @@ import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from pressroom import Contracts, Idempotency, InvalidPayload, OrgLimits, Rate
-from pressroom.idempotency.redis import RedisIdempotencyStore
-from pressroom.org_limits.redis import RedisOrgLimitsStore
+from pressroom.redis import RedisIdempotencyStore, RedisOrgLimitsStore
 from pydantic import BaseModel
 
 client = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379/0"))

@@ -1,5 +1,7 @@
 """What the library offers: complete, named by its public names, and found where the pages say."""
 
+import importlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -78,3 +80,30 @@ def test_without_redis_the_facade_says_which_extra() -> None:
     ).stdout
 
     assert printed == "the stores on Redis need the package redis: pip install 'pressroom[redis]'\n"
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*"))]
+IMPORT = re.compile(
+    r"^\W*(?:from|import) ((?:pressroom|middleware|broker)[\w.]*)( import [\w, ()]+)?", re.MULTILINE
+)
+DOORS = {"pressroom", "pressroom.broker", "pressroom.redis", "pressroom.memory"}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.is_file()], ids=lambda page: page.name)
+def test_a_page_imports_from_the_four_doors(page: Path) -> None:
+    """`pressroom`, `pressroom.broker`, `pressroom.redis` and `pressroom.memory`, each name where it is offered."""
+    for found in IMPORT.finditer(page.read_text()):
+        door, names = found[1], re.findall(r"\w+", found[2] or "")[1:]
+        assert door in DOORS, found[0]
+        module = importlib.import_module(
+            door.replace("pressroom.broker", "broker").replace("pressroom", "middleware")
+        )
+        assert [name for name in names if name not in module.__all__] == [], found[0]
+
+
+def test_no_page_names_a_module_behind_the_doors() -> None:
+    """Not in prose either: what stands there is a path that moves."""
+    inner = re.compile(r"\bpressroom\.(?!broker\b|redis\b|memory\b)[a-z_]+[.\w]*")
+    assert {
+        page.name: found for page in PAGES if page.is_file() and (found := inner.findall(page.read_text()))
+    } == {}
