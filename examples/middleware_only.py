@@ -6,7 +6,7 @@ from uuid import uuid4
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from pressroom import Contracts, Idempotency, InvalidPayload, OrgLimits, Rate
+from pressroom import Contracts, Idempotency, InvalidPayload, OrgLimits, Rate, actor
 from pressroom.redis import RedisIdempotencyStore, RedisOrgLimitsStore
 from pydantic import BaseModel
 
@@ -23,7 +23,7 @@ class Invoice(BaseModel):
     idempotency_key: str
 
 
-@dramatiq.actor(broker=broker, rate=Rate(20, per="1s"))
+@actor(broker=broker, rate=Rate(20, per="1s"))
 def send_invoice(invoice: Invoice) -> None:
     print(f"invoice {invoice.number} of {invoice.org_id} is sent")
 

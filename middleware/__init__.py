@@ -1,5 +1,6 @@
 """Guards for Dramatiq: one cross-cutting concern a room, each usable alone on any broker."""
 
+from .actors import ActorDecorator, ActorOptions, ContractActor, JobOptions, MessageOptions, TypedActor, actor
 from .base.attempts import Attempt, AttemptOutcome
 from .base.delegation import Operation as AckOperation
 from .base.emit import Kind as MetricKind
@@ -97,6 +98,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AckOperation",
+    "ActorDecorator",
+    "ActorOptions",
     "AlreadyReplayed",
     "Attempt",
     "AttemptOutcome",
@@ -119,6 +122,7 @@ __all__ = [
     "CircuitState",
     "CircuitVerdict",
     "Concurrency",
+    "ContractActor",
     "Contracts",
     "Cron",
     "CronClaim",
@@ -152,9 +156,11 @@ __all__ = [
     "InvalidDependency",
     "InvalidPayload",
     "InvalidSchedule",
+    "JobOptions",
     "JobProgress",
     "LetterNotFound",
     "LogContext",
+    "MessageOptions",
     "MetricHandler",
     "MetricKind",
     "Metrics",
@@ -203,8 +209,10 @@ __all__ = [
     "StatsdHandler",
     "StoreUnavailable",
     "Tracing",
+    "TypedActor",
     "UnknownVersion",
     "Upcaster",
+    "actor",
     "add_metric_handler",
     "checkpoint",
     "configure_logging",
