@@ -1,4 +1,4 @@
-"""A supervisor whose numbers a test chooses: `python -m tests.broker.supervisor.host '{"modules": [...]}'`."""
+"""A supervisor whose numbers a test chooses: `python -m tests.broker.supervisor.supervisor_host '{"modules": [...]}'`."""
 
 import json
 import sys
