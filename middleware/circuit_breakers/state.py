@@ -157,7 +157,7 @@ def tells_nothing(exception: BaseException) -> bool:
 
 
 def counts_as_failure(exception: BaseException) -> bool:
-    """Whether the exception is the dependency's fault.
+    """True if the exception is the dependency's fault.
 
     Not its fault are the categories validation, auth and cancelled, and HTTP statuses 400 to 499 except 429. The
     status is looked for in `status_code` of the exception or of its `response`.

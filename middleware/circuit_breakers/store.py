@@ -18,7 +18,7 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Permit:
-    """Whether a call may be made to a half-open dependency."""
+    """The answer to whoever asks to call a half-open dependency."""
 
     granted: bool
     state: BreakerState

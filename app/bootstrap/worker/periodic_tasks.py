@@ -123,7 +123,7 @@ class PeriodicTaskThread:
             logger.error("Duties did not end within %.1f s; they are left behind.", timeout_s)
 
     def do_all(self) -> bool:
-        """Do every duty once that does not rest; whether there may be more of any."""
+        """Carry out every duty that does not rest, once; True when there may be more of any."""
         again = [self._do(name, duty) for name, duty in self._duties.items() if self._rest_s(name) <= 0]
         return any(again)
 
