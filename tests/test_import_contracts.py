@@ -61,7 +61,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_contract_is_broken_once() -> None:
+def test_every_contract_has_a_counterexample() -> None:
     """A contract that is added needs its counterexample."""
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")

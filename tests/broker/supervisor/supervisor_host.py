@@ -1,4 +1,4 @@
-"""A supervisor whose numbers a test chooses: `python -m tests.broker.supervisor.supervisor_host '{"modules": [...]}'`."""
+"""A supervisor whose numbers a test chooses: `python -m tests.broker.supervisor.supervisor_host JSON`."""
 
 import json
 import sys
