@@ -44,7 +44,7 @@ class SettingsError(Exception):
 
 
 class AiProvider(BaseModel):
-    """One OpenAI-compatible provider of content ideas."""
+    """An OpenAI-compatible provider of content ideas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -298,7 +298,7 @@ def variable(field: str) -> str:
 
 
 def is_setting(name: str) -> bool:
-    """Whether an environment variable sets something here."""
+    """True if an environment variable sets something here."""
     return name in {variable(field) for field in Settings.model_fields}
 
 

@@ -32,6 +32,7 @@ FORBIDDEN = {
     "guards-base": [
         ("middleware/base/messages.py", "import middleware.retries"),
         ("middleware/deadlines/guard.py", "import middleware.cancellation.guard"),
+        ("middleware/pauses/guard.py", "import middleware.redis"),
     ],
     "redis-only-in-stores": [
         ("middleware/pauses/guard.py", "import redis"),

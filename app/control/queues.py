@@ -45,7 +45,7 @@ class Queues(Section):
 
     @reads("queues.show", "queue", "org_id")
     def show(self, caller: Caller, queue: str, *, org_id: UUID | None = None) -> QueueInfo:
-        """One queue. Parameters as for `list`."""
+        """Show a queue. Parameters as for `list`."""
         return self._found(queue, caller.org_id or org_id)
 
     @reads("queues.lanes", "queue", "org_id")

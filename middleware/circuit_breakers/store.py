@@ -20,7 +20,7 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Permit:
-    """The answer to who asks to call a half-open dependency."""
+    """The answer to whoever asks to call a half-open dependency."""
 
     granted: bool
     state: BreakerState

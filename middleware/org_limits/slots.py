@@ -25,7 +25,7 @@ class Concurrency(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One delivery of a message that wants to run, and what it needs for it."""
+    """A delivery of a message that wants to run, and what it needs for it."""
 
     org: str
     actor_name: str
