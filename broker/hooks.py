@@ -9,7 +9,7 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 
 from .leasing.lease import QUARANTINED, Lease, LeasedMessage
-from .leasing.session import Process
+from .leasing.session import WorkerSession
 
 Hook = tuple[Middleware, Callable[..., None]]
 
@@ -53,7 +53,7 @@ _CARRYING: Final = frozenset({"process_message", "skip_message"})
 class HookedBroker(Broker, ABC):
     """Dramatiq's two `emit` methods, for a broker with leases."""
 
-    _process: Process | None = None
+    _session: WorkerSession | None = None
 
     def __init__(self, middleware: list[Middleware] | None) -> None:
         # The base class adds middleware, whose hooks are found through these.
@@ -67,8 +67,8 @@ class HookedBroker(Broker, ABC):
         if isinstance(message, LeasedMessage):
             if signal == "process_message":
                 self._current.lease = None
-                process = self._process
-                if process is None or not process.begin(message.lease):
+                session = self._session
+                if session is None or not session.begin(message.lease):
                     raise SkipMessage("the message went to another worker")
             elif message.lease.was_taken_away:
                 return

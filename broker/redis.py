@@ -1,4 +1,4 @@
-"""The broker: Dramatiq's side of it, thin. `lua/` decides what happens to messages, `process.py` what is held here."""
+"""The broker: Dramatiq's side of it, thin. `lua/` decides what happens to messages, `leasing` what is held here."""
 
 import os
 import threading
@@ -26,7 +26,7 @@ from .leasing.consumer import LONGEST_WAIT_S, FairConsumer
 from .leasing.delivery import DEFAULT_HOLD_MS, Intake, known_actors
 from .leasing.dramatiq_worker import FairWorkQueue
 from .leasing.prefetch import Mode
-from .leasing.session import Process
+from .leasing.session import WorkerSession
 from .scripts import Script, away
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
@@ -129,8 +129,8 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         self._rules = Rules(self.client, self.base)
         self._starting = threading.Lock()
         self._worker: Worker | None = None
-        self._process: Process | None = None
-        self._process_pid = -1
+        self._session: WorkerSession | None = None
+        self._session_pid = -1
         self._worker_clients: list[redis.Redis] = []
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
@@ -141,11 +141,11 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
             prefetch: How many messages may be held, where no worker says how many threads it has.
             timeout: Milliseconds after which it says that there is nothing.
         """
-        process = self._start_process()
-        process.allow(prefetch)
-        process.queues.add(queue_name)
-        intake = Intake(self, process, self._deaths_of, self._encode, hold_ms=self.hold_unknown)
-        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout, intake)
+        session = self._start_session()
+        session.allow(prefetch)
+        session.queues.add(queue_name)
+        intake = Intake(self, session, self._deaths_of, self._encode, hold_ms=self.hold_unknown)
+        return FairConsumer(session, self._waiting_client, self.base, queue_name, timeout, intake)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; no effect when it is. Delayed messages need no queue of their own."""
@@ -230,7 +230,7 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
     @property
     def worker_id(self) -> str | None:
         """Who the worker of this process is to the broker; None while there is none."""
-        return self._process.worker_id if self._process is not None else None
+        return self._session.worker_id if self._session is not None else None
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
@@ -275,7 +275,7 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
 
         Those of a `client` that was passed in stay its owner's.
         """
-        self._end_process()
+        self._end_session()
         for client in (*self._worker_clients, *self._made_client):
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
@@ -305,8 +305,8 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
             )
 
     def _limit_active(self, most: int | None) -> None:
-        if self._process is not None:
-            self._process.max_active = most or 0
+        if self._session is not None:
+            self._session.max_active = most or 0
 
     def _deaths_of(self, message_id: str) -> str:
         deaths = self.client.hget(f"{self.base}:d", message_id)
@@ -335,22 +335,22 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         self._release_held()
 
     def _worker_stops(self) -> None:
-        if self._process is not None:
-            self._process.stop()
+        if self._session is not None:
+            self._session.stop()
 
     def _worker_stopped(self) -> None:
-        self._end_process()
+        self._end_session()
         self._worker = None
 
-    def _start_process(self) -> Process:
+    def _start_session(self) -> WorkerSession:
         with self._starting:
-            if self._process is None or self._process_pid != os.getpid():
+            if self._session is None or self._session_pid != os.getpid():
                 calling = self._client_like(retry=Retry(NoBackoff(), 0))
                 # Longer than any wait: a connection that died without a word is still noticed.
                 self._waiting_client = self._client_like(
                     socket_timeout=3 * LONGEST_WAIT_S, retry=Retry(NoBackoff(), 0)
                 )
-                self._process = Process(
+                self._session = WorkerSession(
                     calling,
                     self.base,
                     heartbeat_timeout_ms=self.heartbeat_timeout,
@@ -361,14 +361,14 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
                     mode=self._mode,
                     facts=self.worker_facts,
                 )
-                self._process_pid = os.getpid()
-            return self._process
+                self._session_pid = os.getpid()
+            return self._session
 
-    def _end_process(self) -> None:
+    def _end_session(self) -> None:
         with self._starting:
-            process, self._process = self._process, None
-            if process is not None and self._process_pid == os.getpid():
-                process.close()
+            session, self._session = self._session, None
+            if session is not None and self._session_pid == os.getpid():
+                session.close()
 
     def _client_like(self, **changed: Any) -> "redis.Redis":
         pool = self.client.connection_pool

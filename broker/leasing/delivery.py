@@ -12,7 +12,7 @@ from dramatiq.errors import DecodeError
 
 from ..errors import PoisonMessage
 from .lease import DEAD, DONE, QUARANTINED, Lease, LeasedMessage, Sent
-from .session import Process
+from .session import WorkerSession
 
 #: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
 DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000
@@ -51,8 +51,8 @@ class Intake:
 
     Parameters:
         broker: whose actors and middleware.
-        process: holds the leases.
-        deaths_of: looks up what is kept of the workers that died with a message, by its mid.
+        session: holds the leases.
+        deaths_of: looks up what is kept of the workers that died with a message, by its id.
         copy_of: an enqueue of a message, with so many milliseconds of delay and what it is parked for.
         hold_ms: see above.
         now_ms: milliseconds since 1970; for tests. Default: this machine's clock.
@@ -61,7 +61,7 @@ class Intake:
     def __init__(
         self,
         broker: Broker,
-        process: Process,
+        session: WorkerSession,
         deaths_of: "Callable[[str], str]",
         copy_of: "Callable[[Message[Any], int, str], Sent]",
         *,
@@ -69,7 +69,7 @@ class Intake:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._broker = broker
-        self._process = process
+        self._session = session
         self._deaths_of = deaths_of
         self._copy_of = copy_of
         self._hold_ms = hold_ms
@@ -82,7 +82,7 @@ class Intake:
         except DecodeError:
             self._dead_letter(lease, body)
             return None
-        works = self._process.worker is not None
+        works = self._session.worker is not None
         if works and message.actor_name not in self._broker.actors and self._holds(lease, message):
             return None
         leased = LeasedMessage(message, lease)
@@ -106,9 +106,9 @@ class Intake:
                 lease.message_id, uuid4().hex, KEEP_AGAIN_MS, "its bytes cannot be kept\nundecodable", record
             )
             lease.carried = [again]
-            self._process.end(lease, DONE)
+            self._session.end(lease, DONE)
         else:
-            self._process.end(lease, DEAD)
+            self._session.end(lease, DEAD)
 
     def _holds(self, lease: Lease, message: Message[Any]) -> bool:
         now_ms, until_ms = self._now_ms(), message.options.get(HELD_UNTIL)
@@ -126,7 +126,7 @@ class Intake:
         lease.carried = [
             self._copy_of(message, until_ms - now_ms, f"{cause}\n{unknown_actor(message.actor_name)}")
         ]
-        self._process.end(lease, DONE)
+        self._session.end(lease, DONE)
         return True
 
 

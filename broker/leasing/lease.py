@@ -15,7 +15,7 @@ BACK: Final = "back"
 #: Taken by others: nothing is left to be said about it.
 LOST: Final = "lost"
 
-#: Poller of a token: the message runs alone in its process; it killed too many to run at all.
+#: Flag of a token: the message runs alone in its process; it killed too many to run at all.
 ISOLATED: Final = "a"
 QUARANTINED: Final = "p"
 
@@ -45,7 +45,7 @@ class Operation(NamedTuple):
 
 
 class Lease:
-    """One message, leased by this process until its end was told.
+    """One message, leased by this process until the server knows its end.
 
     `token` is the fence: a number no other lease of the shard has, the time the message is ready since, what its org
     was charged for it in advance, its actor's rate, and when it was leased.
@@ -98,12 +98,12 @@ class Lease:
 
     @property
     def flag(self) -> str:
-        """ALONE, CONDEMNED, or empty."""
+        """ISOLATED, QUARANTINED, or empty."""
         return self.token.rpartition("|")[2]
 
     @property
     def was_taken_away(self) -> bool:
-        """Whether it went to others before it began here."""
+        """Whether others have it, or it went back, before it began here."""
         return self.outcome is not None and self.began_s is None
 
     def record(self) -> tuple[str | int | float | bytes, ...]:
@@ -156,27 +156,27 @@ def drop(held: dict[str, Lease], lease: Lease) -> bool:
 
 
 def find_lost_leases(
-    leases: Sequence[Lease], running: Mapping[Thread, Lease], reported: Collection[Lease], old_s: float
+    leases: Sequence[Lease], running: Mapping[Thread, Lease], buffered: Collection[Lease], before_s: float
 ) -> tuple[list[Lease], list[Lease]]:
-    """Leases that ended and are on no list to be told, and leases that began and that no thread runs.
+    """Leases that ended and are not going to be reported, and leases that began and that no thread runs.
 
     Parameters:
         leases: all that are held.
         running: what each living thread runs.
-        told: what is on the list to be told.
-        old_s: only what ended or began before this monotonic time; anything later may be under way.
+        buffered: what is going to be reported.
+        before_s: only what ended or began before this monotonic time; anything later may be under way.
     """
     unreported = [
         lease
         for lease in leases
-        if lease.outcome is not None and lease.done_s < old_s and lease not in reported
+        if lease.outcome is not None and lease.done_s < before_s and lease not in buffered
     ]
     lost = [
         lease
         for lease in leases
         if lease.outcome is None
         and lease.began_s is not None
-        and lease.began_s < old_s
+        and lease.began_s < before_s
         and (lease.thread is None or running.get(lease.thread) is not lease)
     ]
     return unreported, lost

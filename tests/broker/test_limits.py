@@ -142,11 +142,11 @@ def test_a_start_that_was_none_is_given_back(fair: FairRedisBroker) -> None:
 
     fair.refund_start(first)
     consumer.ack(first)
-    fair._process.flush()  # type: ignore[union-attr]
+    fair._session.flush()  # type: ignore[union-attr]
     fair.client.zadd(f"{fair.base}:qs:default", {b"a\nlimited:0": 0})
     second = take(consumer)
     consumer.requeue([second])
-    fair._process.flush()  # type: ignore[union-attr]
+    fair._session.flush()  # type: ignore[union-attr]
     fair.client.zadd(f"{fair.base}:qs:default", {b"a\nlimited:0": 0})
 
     assert take(consumer).message_id == second.message_id

@@ -32,11 +32,11 @@ def test_what_comes_back_does_not_bring_its_retry(fair: FairRedisBroker, raw: "r
     actor.send()
     lease = take(fair.consume("default", timeout=5_000)).lease
     lease.carried = [fair._encode(actor.message(), 1_000_000)]
-    process = fair._process
-    assert process is not None
+    session = fair._session
+    assert session is not None
 
-    process.end(lease, BACK)
-    process.flush()
+    session.end(lease, BACK)
+    session.flush()
 
     assert folders(raw, fair) == {"ready": 1}
 

@@ -205,12 +205,12 @@ class Stage:
         code = -int(how.split()[1]) if how != "stopped" else 1
         worker.report_death(worker.worker_id or "", code, stopped=how == "stopped")
         # Nothing of this process may say that it lives.
-        process = worker._process
-        assert process is not None
-        process.stopping = process._closed = True
-        process._signals.put(None)
-        process._thread.join()
-        self._raw.zadd(f"{self.base}:workers", {process.worker_id: 0})
+        session = worker._session
+        assert session is not None
+        session.stopping = True
+        session._timer.stop()
+        session._timer.join()
+        self._raw.zadd(f"{self.base}:workers", {session.worker_id: 0})
         return message
 
 
