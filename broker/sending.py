@@ -1,11 +1,11 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import redis
-from dramatiq import Message
+from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
 from .errors import MessageTooLarge, NotReplicated, QueueFull
@@ -143,13 +143,11 @@ class Encoder:
     """Makes of messages what scripts take.
 
     Parameters:
-        priority_of: the priority of an actor by its name.
-        concurrency_of: the concurrency option of an actor by its name.
+        broker: whose actors say what a message does not say itself: its priority, its concurrency key.
     """
 
-    def __init__(self, priority_of: Callable[[str], int], concurrency_of: Callable[[str], object]) -> None:
-        self._priority_of = priority_of
-        self._concurrency_of = concurrency_of
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
         self._uniqs = Uniqs()
 
     def __call__(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
@@ -162,10 +160,11 @@ class Encoder:
         """
         options = message.options
         name = message.actor_name
+        actor = self._broker.actors.get(name)
         priority = options.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
-            priority = self._priority_of(name)
-        concurrency = options.get("concurrency") or self._concurrency_of(name)
+            priority = actor.priority if actor is not None else 0
+        concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
         lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
         org = options.get("org")
         enqueue_id = self._uniqs()

@@ -268,7 +268,7 @@ class DramatiqDrain:
         plain = body.copy(queue_name=queue)
         plain.options.clear()
         plain.options.update(options)
-        sent = self._broker._encode(plain, 0)
+        sent = self._broker.encoder(plain, 0)
         return sent.message_id, sent.enqueue_id, sent.record
 
     @property

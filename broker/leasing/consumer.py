@@ -16,7 +16,7 @@ from .lease import BACK, DEAD, DONE, Lease, LeasedMessage
 from .session import WorkerSession
 
 #: An idle worker polls by itself this often, in seconds; what wakes it in time is the sender's token.
-LONGEST_WAIT_S = 5.0
+MAX_WAIT_S = 5.0
 
 #: A token nobody takes is gone after this, in milliseconds (as in parts/lanes.lua).
 WAKE_TTL_MS = 10_000
@@ -32,7 +32,6 @@ class FairConsumer(Consumer):
 
     Parameters:
         session: Holds the leases and the budget.
-        client: For the connection that waits: one without a socket time-out below `LONGEST_WAIT_S`.
         base: The shard's base key.
         queue: Its name.
         timeout_ms: After so long without a message, `next` returns None.
@@ -42,7 +41,6 @@ class FairConsumer(Consumer):
     def __init__(
         self,
         session: WorkerSession,
-        client: "redis.Redis",
         base: str,
         queue: str,
         timeout_ms: int,
@@ -54,7 +52,7 @@ class FairConsumer(Consumer):
         self._timeout_s = timeout_ms / 1_000
         self._buffer: deque[tuple[Lease, bytes]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
-        self._waiter = _Waiter(client, wake_key(base, queue), self._signals)
+        self._waiter = _Waiter(session.waiting_client, wake_key(base, queue), self._signals)
         self._poll_at_s = 0.0
         session.register_consumer(self._poll, close=self._close_waiter)
 
@@ -112,7 +110,7 @@ class FairConsumer(Consumer):
         self._waiter.woken = False
         fetched = self._session.fetch(self._queue)
         self._buffer.extend(fetched.leases)
-        wait_s = 0.0 if fetched.more else min(fetched.due_s, LONGEST_WAIT_S)
+        wait_s = 0.0 if fetched.more else min(fetched.due_s, MAX_WAIT_S)
         self._poll_at_s = time.monotonic() + wait_s
 
     def _close_waiter(self) -> None:
@@ -173,7 +171,7 @@ class _Waiter:
         while self._arming.get():
             try:
                 while not self._closed:
-                    found = self._client.blpop([self._key, self._own_key], LONGEST_WAIT_S)
+                    found = self._client.blpop([self._key, self._own_key], MAX_WAIT_S)
                     if found is not None:
                         self.woken = found[0] == self._key.encode()
                         break

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
 
 from dramatiq import Broker, Message
-from dramatiq.errors import DecodeError
+from dramatiq.errors import BrokerError, DecodeError
 
 from ..errors import PoisonMessage
 from .lease import DEAD, DONE, QUARANTINED, Lease, LeasedMessage, Sent
@@ -135,6 +135,15 @@ def unknown_actor(actor_name: str) -> str:
     return f"actor:{actor_name}"
 
 
-def known_actors(actors: Mapping[str, object]) -> list[str]:
-    """The keys that a worker which knows these actors may release."""
-    return [unknown_actor(name) for name in actors]
+def release_held(actors: Iterable[str], release: Callable[[str], int]) -> None:
+    """Release what is held for a worker that knows these actors; a broker that is away is logged.
+
+    Parameters:
+        actors: their names.
+        release: makes due what is parked under a key.
+    """
+    try:
+        for name in actors:
+            release(unknown_actor(name))
+    except BrokerError as error:
+        logger.warning("What is held for this worker is not released (%s); it waits its time.", error)

@@ -32,16 +32,23 @@ class Sent(NamedTuple):
     record: bytes
 
 
-class Operation(NamedTuple):
-    """What is done together with the end of a lease: a field of a hash is changed, if another is as expected."""
+class AckOperation(NamedTuple):
+    """A change of a hash that is made together with the end of a lease, if one of its fields is as expected.
+
+    Guards have a tuple of the same shape; it is what `on_ack` takes.
+    """
 
     key: str
     field: str
     expected: str
-    #: Empty: the key is deleted.
-    new_field: str
-    new_value: str
+    #: Field and value to set; None: the key is deleted.
+    new: tuple[str, str] | None
+    #: How long the key lives then, in milliseconds.
     ttl_ms: int
+
+    def arguments(self) -> tuple[str | int, ...]:
+        """As the scripts take it (parts/finish.lua); an empty field deletes the key."""
+        return self.key, self.field, self.expected, *(self.new or ("", "")), self.ttl_ms
 
 
 class Lease:
@@ -79,7 +86,7 @@ class Lease:
         self.done_s = 0.0
         self.outcome: str | None = None
         self.carried: list[Sent] = []
-        self.operations: list[Operation] = []
+        self.operations: list[AckOperation] = []
         #: Its start was none, and is given back to the actor's rate.
         self.refund = False
         self.thread: Thread | None = None
@@ -125,8 +132,8 @@ class Lease:
         )
         if not self.carried and not self.operations:
             return head
-        along = (*self.carried, *self.operations)
-        return (*head, *(value for each in along for value in each))
+        carried = (value for sent in self.carried for value in sent)
+        return (*head, *carried, *(value for each in self.operations for value in each.arguments()))
 
 
 class Fetched(NamedTuple):

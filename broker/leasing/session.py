@@ -58,11 +58,13 @@ class WorkerSession:
 
     Parameters:
         client: A client that never sends a command twice by itself.
+        waiting_client: Likewise, for connections on which consumers wait.
         base: The shard's base key.
         heartbeat_timeout_ms: After so long a silence others take its leases.
         dead_ttl_ms: How long dead letters are kept.
         stall_timeout_ms: So long a worker may run no Python until nobody beats for it.
-        max_active: messages of an org that may be leased at once. Default None: any number.
+        max_active: asked at each fetch: messages of an org that may be leased at once, None for any number. Default:
+            any number.
         mode: whether it runs suspects; see `PrefetchBudget`.
         facts: what is published of it besides.
         worker: Dramatiq's worker; None where somebody consumes by hand.
@@ -71,27 +73,28 @@ class WorkerSession:
     def __init__(
         self,
         client: "redis.Redis",
+        waiting_client: "redis.Redis",
         base: str,
         *,
         heartbeat_timeout_ms: int,
         dead_ttl_ms: int,
         stall_timeout_ms: int,
         worker: Worker | None,
-        max_active: int | None = None,
+        max_active: Callable[[], int | None] = lambda: None,
         mode: Mode = "any",
         facts: Mapping[str, str] | None = None,
     ) -> None:
         self.worker_id = uuid4().hex
         self.worker = worker
+        self.waiting_client = waiting_client
         self.stopping = False
-        #: Messages of an org that may be leased at once; 0 for any number.
-        self.max_active = max_active or 0
         #: Of these it serves, or has served, messages.
         self.queues: set[str] = set()
         #: How many finishes were refused, because the lease was somebody else's by then.
         self.refused = 0
         self._client = client
         self._base = base
+        self._max_active = max_active
         self._beat_s = min(BEAT_S, heartbeat_timeout_ms / 6_000)
         # Found within the time-out, although a beat may have come just before the end, and others check just before.
         self._silent_s = heartbeat_timeout_ms / 1_000 - 2 * self._beat_s
@@ -138,7 +141,15 @@ class WorkerSession:
         with self._call_lock:
             self._reconcile()
             capacity, mode, batch = budget.capacity(queue), budget.mode(queue), self._finished.take()
-            arguments = [*self._head, len(batch), *_records(batch), queue, capacity, self.max_active, mode]
+            arguments = [
+                *self._head,
+                len(batch),
+                *_records(batch),
+                queue,
+                capacity,
+                self._max_active() or 0,
+                mode,
+            ]
             reply = self._call(_FETCH, arguments, batch)
             fetched = []
             for at in range(_HEAD, len(reply), 3):

@@ -146,7 +146,7 @@ def _two(new_broker: MakeBroker) -> tuple[FairRedisBroker, FairRedisBroker]:
 
 
 def _session(broker: FairRedisBroker) -> WorkerSession:
-    session = broker._session
+    session = broker._sessions.current
     assert session is not None
     return session
 
@@ -165,7 +165,7 @@ def test_a_forked_process_is_another_worker(fair: FairRedisBroker) -> None:
     """A child that consumes leases for itself, not in its parent's name."""
     fair.enqueue(Message("default", "nobody", (), {}, {}))
     fair.consume("default")
-    session, fair._session_pid = _session(fair), -2
+    session, fair._sessions._pid = _session(fair), -2
 
     fair.consume("default")
 
