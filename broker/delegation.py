@@ -17,7 +17,7 @@ from .scripts import away
 
 
 class MaxActive(Protocol):
-    """So many messages of one org may be leased at once."""
+    """How many messages of one org may be leased at once."""
 
     @property
     def kind(self) -> Literal["max_active"]:

@@ -10,21 +10,21 @@ from .hooks import HookRunner
 from .leasing.lease import Sent
 from .sending import Encoder, Sender
 
-#: Says where a message goes: the message itself, or a copy of it on another queue.
+#: Decides where a message goes: the message itself, or a copy of it on another queue.
 Route = Callable[[Message[Any]], Message[Any]]
 
 
 class Enqueuer:
     """Enqueues messages: sends them, or, from a message's after hooks, lets them go along with that message's end.
 
-    Each is routed once, before anything else looks at it.
+    Each is routed once, before its hooks and its encoding.
 
     Parameters:
         broker: calls the hooks.
         encoder: makes of a message what scripts take.
         sender: sends it.
         hooks: knows the message whose after hooks run on this thread, if any.
-        route: says where a message goes. Default None: to the queue it names.
+        route: decides where a message goes. Default None: to the queue it names.
     """
 
     def __init__(

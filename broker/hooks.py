@@ -31,7 +31,7 @@ class HookRunner:
 
     Parameters:
         broker: whose middleware; its list may change, also in place.
-        sessions: learns of the worker's life, and says whether a message may begin.
+        sessions: follow the worker's life, and decide whether a message may begin.
         on_boot: called before a worker boots; an error keeps it from booting.
         on_booted: called when a worker has booted.
     """
@@ -95,7 +95,7 @@ class HookRunner:
                 subject.lease.carried = []
                 self._current.lease = subject.lease
             if signal == "process_message" and subject.lease.flag == QUARANTINED:
-                # For hooks that look at nothing else: it did not succeed.
+                # For hooks that check nothing else: it did not succeed.
                 kwargs["exception"] = subject._exception
         try:
             name = "after_" + signal

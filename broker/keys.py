@@ -23,12 +23,12 @@ Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that a
     B:pk:<key>                set    mid                      parked under a key (TTL)
     B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
-    B:d                       hash   mid -> "<deaths>|<lonely deaths>|<last>"  workers that died with it (TTL)
+    B:d                       hash   mid -> "<deaths>|<isolated deaths>|<last>"  workers that died with it (TTL)
     B:lease:<wid>             hash   mid -> token             what a worker holds; token = "<number>|<since ms>|
                                                               <charged ms>|<rate interval ms>|<leased ms>|<flags>"
     B:workers                 zset   wid -> last beat ms      workers that live
     B:heard                   string ms                       when anybody fetched or finished last (TTL)
-    B:up                      string ms                       nobody was heard for long, and now somebody is (TTL)
+    B:up                      string ms                       nobody called for long, and now somebody does (TTL)
     B:wi                      hash   wid -> JSON              what they are
     B:quiet                   set    wid                      workers that are to fetch nothing
     B:dw:<wid>                string "stopped" or what        how a supervisor saw a worker end (TTL)
@@ -42,7 +42,8 @@ Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that a
     B:xq:<queue>, B:xm:<queue>  zset mid -> ms, hash mid -> record  dead letters (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
-A mid is the id of its message. A second copy that is put while the first is there is `<id>~<uniq>`. A lane is
+A mid is the id of its message, a wid that of a worker, a uniq that of an enqueue. A second copy that is put while the
+first is there is `<id>~<uniq>`. A lane is
 `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<most at once>`. A record is
 `queue \\n org \\n lane \\n uniq \\n encoded message`.
 """
@@ -127,8 +128,8 @@ def gate_of(gate: str) -> str:
     raise ValueError(f"a gate is q:<queue>, a:<actor>, o:<org> or x:<org>:<actor>, not {gate!r}")
 
 
-class Uniqs:
-    """Tells two enqueues of one message apart: unique over all processes, short, and quick to make."""
+class EnqueueIds:
+    """Makes ids that distinguish two enqueues of one message: unique over all processes, short, and quick to make."""
 
     def __init__(self) -> None:
         self._pid = -1

@@ -64,9 +64,9 @@ class FairRedisBroker(Broker):
         max_message_bytes: The largest message that is taken. Default 2 MiB.
         max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
         max_org_depth: The same of an org, over all queues. Default None.
-        route: says where a message goes: called once for each, before its hooks and its encoding, whether it is sent,
-            sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another queue;
-            what it raises is the sender's. Default None: to the queue that the message names.
+        route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
+            sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
+            queue; what it raises is the sender's. Default None: to the queue that the message names.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
         client: A client of redis-py to use; workers make connections of their own with its parameters.
         parameters: What `redis.Redis` takes.
@@ -148,12 +148,12 @@ class FairRedisBroker(Broker):
         self._hooks.after(signal, args, kwargs)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
-        """A consumer of a queue.
+        """Make a consumer of a queue.
 
         Parameters:
             queue_name: Its name.
             prefetch: How many messages may be held, where no worker says how many threads it has.
-            timeout: Milliseconds after which it says that there is nothing.
+            timeout: Milliseconds after which it returns None.
         """
         session = self._sessions.get()
         session.allow(prefetch)

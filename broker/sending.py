@@ -9,7 +9,7 @@ from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
 from .errors import MessageTooLarge, NotReplicated, QueueFull
-from .keys import Uniqs, lane_of, record_of, split_record
+from .keys import EnqueueIds, lane_of, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script, away
 
@@ -79,8 +79,8 @@ class Sender:
 
         Parameters:
             messages: at most a few hundred.
-            more: how many of the same queue are still to come; they count when the queue's bound is asked. Default 0.
-            bounded: False for what a call before has asked for. Default True.
+            more: how many of the same queue are still to come; they count when the queue's bound is checked. Default 0.
+            bounded: False for what a call before has checked. Default True.
 
         Raises:
             QueueFull: a queue or an org has too many.
@@ -119,7 +119,7 @@ class Sender:
         for start in range(0, len(indexes), BATCH_SIZE):
             batch = indexes[start : start + BATCH_SIZE]
             try:
-                # The first call asks for all of them; what it has let in is not refused half-way.
+                # The first call checks for all of them; what it has let in is not refused half-way.
                 more = len(indexes) - len(batch)
                 self.send([messages[index] for index in batch], more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
@@ -135,12 +135,12 @@ class Sender:
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "
-                "again, or look at the replicas (INFO replication)"
+                "again, or check the replicas (INFO replication)"
             )  # type: ignore[no-untyped-call]
 
 
 class Encoder:
-    """Makes of messages what scripts take.
+    """Encodes messages as scripts take them.
 
     Parameters:
         broker: whose actors say what a message does not say itself: its priority, its concurrency key.
@@ -148,10 +148,10 @@ class Encoder:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._uniqs = Uniqs()
+        self._enqueue_ids = EnqueueIds()
 
     def __call__(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
-        """An enqueue of it.
+        """Encode an enqueue of a message.
 
         Parameters:
             message: on its real queue.
@@ -167,7 +167,7 @@ class Encoder:
         concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
         lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
         org = options.get("org")
-        enqueue_id = self._uniqs()
+        enqueue_id = self._enqueue_ids()
         record = record_of(
             message.queue_name, "" if org is None else str(org), lane, enqueue_id, message.encode()
         )

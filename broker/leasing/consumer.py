@@ -1,4 +1,4 @@
-"""Hands one queue's messages to Dramatiq's worker, and waits for more without asking again and again."""
+"""Hands one queue's messages to Dramatiq's worker, and waits for more without polling all the time."""
 
 import threading
 import time
@@ -152,7 +152,7 @@ class _Waiter:
         self._arming.put(True)
 
     def pass_on(self) -> None:
-        """Let another worker have the token, since this one is busy."""
+        """Pass the token on to another worker, since this one is busy."""
         if self.woken:
             self.woken = False
             _push(self._client, self._key)
@@ -176,7 +176,7 @@ class _Waiter:
                         self.woken = found[0] == self._key.encode()
                         break
             except redis.RedisError:
-                # The consumer's own poll finds out, and says, what is wrong.
+                # The consumer's own poll finds out, and reports, what is wrong.
                 self.woken = True
                 time.sleep(_PAUSE_S)
             self._armed = False

@@ -18,7 +18,7 @@ from .session import WorkerSession
 DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000
 #: How long bytes wait that could not be kept, in milliseconds.
 KEEP_AGAIN_MS = 1_000
-#: Option of a message that was held: until when, in this machine's milliseconds since 1970.
+#: Option of a message that was held: until when, in epoch milliseconds of this machine.
 HELD_UNTIL = "held_until"
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ class KeepsUndecodable(Protocol):
     """Middleware that keeps bytes which are no message."""
 
     def keep_undecodable(self, broker: Broker, queue_name: str, body: bytes, mark: str = "") -> None:
-        """Keep them, whole.
+        """Keep bytes that are no message, whole.
 
         Parameters:
-            mark: tells equal bytes apart; the same when they are offered again.
+            mark: distinguishes equal bytes; the same when they are offered again.
 
         Raises:
             Exception: they are not kept; they are offered again.
@@ -44,18 +44,18 @@ class Intake:
     """Makes messages of leases.
 
     - Bytes that are no message are dead, and strand nobody; middleware that can keeps them before.
-    - A message whose workers died with it once too often is handed on as failed: it does not run, and whoever looks
-      after rejected messages sees it.
+    - A message whose workers died with it once too often is handed on as failed: it does not run, and whoever handles
+      rejected messages sees it.
     - A message of an actor that this build does not know is held for a worker that does, for `hold_ms`; after that
       Dramatiq rejects it.
 
     Parameters:
         broker: whose actors and middleware.
         session: holds the leases.
-        deaths_of: looks up what is kept of the workers that died with a message, by its id.
+        deaths_of: finds what is kept of the workers that died with a message, by its id.
         copy_of: an enqueue of a message, with so many milliseconds of delay and what it is parked for.
         hold_ms: see above.
-        now_ms: milliseconds since 1970; for tests. Default: this machine's clock.
+        now_ms: epoch milliseconds; for tests. Default: this machine's clock.
     """
 
     def __init__(

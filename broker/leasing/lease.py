@@ -12,7 +12,7 @@ from dramatiq.broker import MessageProxy
 DONE: Final = "done"
 DEAD: Final = "dead"
 BACK: Final = "back"
-#: Taken by others: nothing is left to be said about it.
+#: Taken by others: nothing is left to be reported about it.
 LOST: Final = "lost"
 
 #: Flag of a token: the message runs alone in its process; it killed too many to run at all.
@@ -24,7 +24,7 @@ class Sent(NamedTuple):
     """An enqueue as the scripts take it."""
 
     message_id: str
-    #: Tells two enqueues of one message apart.
+    #: Distinguishes two enqueues of one message.
     enqueue_id: str
     delay_ms: int
     #: `<cause>\\n<key>` for a message that is parked; empty for others.
@@ -52,7 +52,7 @@ class AckOperation(NamedTuple):
 
 
 class Lease:
-    """One message, leased by this process until the server knows its end.
+    """A message that is leased by this process until the server knows its end.
 
     `token` is the fence: a number no other lease of the shard has, the time the message is ready since, what its org
     was charged for it in advance, its actor's rate, and when it was leased.
@@ -95,12 +95,12 @@ class Lease:
 
     @property
     def number(self) -> int:
-        """Its place among all leases of the shard."""
+        """The position among all leases of the shard."""
         return int(self.token.partition("|")[0])
 
     @property
     def charged_ms(self) -> float:
-        """What its org was charged for it in advance."""
+        """Milliseconds that its org was charged for it in advance."""
         return float(self.token.split("|", 3)[2])
 
     @property
@@ -110,7 +110,7 @@ class Lease:
 
     @property
     def was_taken_away(self) -> bool:
-        """Whether others have it, or it went back, before it began here."""
+        """True if others have the message, or it went back, before it began here."""
         return self.outcome is not None and self.began_s is None
 
     def record(self) -> tuple[str | int | float | bytes, ...]:
@@ -155,7 +155,7 @@ class LeasedMessage(MessageProxy):
 
 
 def drop(held: dict[str, Lease], lease: Lease) -> bool:
-    """Take a lease out; whether it was there, and not another lease of the same message. One atomic step."""
+    """Remove a lease in one atomic step. Returns False if it is not there, or another lease of its message is."""
     found = held.pop(lease.message_id, None)
     if found is not None and found is not lease:
         held.setdefault(found.message_id, found)

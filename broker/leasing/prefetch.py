@@ -82,7 +82,7 @@ class PrefetchBudget:
 
         Parameters:
             queue: where they wait.
-            waiting: 0 for none, 1 where there are some, 2 where this session was chosen for one, as a fetch says.
+            waiting: 0 for none, 1 where there are some, 2 where this session was chosen for one, as a fetch returns it.
             isolated: whether the fetch brought one.
         """
         if waiting == 1 and self.mode(queue) == "share":

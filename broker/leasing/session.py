@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerSession:
-    """One incarnation of a worker process: it lives from its first `consume` until its worker is shut down.
+    """An incarnation of a worker process: it lives from its first `consume` until its worker is shut down.
 
     State: the lease table, the finish buffer, the prefetch budget, the timer and the heartbeat each own theirs. What
     is left here is about calls to the server (`_reply_lost`, `_known`, `_last_reply_s`), and belongs to whoever holds
@@ -118,7 +118,7 @@ class WorkerSession:
         self._timer = SessionTimer(self._finished, flush=self.flush, check=self._check, every_s=self._beat_s)
 
     def allow(self, prefetch: int) -> None:
-        """Let a consumer hold what it asked for, where there is no worker that says how much it takes."""
+        """Raise the budget to what a consumer may hold, where no worker determines it."""
         if self.worker is None:
             self.budget.threads = max(self.budget.threads, prefetch)
 

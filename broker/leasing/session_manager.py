@@ -1,4 +1,4 @@
-"""When a process has a worker session: from its first `consume`, anew after a fork, until its worker is shut down."""
+"""Opens and ends worker sessions: from the first `consume`, anew after a fork, until the worker is shut down."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""One worker process: loads the actors, works until SIGTERM, and says by its exit code how that went.
+"""A worker process: loads the actors, works until SIGTERM, and ends with an exit code for how that went.
 
 An error of the modules that has `usage_error = True` is for the person who started the worker: its text is printed as
 it is, each line of it behind `Error: `, and no traceback. A module may raise one for settings that cannot be used.
@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from dramatiq import Broker, Worker, get_broker
 from dramatiq.broker import MessageProxy
-from dramatiq.errors import ConnectionError as BrokerConnectionError
+from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 
-from ..announcements import announce_ready, announce_spent, announce_stopping, announce_to
-from ..server_check import UnsafeServer
+from ..announcements import announce_max_jobs_reached, announce_ready, announce_stopping, announce_to
+from ..errors import UnsafeServer
 from .death_reports import Probed, report_from
 from .exit_codes import ExitCode
 from .parent_death import end_with
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     if stop.to_stop:
         return ExitCode.CLEAN
     if options.max_jobs is not None:
-        broker.add_middleware(_Share(options.max_jobs))
+        broker.add_middleware(_MaxJobs(options.max_jobs))
     isolated = _prepare(broker, options)
     try:
         worker = Worker(broker, queues=set(options.queues) or None, worker_threads=options.threads)
@@ -109,7 +109,7 @@ def load(modules: Sequence[str]) -> Broker:
 
 
 def _prepare(broker: Broker, options: argparse.Namespace) -> IsolatedRunTracker | None:
-    """Say who runs suspects; for a probe, what knows when it has nothing left to do."""
+    """Decide who runs suspects; for a probe, what knows when it has nothing left to do."""
     if options.deaths_fd is not None:
         report_from(options.deaths_fd, broker)
         if isinstance(broker, Probed):
@@ -121,8 +121,8 @@ def _prepare(broker: Broker, options: argparse.Namespace) -> IsolatedRunTracker 
     return isolated
 
 
-class _Share(Middleware):
-    """Counts the jobs that ran, and tells the supervisor once that they are enough."""
+class _MaxJobs(Middleware):
+    """Counts the jobs that ran, and announces once that they are as many as may run."""
 
     def __init__(self, max_jobs: int) -> None:
         self._left = max_jobs
@@ -138,9 +138,9 @@ class _Share(Middleware):
     ) -> None:
         with self._lock:
             self._left -= 1
-            enough = self._left == 0
-        if enough:
-            announce_spent()
+            reached = self._left == 0
+        if reached:
+            announce_max_jobs_reached()
 
 
 def _stop(broker: Broker, worker: Worker, threads: Sequence[threading.Thread], timeout_ms: int) -> int:
