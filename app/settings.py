@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -41,6 +41,9 @@ _DEFAULTS = Limits()
 
 class SettingsError(Exception):
     """The environment cannot be used; the message names each variable and the fix."""
+
+    #: The supervisor's workers print the message and no traceback.
+    usage_error: ClassVar[bool] = True
 
 
 class AiProvider(BaseModel):

@@ -128,8 +128,8 @@ def gate_of(gate: str) -> str:
     raise ValueError(f"a gate is q:<queue>, a:<actor>, o:<org> or x:<org>:<actor>, not {gate!r}")
 
 
-class Uniqs:
-    """Tells two enqueues of one message apart: unique over all processes, short, and quick to make."""
+class EnqueueIds:
+    """Makes ids that distinguish two enqueues of one message: unique over all processes, short, and quick to make."""
 
     def __init__(self) -> None:
         self._pid = -1

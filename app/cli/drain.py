@@ -12,7 +12,7 @@ from app.bootstrap.redis import NAMESPACE
 from app.cli.options import AsJson, AsOperator, Reason, caller_of
 from app.output import CommandError, out
 from app.settings import SettingsError, load_settings
-from broker.drain.drain import Drained, Progress, drain_all, look_at_all
+from broker.drain.drain import Drained, ProgressPrinter, drain_all, inspect_all
 from broker.drain.dramatiq_queues import DramatiqDrain
 
 
@@ -55,10 +55,10 @@ def drain_dramatiq(
         engine.dispose()
     drain = DramatiqDrain(broker, namespace=from_namespace)
     drained = Drained()
-    progress = Progress(lambda text: typer.echo(text, err=True))
+    progress = ProgressPrinter(lambda text: typer.echo(text, err=True))
     try:
         if dry_run:
-            drained = look_at_all(drain, queue or ())
+            drained = inspect_all(drain, queue or ())
         else:
             for drained in drain_all(drain, queues=queue or (), dead=dead, follow=follow, silent_s=silent_s):
                 progress(drained)

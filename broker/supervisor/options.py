@@ -1,4 +1,4 @@
-"""What a supervisor was asked to keep running."""
+"""What a supervisor keeps running."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ GRACE_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fleet:
-    """The workers of one supervisor.
+class SupervisorOptions:
+    """How a supervisor runs its workers.
 
     Parameters:
         modules: that declare the actors; the first may name a broker, `module:attribute`.
@@ -53,7 +53,7 @@ class Fleet:
             raise ValueError("name at least one module that declares actors")
 
     def worker_arguments(self, *, probe: bool = False) -> list[str]:
-        """What each worker process is started with, or the one that runs suspects alone."""
+        """The command line of each worker process, or of the one that runs suspects alone."""
         options = {
             "--threads": 1 if probe else self.threads,
             "--drain-s": self.drain_s,
