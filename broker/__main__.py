@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .supervisor.worker import main as be_one_worker  # late: the supervisor itself runs no jobs
 
         return be_one_worker(words[1:])
-    if words[:1] == ["drain-stock"]:
+    if words[:1] in (["drain-dramatiq"], ["drain-stock"]):
         from .drain.command import main as drain_dramatiq  # late: it loads the broker
 
         return drain_dramatiq(words[1:])
