@@ -31,6 +31,8 @@ from pydantic_settings.sources import JsonConfigSettingsSource
 from domain.limits import Limits
 
 PREFIX = "PRESSROOM_"
+#: No setting: stands for the option `--reason` of commands.
+REASON_VARIABLE = "PRESSROOM_REASON"
 #: Settings whose names every tool agrees on; they carry no prefix.
 UNPREFIXED = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 #: The file in which `up` tells other processes where its servers are.
@@ -275,7 +277,8 @@ def load_settings(*, run_file: bool = True) -> Settings:
         >>> load_settings().max_csv_rows
         10000
     """
-    unknown = [_unknown(name) for name in os.environ if name.startswith(PREFIX) and not is_setting(name)]
+    own = [name for name in os.environ if name.startswith(PREFIX) and name != REASON_VARIABLE]
+    unknown = [_unknown(name) for name in own if not is_setting(name)]
     if unknown:
         raise SettingsError("\n".join(unknown))
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.embedded import Servers
+from middleware import __version__
 from tests.e2e.platform import ROOT
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,41 @@ def test_an_error_is_named_in_letters_as_one_imports_it(python: str, tmp_path: P
     printed = run("-c", textwrap.dedent(program), python=python, cwd=tmp_path)
 
     assert printed.split() == ["pressroom.StoreUnavailable", "pressroom.broker.PoisonMessage"]
+
+
+def test_the_command_of_the_wheel_offers_what_the_library_has(wheel: Path, tmp_path: Path) -> None:
+    """Help that teaches, the version, and the broker's commands; a project's own package `app` is none of ours."""
+    run("-m", "venv", str(tmp_path / "env"))
+    python, pressroom = (str(tmp_path / "env" / "bin" / name) for name in ("python", "pressroom"))
+    run("-m", "pip", "install", "--quiet", str(wheel), python=python)
+    foreign = tmp_path / "project" / "app" / "cli"
+    foreign.mkdir(parents=True)
+    for module in (foreign.parent / "__init__.py", foreign / "__init__.py", foreign / "root.py"):
+        module.write_text("raise SystemExit('not ours')\n")
+
+    def said(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [pressroom, *arguments],
+            cwd=tmp_path / "project",
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "project")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert said("--version") == (0, f"pressroom {__version__}\n")
+    for asking in ((), ("--help",)):
+        code, text = said(*asking)
+        assert (code, "$ pressroom worker jobs --processes 4" in text) == (0, True), text
+    assert said("jobs") == (2, "pressroom: no command jobs; there are: worker, drain-dramatiq\n")
+    code, text = said("worker", "jobs")
+    assert (code, "pip install 'pressroom[redis]'" in text) == (2, True), text
+    run("-m", "pip", "install", "--quiet", f"{wheel}[redis]", python=python)
+    for command in ("worker", "drain-dramatiq"):
+        code, text = said(command, "--help")
+        assert (code, "usage: " in text, "--help" in text) == (0, True, True), text
 
 
 def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None, **variables: str) -> str:

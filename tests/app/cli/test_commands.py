@@ -5,17 +5,19 @@ from uuid import uuid4
 
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from app.cli.breakers import breakers
+from app.cli.commands import LOOKING, caller_of
 from app.cli.jobs import jobs
-from app.cli.options import LOOKING, caller_of, readable
 from app.cli.orgs import orgs
 from app.cli.queues import queues
 from app.cli.root import cli
 from app.cli.workers import workers
 from app.control import Operator, OrgCaller
-from app.settings import SettingsError
+from app.output import readable
+from app.settings import SettingsError, load_settings
 from tests.app.cli.commands import MISTAKEN_CALLERS
 
 APPS: dict[str, tuple[typer.Typer, dict[str, tuple[str, ...]]]] = {
@@ -129,3 +131,39 @@ def test_without_a_database_it_says_what_to_set(app: typer.Typer, arguments: tup
 @pytest.fixture
 def _nowhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("nowhere"))
+
+
+def every_help() -> dict[str, str]:
+    """The last line of each command's help, by what is typed; those of hidden ones left out."""
+    found: dict[str, str] = {}
+
+    def walk(path: str, group: TyperGroup) -> None:
+        for name, each in group.commands.items():
+            inner = f"{path} {name}".strip()
+            if isinstance(each, TyperGroup):
+                walk(inner, each)
+            elif not each.hidden:
+                found[inner] = each.epilog or ""
+
+    root = typer.main.get_command(cli)
+    assert isinstance(root, TyperGroup)
+    root.commands.pop("schedule")  # the old name of `schedules`
+    walk("", root)
+    return found
+
+
+HELP = every_help()
+
+
+@pytest.mark.parametrize("path", sorted(HELP.keys() - {"probe"}))  # whose help is its own
+def test_every_help_has_an_example(path: str) -> None:
+    """That names the command itself."""
+    assert f": pressroom {path}" in HELP[path]
+
+
+def test_the_reason_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PRESSROOM_REASON stands, the platform starts."""
+    monkeypatch.setenv("PRESSROOM_REASON", "incident 12")
+
+    assert load_settings()
+    assert isinstance(caller_of(None, True, "incident 12", changes=True), Operator)
