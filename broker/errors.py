@@ -1,4 +1,20 @@
-"""What can go wrong here and nowhere else."""
+"""What the broker raises, all of it.
+
+    dramatiq.errors.BrokerError
+    ├── QueueFull                       at send: the queue, or the org in it, has as many messages as it may
+    ├── MessageTooLarge                 at send: the message is larger than the broker takes
+    ├── NotReplicated                   at send: the message is stored, and no replica has confirmed it in time
+    ├── BrokerScriptError               the server refused a script
+    └── UnsafeServer                    at worker boot: the server may drop messages by itself
+    Exception
+    └── PoisonMessage                   in dead letters: the workers that ran the message died with it
+    ValueError
+    └── UnsupportedConnection           at worker boot: the heartbeat's helper cannot connect like this
+    OSError
+    └── Refused                         within the helper: Redis answered with an error
+
+That a server does not answer is Dramatiq's `BrokerConnectionError`, as of every broker.
+"""
 
 from typing import ClassVar
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from dramatiq import Broker, Worker, get_broker
 from dramatiq.broker import MessageProxy
-from dramatiq.errors import ConnectionError as BrokerConnectionError
+from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 
 from ..announcements import announce_ready, announce_spent, announce_stopping, announce_to
