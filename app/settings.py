@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -31,6 +31,8 @@ from pydantic_settings.sources import JsonConfigSettingsSource
 from domain.limits import Limits
 
 PREFIX = "PRESSROOM_"
+#: No setting: stands for the option `--reason` of commands.
+REASON_VARIABLE = "PRESSROOM_REASON"
 #: Settings whose names every tool agrees on; they carry no prefix.
 UNPREFIXED = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 #: The file in which `up` tells other processes where its servers are.
@@ -42,9 +44,12 @@ _DEFAULTS = Limits()
 class SettingsError(Exception):
     """The environment cannot be used; the message names each variable and the fix."""
 
+    #: The supervisor's workers print the message and no traceback.
+    usage_error: ClassVar[bool] = True
+
 
 class AiProvider(BaseModel):
-    """One OpenAI-compatible provider of content ideas."""
+    """An OpenAI-compatible provider of content ideas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -272,7 +277,8 @@ def load_settings(*, run_file: bool = True) -> Settings:
         >>> load_settings().max_csv_rows
         10000
     """
-    unknown = [_unknown(name) for name in os.environ if name.startswith(PREFIX) and not is_setting(name)]
+    own = [name for name in os.environ if name.startswith(PREFIX) and name != REASON_VARIABLE]
+    unknown = [_unknown(name) for name in own if not is_setting(name)]
     if unknown:
         raise SettingsError("\n".join(unknown))
     try:
@@ -298,7 +304,7 @@ def variable(field: str) -> str:
 
 
 def is_setting(name: str) -> bool:
-    """Whether an environment variable sets something here."""
+    """True if an environment variable sets something here."""
     return name in {variable(field) for field in Settings.model_fields}
 
 

@@ -3,9 +3,18 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
-from .configuration import OrgShare, Rule
-from .delegation import GivenOperation
-from .errors import BrokerScriptError, MessageTooLarge, NotReplicated, PoisonMessage, QueueFull
+from .configuration import OrgShare
+from .delegation import ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
+from .enqueuing import Route
+from .errors import (
+    BrokerScriptError,
+    MessageTooLarge,
+    NotReplicated,
+    PoisonMessage,
+    QueueFull,
+    UnsafeServer,
+    UnsupportedConnection,
+)
 from .inspection.admin import Moved, Operations
 from .inspection.inspector import Inspector
 from .inspection.views import (
@@ -20,22 +29,27 @@ from .inspection.views import (
 from .inspection.why import Cause, Reason, Why
 from .redis import FairRedisBroker
 from .sending import Durability
-from .server_check import UnsafeServer
 from .supervisor.exit_codes import ExitCode
+from .supervisor.options import SupervisorOptions
+from .supervisor.stop_signal import on_stop_signal
+from .supervisor.supervisor import OnDeath, Supervisor
 
 __all__ = [
     "BrokerScriptError",
     "Cause",
+    "ConcurrencyKeys",
     "Durability",
     "ExitCode",
     "FairRedisBroker",
-    "GivenOperation",
+    "Gates",
     "InFlightMessage",
     "Inspector",
     "Lane",
+    "MaxActive",
     "MessageTooLarge",
     "Moved",
     "NotReplicated",
+    "OnDeath",
     "Operations",
     "OrgShare",
     "PoisonMessage",
@@ -43,12 +57,18 @@ __all__ = [
     "QueueFull",
     "QueueState",
     "Reason",
+    "Route",
     "Rule",
+    "StartRate",
+    "Supervisor",
+    "SupervisorOptions",
     "UnsafeServer",
+    "UnsupportedConnection",
     "WaitingMessage",
     "WaitingState",
     "Why",
     "WorkerView",
+    "on_stop_signal",
 ]
 
 # What is public goes by its public name, in tracebacks and stored letters: a module may move without their noticing.

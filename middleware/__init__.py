@@ -2,7 +2,7 @@
 
 from .actors import ActorDecorator, ActorOptions, ContractActor, JobOptions, MessageOptions, TypedActor, actor
 from .base.attempts import Attempt, AttemptOutcome
-from .base.delegation import Operation as AckOperation
+from .base.delegation import AckOperation
 from .base.emit import Kind as MetricKind
 from .base.emit import (
     MetricHandler,
@@ -32,10 +32,13 @@ from .callbacks import Callbacks
 from .cancellation.guard import Cancellation, checkpoint
 from .cancellation.requests import CancellationClient, CancellationStore, CancelRequest
 from .cancellation.requests import Changes as CancellationChanges
-from .circuit_breakers.guard import Breaker, CircuitBreakers, InvalidDependency
+from .circuit_breakers.breaker import CircuitBreaker
+from .circuit_breakers.errors import CircuitOpen, InvalidDependency
+from .circuit_breakers.guard import CircuitBreakers
 from .circuit_breakers.state import BreakerRule, BreakerState
 from .circuit_breakers.state import State as CircuitState
 from .circuit_breakers.state import Verdict as CircuitVerdict
+from .circuit_breakers.storage import CircuitStorage
 from .circuit_breakers.store import Change as CircuitChange
 from .circuit_breakers.store import CircuitBreakerStore
 from .circuit_breakers.store import Permit as CircuitPermit
@@ -104,7 +107,6 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "AttemptRecord",
-    "Breaker",
     "BreakerRule",
     "BreakerState",
     "Callbacks",
@@ -114,12 +116,15 @@ __all__ = [
     "CancellationClient",
     "CancellationStore",
     "Cancelled",
+    "CircuitBreaker",
     "CircuitBreakerStore",
     "CircuitBreakers",
     "CircuitChange",
+    "CircuitOpen",
     "CircuitPermit",
     "CircuitReading",
     "CircuitState",
+    "CircuitStorage",
     "CircuitVerdict",
     "Concurrency",
     "ContractActor",

@@ -73,7 +73,7 @@ class SqlDeadLetters(Generic[LetterT]):
         return new
 
     def of_org(self, org: str) -> "SqlDeadLetterBox[LetterT]":
-        """One org's letters.
+        """The letters of an org.
 
         Raises:
             ValueError: `org` is no UUID.
@@ -120,6 +120,33 @@ class SqlDeadLetterBox(Generic[LetterT]):
     ) -> Sequence[LetterT]:
         """A page of the letters of one category, as `list`."""
         return self._page([publishing_dlq.c.error_category == category], after, limit)
+
+    def search(
+        self,
+        *,
+        category: str | None = None,
+        actor: str | None = None,
+        fingerprint: str | None = None,
+        replayed: bool | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[LetterT]:
+        """A page of the letters that fit, as `list`.
+
+        Parameters:
+            category, actor, fingerprint: as the letters have them. Default any.
+            replayed: only those whose message was sent again, or only the others. Default both.
+            after: the cursor of the last one of the page before. Default None, from the newest.
+            limit: 1 to 1,000. Default 100.
+
+        Raises:
+            ValueError: `after` is no cursor.
+        """
+        again = publishing_dlq.c.replayed_as
+        wanted = _matching(category, actor, fingerprint)
+        if replayed is not None:
+            wanted.append(again.is_not(None) if replayed else again.is_(None))
+        return self._page(wanted, after, limit)
 
     def get(self, letter_id: str) -> LetterT | None:
         """The letter; None when there is none, or it is another org's."""
@@ -177,6 +204,14 @@ class SqlDeadLetterBox(Generic[LetterT]):
 
     def stats(self) -> dict[str, dict[str, int]]:
         """How many letters there are by category, region, actor and fingerprint, counted in one pass."""
+        return {
+            by: {value: sum(each) for value, each in values.items()} for by, values in self.counts().items()
+        }
+
+    def counts(
+        self, *, category: str | None = None, actor: str | None = None, fingerprint: str | None = None
+    ) -> dict[str, dict[str, tuple[int, int]]]:
+        """How many of the letters that fit are open, and how many were replayed; counted as by `stats`."""
         columns = publishing_dlq.c
         by = {
             "category": columns.error_category,
@@ -184,19 +219,20 @@ class SqlDeadLetterBox(Generic[LetterT]):
             "actor": columns.actor,
             "fingerprint": columns.fingerprint,
         }
+        # COUNT of a column passes over what is NULL: those that are open.
         query = (
-            select(func.grouping(*by.values()), *by.values(), func.count())
-            .where(*self._visible())
+            select(func.grouping(*by.values()), *by.values(), func.count(), func.count(columns.replayed_as))
+            .where(*self._visible(), *_matching(category, actor, fingerprint))
             .group_by(func.grouping_sets(*(tuple_(each) for each in by.values())))
         )
-        stats: dict[str, dict[str, int]] = {name: {} for name in by}
+        counts: dict[str, dict[str, tuple[int, int]]] = {name: {} for name in by}
         with self._connection() as connection:
-            for grouped, *values, count in connection.execute(query):
+            for grouped, *values, count, replayed in connection.execute(query):
                 # One bit for each column that this row is not grouped by, the first one highest.
                 at = next(index for index in range(len(by)) if not grouped & 1 << len(by) - 1 - index)
                 if values[at] is not None:
-                    stats[list(by)[at]][values[at]] = count
-        return stats
+                    counts[list(by)[at]][values[at]] = (count - replayed, replayed)
+        return counts
 
     def _page(
         self, wanted: Sequence[ColumnElement[bool]], after: str | None, limit: int
@@ -236,6 +272,12 @@ def _connection(engine: Engine, org_id: UUID | None) -> Iterator[Connection]:
         known = translated(error)
         # PostgreSQL's words about a refused value quote the row; those about an outage help.
         raise known from (error if isinstance(known, DatabaseUnavailable) else None)
+
+
+def _matching(category: str | None, actor: str | None, fingerprint: str | None) -> list[ColumnElement[bool]]:
+    columns = publishing_dlq.c
+    wanted = ((columns.error_category, category), (columns.actor, actor), (columns.fingerprint, fingerprint))
+    return [column == value for column, value in wanted if value is not None]
 
 
 def _is(letter_id: str) -> Sequence[ColumnElement[bool]]:

@@ -129,7 +129,7 @@ class SqlPublishTargets:
         return self._do(caller, read)
 
     def target(self, caller: Caller, target_id: UUID) -> PublishTarget:
-        """One target with its credentials as they are kept.
+        """A target with its credentials as they are kept.
 
         Raises:
             NotFound: there is none for this caller.

@@ -1,24 +1,13 @@
-"""Circuit breakers on the command line: `python -m app breakers --help`."""
+"""Circuit breakers on the command line: `pressroom breakers --help`."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from app.cli.options import (
-    AsJson,
-    AsOperator,
-    Org,
-    Reason,
-    caller_of,
-    controlling,
-    show_fields,
-    show_rows,
-    tell,
-)
-from app.output import out
+from app.cli.commands import Invocation, command
+from app.cli.deprecated import CIRCUIT
 from middleware.circuit_breakers.state import BreakerState
 
 breakers = typer.Typer(
@@ -31,70 +20,53 @@ breakers = typer.Typer(
 Key = Annotated[str, typer.Argument(help="Key of the circuit, like ai:openai; its first parts hold for all.")]
 
 
-@breakers.command("list", epilog='Example: python -m app breakers list --operator --reason "incident 12"')
-def list_(
-    org: Org = None, operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False
-) -> None:
+@command(breakers, "list", example='breakers list --operator --reason "incident 12"')
+def list_(call: Invocation) -> None:
     """List circuits that are not plainly closed."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        states = control.breakers.list(caller)
-    if as_json:
-        out.print_json(json.dumps([asdict(each) for each in states]))
-    else:
-        show_rows([_row(each) for each in states], title="Circuits that are not closed")
+    states = call.control.breakers.list(call.caller)
+    call.table(
+        [asdict(each) for each in states],
+        rows=[_row(each) for each in states],
+        title="Circuits that are not plainly closed",
+        names=CIRCUIT,
+    )
 
 
-@breakers.command(
-    "show", epilog='Example: python -m app breakers show ai:openai --operator --reason "incident 12"'
-)
-def show_(
-    key: Key, org: Org = None, operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False
-) -> None:
+@command(breakers, "show", example='breakers show ai:openai --operator --reason "incident 12"')
+def show_(call: Invocation, key: Key) -> None:
     """Show one circuit."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        state = control.breakers.show(caller, key)
-    show_fields(asdict(state) if as_json else _row(state), as_json=as_json, title="Circuit")
+    state = call.control.breakers.show(call.caller, key)
+    call.fields(asdict(state), shown=_row(state), title="Circuit", names=CIRCUIT)
 
 
-@breakers.command(
-    "open", epilog='Example: python -m app breakers open publish:wordpress --operator --reason "incident 12"'
+@command(
+    breakers,
+    "open",
+    changes=True,
+    example='breakers open publish:wordpress --operator --reason "incident 12"',
 )
-def open_(
-    key: Key, org: Org = None, operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False
-) -> None:
-    """Hold a circuit open: its jobs wait until `reset`, at no cost to their attempts."""
-    caller = caller_of(org, operator, reason, changes=True)
-    with controlling() as control:
-        state = control.breakers.force_open(caller, key)
-    tell(asdict(state), f"Circuit {key} is held open.", as_json)
+def open_(call: Invocation, key: Key) -> None:
+    """Hold a circuit open: its jobs wait until `reset`, without using a retry."""
+    state = call.control.breakers.force_open(call.caller, key)
+    call.report(asdict(state), f"Circuit {key} is held open.", names=CIRCUIT)
 
 
-@breakers.command(
-    "close", epilog='Example: python -m app breakers close ai:openai --operator --reason "false alarm"'
+@command(
+    breakers, "close", changes=True, example='breakers close ai:openai --operator --reason "false alarm"'
 )
-def close(
-    key: Key, org: Org = None, operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False
-) -> None:
+def close(call: Invocation, key: Key) -> None:
     """Hold a circuit closed, however many calls fail, until `reset`."""
-    caller = caller_of(org, operator, reason, changes=True)
-    with controlling() as control:
-        state = control.breakers.force_closed(caller, key)
-    tell(asdict(state), f"Circuit {key} is held closed.", as_json)
+    state = call.control.breakers.force_closed(call.caller, key)
+    call.report(asdict(state), f"Circuit {key} is held closed.", names=CIRCUIT)
 
 
-@breakers.command(
-    epilog='Example: python -m app breakers reset ai:openai --operator --reason "they fixed it"'
+@command(
+    breakers, "reset", changes=True, example='breakers reset ai:openai --operator --reason "they fixed it"'
 )
-def reset(
-    key: Key, org: Org = None, operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False
-) -> None:
+def reset(call: Invocation, key: Key) -> None:
     """Close a circuit, forget its failures, and let it work by itself again."""
-    caller = caller_of(org, operator, reason, changes=True)
-    with controlling() as control:
-        state = control.breakers.reset(caller, key)
-    tell(asdict(state), f"Circuit {key} works by itself again.", as_json)
+    state = call.control.breakers.reset(call.caller, key)
+    call.report(asdict(state), f"Circuit {key} works by itself again.", names=CIRCUIT)
 
 
 def _row(state: BreakerState) -> dict[str, object]:

@@ -1,71 +1,71 @@
-"""`python -m app queues drain-stock`: takes over what the platform sent while it still used Dramatiq's own broker."""
+"""`pressroom queues drain-dramatiq`: takes over what was sent while the platform still used Dramatiq's own broker."""
 
-import json
 from typing import Annotated
 
 import typer
-from dramatiq.errors import BrokerError
 
-from adapters.database.audit import SqlAuditLog
-from adapters.database.engine import create_engine
 from app.bootstrap.redis import NAMESPACE
-from app.cli.options import AsJson, AsOperator, Reason, caller_of
-from app.output import CommandError, out
-from app.settings import SettingsError, load_settings
-from broker.drain.drain import Drained, Progress, drain_all, look_at_all
-from broker.drain.dramatiq_queues import DramatiqDrain
+from app.cli.commands import Invocation, command
+from app.cli.deprecated import old_spelling
+from app.cli.queues import queues
+from app.output import note, out
+from broker.drain.drain import Drained, ProgressPrinter
+
+FromNamespace = Annotated[str, typer.Option(help="What the other broker's keys begin with.")]
+Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only this one; may be repeated.")]
+Dead = Annotated[bool, typer.Option("--dead", help="Dead letters too.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on until workers there hold nothing more.")]
+SilentS = Annotated[
+    float | None,
+    typer.Option(
+        help="Also take what workers hold that have been silent for so long; Dramatiq's measure is 60."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")]
+
+_EXAMPLE = 'queues drain-dramatiq --follow --operator --reason "off the old broker"'
 
 
-class DrainError(CommandError):
-    """The server does not answer, or refuses; what was not moved is where it was."""
-
-
+@command(queues, "drain-dramatiq", changes=True, by="operators", example=_EXAMPLE)
 def drain_dramatiq(
-    from_namespace: Annotated[str, typer.Option(help="What the other broker's keys begin with.")] = NAMESPACE,
-    queue: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
-    dead: Annotated[bool, typer.Option("--dead", help="Dead letters too.")] = False,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until workers there hold nothing more.")
-    ] = False,
-    silent_s: Annotated[
-        float | None,
-        typer.Option(
-            help="Also take what workers hold that have been silent for so long; Dramatiq's measure is 60."
-        ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is there.")] = False,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    call: Invocation,
+    from_namespace: FromNamespace = NAMESPACE,
+    queue: Queues = None,
+    dead: Dead = False,
+    follow: Follow = False,
+    silent_s: SilentS = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Move jobs from Dramatiq's own Redis broker here, while its workers run; see docs/migrating.md. For operators."""
-    caller = caller_of(None, operator, reason, changes=True)
-    settings = load_settings()
-    if settings.database_url is None:
-        raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
-    import actors  # noqa: F401  # late: loading every job takes its time
-    from app.broker import broker
-
-    engine = create_engine(settings.database_url.get_secret_value(), pool_size=1, max_overflow=0)
-    try:
-        SqlAuditLog(engine).record(
-            caller.who, "queues.drain_stock", " ".join(queue or ["*"]), reason=caller.reason
-        )
-    finally:
-        engine.dispose()
-    drain = DramatiqDrain(broker, namespace=from_namespace)
-    drained = Drained()
-    progress = Progress(lambda text: typer.echo(text, err=True))
-    try:
-        if dry_run:
-            drained = look_at_all(drain, queue or ())
-        else:
-            for drained in drain_all(drain, queues=queue or (), dead=dead, follow=follow, silent_s=silent_s):
-                progress(drained)
-    except BrokerError as error:
-        raise DrainError(f"{error}; what was not moved is where it was, so run it again") from None
-    if as_json:
-        out.print_json(json.dumps({"queues": drained.as_json(), "over": drained.is_over(dead=dead)}))
+    drained, progress = Drained(), ProgressPrinter(note)
+    for drained in call.control.queues.drain_dramatiq(
+        call.caller,
+        queues=queue or (),
+        from_namespace=from_namespace,
+        dead=dead,
+        follow=follow,
+        silent_s=silent_s,
+        dry_run=dry_run,
+    ):
+        if not dry_run:
+            progress(drained)
+    if call.as_json:
+        call.report({"queues": drained.as_json(), "over": drained.is_over(dead=dead)}, "")
         return
     for text in drained.lines() or ["Nothing is there."]:
         out.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@command(queues, "drain-stock", changes=True, by="operators", hidden=True, example=_EXAMPLE)
+def drain_by_old_name(
+    call: Invocation,
+    from_namespace: FromNamespace = NAMESPACE,
+    queue: Queues = None,
+    dead: Dead = False,
+    follow: Follow = False,
+    silent_s: SilentS = None,
+    dry_run: DryRun = False,
+) -> None:
+    """See `drain-dramatiq`."""
+    old_spelling("queues drain-stock", "queues drain-dramatiq")
+    drain_dramatiq(call, from_namespace, queue, dead, follow, silent_s, dry_run)

@@ -1,4 +1,4 @@
-"""Jobs on the command line: `python -m app jobs --help`."""
+"""Jobs on the command line: `pressroom jobs --help`."""
 
 import json
 import sys
@@ -8,23 +8,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.options import (
-    After,
-    AsJson,
-    AsOperator,
-    Limit,
-    Org,
-    Reason,
-    caller_of,
-    controlling,
-    readable,
-    show_fields,
-    show_page,
-    show_rows,
-    tell,
-)
+from app.cli.commands import After, Invocation, Limit, command
+from app.cli.deprecated import CANCEL_REQUEST, JOB, JOB_DETAILS, JOB_WHY, SENT_JOB, WAITING_JOB
 from app.control.inspector import Job, JobDetails, JobState, JobWhy
-from app.output import CommandError, out
+from app.output import CommandError
 from broker.inspection.views import WaitingMessage
 from middleware.cancellation.requests import CancelRequest
 from middleware.history.guard import AttemptRecord
@@ -39,203 +26,154 @@ jobs = typer.Typer(
 JobId = Annotated[str, typer.Argument(help="Id of the job, as `list` and `enqueue` show it.")]
 Actor = Annotated[str | None, typer.Option(help="Only jobs of this actor.")]
 State = Annotated[JobState | None, typer.Option(help="Only jobs in this state.")]
+Queue = Annotated[str | None, typer.Option(help="Only jobs on this queue.")]
 
 
-@jobs.command("list", epilog="Example: python -m app jobs list --org 7c9e6679-... --state failed --limit 20")
+@command(jobs, "list", example="jobs list --org 7c9e6679-... --state failed --limit 20")
 def list_(
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    actor: Actor = None,
-    state: State = None,
-    limit: Limit = 50,
-    after: After = None,
-    as_json: AsJson = False,
+    call: Invocation, actor: Actor = None, state: State = None, limit: Limit = 50, after: After = None
 ) -> None:
     """List jobs by their last attempt, the last started first. Those that wait for their first: `waiting`."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        page = control.jobs.list(caller, actor=actor, state=state, after=after, limit=limit)
-    show_page(
-        [_row(job, as_json) for job in page],
-        as_json=as_json,
+    page = call.control.jobs.list(call.caller, actor=actor, state=state, after=after, limit=limit)
+    call.page(
+        [{name: value for name, value in asdict(job).items() if name != "cursor"} for job in page],
+        rows=[_row(job) for job in page],
         title="Jobs",
         cursors=[job.cursor for job in page],
         limit=limit,
+        names=JOB,
     )
 
 
-@jobs.command("show", epilog="Example: python -m app jobs show 0192f1c4-... --org 7c9e6679-...")
-def show_(
-    job_id: JobId,
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@command(jobs, "show", example="jobs show 0192f1c4-... --org 7c9e6679-...")
+def show_(call: Invocation, job_id: JobId) -> None:
     """Show what is known of a job: attempts, result, progress, its dead letter's id, what it waits for."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        details = control.jobs.show(caller, job_id)
-    if as_json:
-        out.print_json(json.dumps(asdict(details), default=str))
-        return
-    show_fields(_fields(details), as_json=False, title="Job")
-    show_rows([_attempt(each) for each in details.attempts], title="Attempts")
+    details = call.control.jobs.show(call.caller, job_id)
+    call.fields(asdict(details), shown=_fields(details), title="Job", names=JOB_DETAILS)
+    if not call.as_json:
+        call.rows([_attempt(each) for each in details.attempts], title="Attempts")
 
 
-@jobs.command(epilog="Example: python -m app jobs why 0192f1c4-... --org 7c9e6679-...")
-def why(
-    job_id: JobId,
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@command(jobs, "why", example="jobs why 0192f1c4-... --org 7c9e6679-...")
+def why(call: Invocation, job_id: JobId) -> None:
     """Say why a job does not run: the exact cause, and whatever else holds it back at the same time."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        answer = control.jobs.why(caller, job_id)
-    if as_json:
-        out.print_json(json.dumps(asdict(answer), default=str))
-        return
-    show_fields(_why_fields(answer), as_json=False, title="Why")
+    answer = call.control.jobs.why(call.caller, job_id)
+    call.fields(asdict(answer), shown=_why_fields(answer), title="Why", names=JOB_WHY)
 
 
-@jobs.command(epilog="Example: python -m app jobs waiting --queue exports --org 7c9e6679-...")
-def waiting(
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    queue: Annotated[str | None, typer.Option(help="Only jobs on this queue.")] = None,
-    actor: Actor = None,
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
+@command(jobs, "waiting", example="jobs waiting --queue exports --org 7c9e6679-...")
+def waiting(call: Invocation, queue: Queue = None, actor: Actor = None, limit: Limit = 50) -> None:
     """List jobs that wait: queue by queue those that are due, then the others by when they are."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        found = control.jobs.waiting(caller, queue=queue, actor=actor, limit=limit)
-    if as_json:
-        out.print_json(json.dumps([asdict(each) for each in found]))
-    else:
-        show_rows([_waiting_row(each) for each in found], title="Waiting")
+    found = call.control.jobs.waiting(call.caller, queue=queue, actor=actor, limit=limit)
+    call.table(
+        [asdict(each) for each in found],
+        rows=[_waiting_row(each) for each in found],
+        title="Waiting",
+        names=WAITING_JOB,
+        none="No job waits.",
+    )
 
 
-@jobs.command(
-    context_settings={"ignore_unknown_options": True},  # a priority may begin with a minus
-    epilog='Example: python -m app jobs priority 0192f1c4-... -60 --org 7c9e6679-... --reason "a person waits"',
+@command(
+    jobs,
+    "priority",
+    changes=True,
+    ignore_unknown_options=True,  # a priority may begin with a minus
+    example='jobs priority 0192f1c4-... -60 --org 7c9e6679-... --reason "a person waits"',
 )
 def priority(
+    call: Invocation,
     job_id: JobId,
     priority: Annotated[int, typer.Argument(help="0 for most; the lower, the sooner: a second a step.")],
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
 ) -> None:
-    """Let a job that waits go before or after others of its org."""
-    caller = caller_of(org, operator, reason, changes=True)
-    with controlling() as control:
-        control.jobs.set_priority(caller, job_id, priority)
-    tell({"job_id": job_id, "priority": priority}, f"Job {job_id} has priority {priority}.", as_json)
+    """Let a job that waits precede others of its org, or be queued behind them."""
+    call.control.jobs.set_priority(call.caller, job_id, priority)
+    answer = {"job_id": job_id, "priority": priority}
+    call.report(answer, f"Job {job_id} has priority {priority}.", names=SENT_JOB)
 
 
-@jobs.command(
-    epilog='Example: python -m app jobs enqueue domain_export \'{"domain_id": "...", "format": "csv"}\' '
-    '--org 7c9e6679-... --reason "ticket 4711"'
+@command(
+    jobs,
+    "enqueue",
+    changes=True,
+    example='jobs enqueue domain_export \'{"domain_id": "...", "format": "csv"}\' --org 7c9e6679-... '
+    '--reason "ticket 4711"',
 )
 def enqueue(
+    call: Invocation,
     actor: Annotated[str, typer.Argument(help="Name of the actor, like domain_export.")],
     payload: Annotated[str, typer.Argument(help="Its contract as JSON, or - for standard input.")],
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
     delay_ms: Annotated[int, typer.Option(min=0, help="Start no sooner than this.")] = 0,
-    as_json: AsJson = False,
 ) -> None:
     """Send a job; with --org its payload's `org_id` is the org's and may be left out."""
-    caller = caller_of(org, operator, reason, changes=True)
     try:
         data = json.loads(sys.stdin.read() if payload == "-" else payload)
     except ValueError as error:
         raise CommandError(f"the payload is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise CommandError("the payload is a JSON object, like {}")
-    with controlling() as control:
-        job_id = control.jobs.enqueue(caller, actor, data, delay_ms=delay_ms)
-    tell({"job_id": job_id}, f"Enqueued {actor} as {job_id}.", as_json)
+    job_id = call.control.jobs.enqueue(call.caller, actor, data, delay_ms=delay_ms)
+    call.report({"job_id": job_id}, f"Enqueued {actor} as {job_id}.", names=SENT_JOB)
 
 
-@jobs.command(
-    epilog='Examples: python -m app jobs cancel 0192f1c4-... --org 7c9e6679-... --reason "sent twice"; '
-    'python -m app jobs cancel --all --actor domain_export --org 7c9e6679-... --reason "ticket 4711"'
+@command(
+    jobs,
+    "cancel",
+    changes=True,
+    example=(
+        'jobs cancel 0192f1c4-... --org 7c9e6679-... --reason "sent twice"',
+        'jobs cancel --all --actor domain_export --org 7c9e6679-... --reason "ticket 4711"',
+    ),
 )
 def cancel(
+    call: Invocation,
     job_id: Annotated[str | None, typer.Argument(help="One job; without it, those that fit.")] = None,
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
     every: Annotated[
         bool, typer.Option("--all", help="Every job of the org's sent until now; narrow it down as below.")
     ] = False,
     actor: Actor = None,
-    queue: Annotated[str | None, typer.Option(help="Only jobs on this queue.")] = None,
-    as_json: AsJson = False,
+    queue: Queue = None,
 ) -> None:
     """Stop one job, or with --all those that fit: running ones at their next checkpoint, waiting ones unstarted."""
     if every == (job_id is not None) or (job_id is not None and (actor, queue) != (None, None)):
         raise typer.BadParameter("name one job, or say --all, and which with --actor and --queue")
-    caller = caller_of(org, operator, reason, changes=True)
-    with controlling() as control:
-        if job_id is None:
-            request_id = control.jobs.cancel_all(caller, actor=actor, queue=queue)
-        else:
-            request_id = control.jobs.cancel(caller, job_id)
+    if job_id is None:
+        request_id = call.control.jobs.cancel_all(call.caller, actor=actor, queue=queue)
+    else:
+        request_id = call.control.jobs.cancel(call.caller, job_id)
     what = "Jobs that fit" if job_id is None else f"Job {job_id}"
     sentence = f"{what} will be stopped. To take it back: jobs withdraw {request_id}"
-    tell({"request_id": request_id}, sentence, as_json)
+    call.report({"request_id": request_id}, sentence)
 
 
-@jobs.command(epilog="Example: python -m app jobs requests --org 7c9e6679-...")
-def requests(
-    org: Org = None, operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False
-) -> None:
+@command(jobs, "requests", example="jobs requests --org 7c9e6679-...")
+def requests(call: Invocation) -> None:
     """List requests to cancel that are in force, oldest first."""
-    caller = caller_of(org, operator, reason, changes=False)
-    with controlling() as control:
-        found = control.jobs.requests(caller)
-    rows = [_request(each) for each in found]
-    if as_json:
-        out.print_json(json.dumps(rows))
-    else:
-        show_rows(rows, title="Requests to cancel")
+    found = [_request(each) for each in call.control.jobs.requests(call.caller)]
+    call.table(found, title="Requests to cancel", names=CANCEL_REQUEST)
 
 
-@jobs.command(
-    epilog='Example: python -m app jobs withdraw 0192f1c4-... --org 7c9e6679-... --reason "wrong job"'
+@command(
+    jobs,
+    "withdraw",
+    changes=True,
+    example='jobs withdraw 0192f1c4-... --org 7c9e6679-... --reason "wrong job"',
 )
 def withdraw(
+    call: Invocation,
     request_id: Annotated[
         str, typer.Argument(help="Id of the request, as `requests` shows it, or of the job.")
     ],
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
 ) -> None:
     """Take a request to cancel back. What was cancelled meanwhile stays so."""
-    caller = caller_of(org, operator, reason, changes=True)
-    with controlling() as control:
-        request = control.jobs.withdraw(caller, request_id)
-    tell({"withdrawn": request.request_id}, f"Took {request.request_id} back.", as_json)
+    request = call.control.jobs.withdraw(call.caller, request_id)
+    answer = {"withdrawn": request.request_id}
+    call.report(answer, f"Took {request.request_id} back.", names=CANCEL_REQUEST)
 
 
-def _row(job: Job, as_json: bool) -> dict[str, object]:
-    row = {name: value for name, value in asdict(job).items() if name != "cursor"}
-    if as_json:
-        return row
-    shown = ("id", "state", "actor", "org", "attempt", "started_at", "duration_ms", "error_category", "cause")
+def _row(job: Job) -> dict[str, object]:
+    shown = ("id", "state", "actor", "attempt", "error_category", "cause", "started_at", "duration_ms", "org")
+    row = asdict(job)
     return {**{name: row[name] for name in shown}, "duration_ms": _whole(job.duration_ms)}
 
 
@@ -273,13 +211,13 @@ def _waiting_row(each: WaitingMessage) -> dict[str, object]:
     return {
         "id": each.message_id,
         "state": each.state,
-        "queue": each.queue,
         "actor": each.actor,
+        "due": datetime.fromtimestamp(each.due_ms / 1_000, UTC),
+        "cause": each.cause,
+        "queue": each.queue,
         "org": each.org,
         "priority": each.priority,
         "key": each.key,
-        "due": datetime.fromtimestamp(each.due_ms / 1_000, UTC),
-        "cause": each.cause,
     }
 
 
@@ -289,10 +227,10 @@ def _attempt(attempt: AttemptRecord) -> dict[str, object]:
         "outcome": attempt.outcome,
         "started_at": attempt.started_at,
         "duration_ms": _whole(attempt.duration_ms),
-        "worker": attempt.worker,
         "category": attempt.error_category,
         "error": attempt.error_class,
         "cause": attempt.cause,
+        "worker": attempt.worker,
     }
 
 
@@ -307,5 +245,5 @@ def _request(request: CancelRequest) -> dict[str, object]:
     }
 
 
-def _whole(value: float | None) -> str:
-    return "" if value is None else readable(round(value))
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

@@ -1,6 +1,5 @@
-"""The command line: `python -m app --help`."""
+"""The command line: `pressroom --help`, or `python -m app --help`."""
 
-import json
 import sys
 from dataclasses import asdict
 from enum import IntEnum
@@ -9,43 +8,33 @@ from typing import Annotated
 
 import typer
 
+import app.cli.drain  # noqa: F401  # adds `queues drain-dramatiq`
 from app.cli.breakers import breakers
+from app.cli.commands import AsJson, Wide, example_of
+from app.cli.deprecated import answers_to
 from app.cli.dlq import dlq
-from app.cli.drain import drain_dramatiq
 from app.cli.jobs import jobs
 from app.cli.orgs import orgs
 from app.cli.queues import queues
-from app.cli.schedules import schedule
+from app.cli.schedules import schedules
 from app.cli.targets import targets
 from app.cli.transfers import transfers
 from app.cli.workers import workers
-from app.output import CommandError, fail, out, show
+from app.output import CommandError, fail, out, show, show_json
 from app.settings import Settings, SettingsError, load_settings, masked, variable
+from middleware import __version__
 
 cli = typer.Typer(
-    name="python -m app",
+    name="pressroom",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Pressroom: the background work of a multi-tenant content platform.",
     epilog="Settings come from the environment; `settings` lists them, `doctor` says what is missing.",
 )
 
-queues.command(
-    "drain-stock",
-    epilog='Example: python -m app queues drain-stock --follow --operator --reason "off the old broker"',
-)(drain_dramatiq)
-cli.add_typer(jobs, name="jobs")
-cli.add_typer(queues, name="queues")
-cli.add_typer(workers, name="workers")
-cli.add_typer(orgs, name="orgs")
-cli.add_typer(breakers, name="breakers")
-cli.add_typer(schedule, name="schedule")
-cli.add_typer(dlq, name="dlq")
-cli.add_typer(transfers, name="transfers")
-cli.add_typer(targets, name="targets")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+for group in (jobs, queues, workers, orgs, breakers, schedules, dlq, transfers, targets):
+    cli.add_typer(group)
+answers_to(cli, schedules, "schedule", "schedules")
 
 
 class Exit(IntEnum):
@@ -56,7 +45,22 @@ class Exit(IntEnum):
     USAGE = 2
 
 
-@cli.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"pressroom {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """See `cli`."""
+
+
+@cli.command(epilog=example_of("demo --keep"))
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, until Ctrl-C.")] = False,
     picture: Annotated[Path | None, typer.Option(help="Save what was shown as an SVG picture.")] = None,
@@ -67,7 +71,7 @@ def demo(
     raise typer.Exit(run(keep=keep, picture=picture))
 
 
-@cli.command()
+@cli.command(epilog=example_of("up"))
 def up() -> None:
     """Run servers, workers, scheduler and web endpoint in the foreground; Ctrl-C stops them cleanly.
 
@@ -78,7 +82,7 @@ def up() -> None:
     raise typer.Exit(run())
 
 
-@cli.command()
+@cli.command(epilog=example_of("worker --processes 4 --queues exports --queues ideas"))
 def worker(
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Jobs each runs at once.")] = None,
@@ -109,7 +113,7 @@ def probe(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
-@cli.command()
+@cli.command(epilog=example_of("migrate", "migrate 0007 --down"))
 def migrate(
     revision: Annotated[str, typer.Argument(help="Target revision.")] = "head",
     down: Annotated[
@@ -129,8 +133,8 @@ def migrate(
     out.print(f"The schema is at {revision}.")
 
 
-@cli.command("settings")
-def settings_(as_json: AsJson = False) -> None:
+@cli.command("settings", epilog=example_of("settings --json"))
+def settings_(wide: Wide = False, as_json: AsJson = False) -> None:
     """List every setting: its variable, its value (secrets hidden), whether it was set, what it is for."""
     settings = load_settings()
     rows: list[dict[str, object]] = [
@@ -142,21 +146,26 @@ def settings_(as_json: AsJson = False) -> None:
         }
         for name, field in Settings.model_fields.items()
     ]
-    show(rows, as_json=as_json, title="Settings")
+    show(rows, as_json=as_json, title="Settings", wide=wide)
 
 
-@cli.command()
-def doctor(as_json: AsJson = False) -> None:
+@cli.command(epilog=example_of("doctor"))
+def doctor(wide: Wide = False, as_json: AsJson = False) -> None:
     """Check versions, connections, roles, migrations, clocks and memory policy; say the fix for what is wrong."""
     from app.run.doctor import examine
 
     findings = examine(load_settings())
-    show([asdict(finding) for finding in findings], as_json=as_json, title="Doctor")
+    show([asdict(finding) for finding in findings], as_json=as_json, title="Doctor", wide=wide)
     if any(finding.verdict == "broken" for finding in findings):
         raise typer.Exit(Exit.FAILED)
 
 
-@cli.command()
+@cli.command(
+    epilog=example_of(
+        'send domain_export \'{"org_id": "...", "domain_id": "...", "format": "csv"}\'',
+        "send domain_export - < job.json",
+    )
+)
 def send(
     actor: Annotated[str, typer.Argument(help="Name of the actor, like domain_export.")],
     payload: Annotated[
@@ -171,12 +180,12 @@ def send(
     text = sys.stdin.read() if payload == "-" else payload
     message = send_json(actor, text, delay_ms=delay_ms)
     if as_json:
-        out.print_json(json.dumps({"message_id": message.message_id, "queue": message.queue_name}))
+        show_json({"message_id": message.message_id, "queue": message.queue_name})
     else:
-        out.print(f"Enqueued {actor} as {message.message_id} on queue {message.queue_name}.")
+        out.print(f"Enqueued {actor} as {message.message_id} on queue {message.queue_name}.", soft_wrap=True)
 
 
-@cli.command()
+@cli.command(epilog=example_of("web"))
 def web(
     fd: Annotated[int | None, typer.Option(help="Serve on this inherited listening socket.")] = None,
 ) -> None:

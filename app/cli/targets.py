@@ -1,4 +1,4 @@
-"""Publish targets on the command line: `python -m app targets --help`."""
+"""Publish targets on the command line: `pressroom targets --help`."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from adapters.database.engine import create_engine
 from adapters.database.targets import NewTarget, SqlPublishTargets
 from adapters.ids import uuid7
 from app.bootstrap.jobs.publishers import credential_box, outbound_policy, site_publishers
-from app.cli.options import AsJson, AsOperator, Limit, Org, Reason, caller_of, show_page, tell
+from app.cli.commands import PROGRAM, AfterId, Invocation, Limit, command
 from app.output import CommandError
 from app.settings import Settings, SettingsError, load_settings
 from domain.errors import JobError
@@ -40,26 +40,25 @@ _ASKED: dict[str, dict[str, bool]] = {
 TargetId = Annotated[UUID, typer.Argument(help="Id of the target, as `list` shows it.")]
 
 
-@targets.command(
-    epilog='Example: echo \'{"username": "ann", "application_password": "..."}\' | python -m app targets add '
-    '--org ... --domain ... --name Blog --adapter wordpress --address https://blog.example --reason "new blog"'
+@command(
+    targets,
+    "add",
+    changes=True,
+    by="orgs",
+    example="targets add --org 7c9e6679-... --domain 0190... --name Blog --adapter wordpress "
+    '--address https://blog.example --reason "new blog" < credentials.json',
 )
 def add(
+    call: Invocation,
     domain: Annotated[UUID, typer.Option("--domain", help="The domain whose posts go there.")],
     name: Annotated[
         str, typer.Option("--name", help="What people call it; the domain's other targets differ.")
     ],
     adapter: Annotated[str, typer.Option("--adapter", help="wordpress or webhook.")],
     address: Annotated[str, typer.Option("--address", help="Like https://blog.example.")],
-    org: Org = None,
-    reason: Reason = None,
     replace: Annotated[bool, typer.Option("--replace", help="Change the target of this name.")] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Store a target. Credentials: username and application_password (wordpress), secret (webhook)."""
-    if org is None:
-        raise typer.BadParameter("say whose target it is with --org")
-    caller = caller_of(org, operator=False, reason=reason, changes=True)
     kind = _adapter(adapter)
     if not 0 < len(name.strip()) <= 200:
         raise typer.BadParameter("--name has 1 to 200 characters")
@@ -67,128 +66,104 @@ def add(
         outbound_policy(settings).check_address(address)
         box = credential_box(settings)
         credentials = credentials_of(kind, _given_credentials(kind))
-        target_id = store.store(
-            caller,
-            NewTarget(
-                domain_id=domain,
-                name=name.strip(),
-                adapter=kind,
-                address=address,
-                sealed=lambda target_id: box.encrypt(target_id, credentials),
-            ),
-            uuid7(),
-            replace=replace,
+        new = NewTarget(
+            domain_id=domain,
+            name=name.strip(),
+            adapter=kind,
+            address=address,
+            sealed=lambda target_id: box.encrypt(target_id, credentials),
         )
-    tell(
-        {"target_id": target_id},
-        f"Stored target {target_id}. Try it: python -m app targets check {target_id} --org {org}",
-        as_json,
-    )
+        target_id = store.store(call.caller, new, uuid7(), replace=replace)
+    hint = f"Try it: {PROGRAM} targets check {target_id} --org {call.org_id}"
+    call.report({"target_id": target_id}, f"Stored target {target_id}. {hint}")
 
 
-@targets.command("list", epilog="Example: python -m app targets list --org 7c9e6679-...")
-def list_(
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    limit: Limit = 50,
-    after: Annotated[UUID | None, typer.Option(help="Go on after the target with this id.")] = None,
-    as_json: AsJson = False,
-) -> None:
+@command(targets, "list", example="targets list --org 7c9e6679-...")
+def list_(call: Invocation, limit: Limit = 50, after: AfterId = None) -> None:
     """List targets by id, without their credentials."""
-    caller = caller_of(org, operator, reason, changes=False)
     with _targets() as (_, store):
-        page = store.page(caller, after=after, limit=limit)
-    show_page(
+        page = store.page(call.caller, after=after, limit=limit)
+    call.page(
         [asdict(each) for each in page],
-        as_json=as_json,
         title="Publish targets",
         cursors=[str(each.target_id) for each in page],
         limit=limit,
     )
 
 
-@targets.command(epilog="Example: python -m app targets check 0190... --org 7c9e6679-...")
-def check(
-    target_id: TargetId,
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@command(targets, "check", example="targets check 0190... --org 7c9e6679-...")
+def check(call: Invocation, target_id: TargetId) -> None:
     """Sign in at a target without leaving a trace there; say the fix for what is wrong (exit code 1)."""
-    caller = caller_of(org, operator, reason, changes=False)
     with _targets() as (settings, store), site_publishers(settings) as publishers:
-        target = store.target(caller, target_id)
+        target = store.target(call.caller, target_id)
         try:
             found = publishers.check(target, timeout_s=CHECK_S)
             is_ready, message = found.is_ready, found.message
         except JobError as error:
             is_ready, message = False, str(error)
     answer = {"target_id": target_id, "ready": is_ready, "message": message}
-    tell(answer, f"Target {target_id} is {'ready' if is_ready else 'not ready'}: {message}.", as_json)
+    call.report(answer, f"Target {target_id} is {'ready' if is_ready else 'not ready'}: {message}.")
     if not is_ready:
         raise typer.Exit(1)
 
 
-@targets.command(epilog='Example: python -m app targets rotate --operator --reason "new key, yearly"')
-def rotate(operator: AsOperator = False, reason: Reason = None, as_json: AsJson = False) -> None:
+@command(
+    targets,
+    "rotate",
+    changes=True,
+    by="operators",
+    example='targets rotate --operator --reason "new key, yearly"',
+)
+def rotate(call: Invocation) -> None:
     """Encrypt the credentials of every target with the newest of PRESSROOM_SECRET_KEYS. For operators.
 
     Put the new key in front and restart everything first; drop the old key when this says that none failed.
     """
-    caller = caller_of(None, operator, reason, changes=True)
     with _targets() as (settings, store):
-        report = store.rotate(caller, credential_box(settings).rotated)
+        report = store.rotate(call.caller, credential_box(settings).rotated)
     sentence = (
         f"Encrypted {report.rotated} again, {report.unchanged} had the newest key, {report.failed} could not be "
         "decrypted"
     )
     failed = ", ".join(map(str, report.failed_ids))
-    tell(
+    call.report(
         asdict(report),
         f"{sentence}: {failed}. Add the key they were encrypted with, or store them anew."
         if report.failed
         else f"{sentence}.",
-        as_json,
     )
     if report.failed:
         raise typer.Exit(1)
 
 
-@targets.command(epilog='Example: python -m app targets disable 0190... --org ... --reason "site moves"')
-def disable(
-    target_id: TargetId,
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@command(
+    targets,
+    "disable",
+    changes=True,
+    example='targets disable 0190... --org 7c9e6679-... --reason "site moves"',
+)
+def disable(call: Invocation, target_id: TargetId) -> None:
     """Let no more posts go to a target."""
-    _switch(target_id, org, operator, reason, as_json, enabled=False)
+    _switch(call, target_id, enabled=False)
 
 
-@targets.command(epilog='Example: python -m app targets enable 0190... --org ... --reason "site has moved"')
-def enable(
-    target_id: TargetId,
-    org: Org = None,
-    operator: AsOperator = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
-) -> None:
+@command(
+    targets,
+    "enable",
+    changes=True,
+    example='targets enable 0190... --org 7c9e6679-... --reason "site has moved"',
+)
+def enable(call: Invocation, target_id: TargetId) -> None:
     """Let posts go to a target again."""
-    _switch(target_id, org, operator, reason, as_json, enabled=True)
+    _switch(call, target_id, enabled=True)
 
 
-def _switch(
-    target_id: UUID, org: UUID | None, operator: bool, reason: str | None, as_json: bool, *, enabled: bool
-) -> None:
-    caller = caller_of(org, operator, reason, changes=True)
+def _switch(call: Invocation, target_id: UUID, *, enabled: bool) -> None:
     with _targets() as (_, store):
-        changed = store.set_enabled(caller, target_id, enabled=enabled)
+        changed = store.set_enabled(call.caller, target_id, enabled=enabled)
     state = "enabled" if enabled else "disabled"
     answer = {"target_id": target_id, "enabled": enabled, "changed": changed}
-    tell(answer, f"Target {target_id} {'is' if changed else 'was'} {state}.", as_json)
+    call.report(answer, f"Target {target_id} {'is' if changed else 'was'} {state}.")
 
 
 @contextmanager

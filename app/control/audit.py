@@ -7,7 +7,7 @@ method is refused when the class is made, so that none goes unaudited for having
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
@@ -152,7 +152,19 @@ def _marker(call: Call) -> Callable[[Method[SectionT, P, R]], Method[SectionT, P
 
 
 def _target(names: tuple[str, ...], given: dict[str, object]) -> str:
-    named = {name: given[name] for name in names if given.get(name) is not None}
+    named: dict[str, object] = {}
+    for name in names:
+        value = given.get(name)
+        named |= _fields(value) if is_dataclass(value) else {name: value}
+    said = {name: _text(value) for name, value in named.items() if value not in (None, (), [])}
     if len(names) == 1:
-        return str(next(iter(named.values()), "*"))
-    return " ".join(f"{name}={value}" for name, value in named.items()) or "*"
+        return next(iter(said.values()), "*")
+    return " ".join(f"{name}={value}" for name, value in said.items()) or "*"
+
+
+def _fields(value: object) -> dict[str, object]:
+    return {each.name: getattr(value, each.name) for each in fields(value)}  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

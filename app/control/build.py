@@ -19,7 +19,7 @@ from app.bootstrap.redis import NAMESPACE, redis_client
 from app.bootstrap.worker.org_shares import OrgShares
 from app.bootstrap.worker.schedules import keep_schedules
 from app.settings import Settings, SettingsError
-from broker.configuration import Rules
+from broker.configuration import Configuration
 from broker.inspection.admin import Operations
 from broker.inspection.inspector import Inspector
 from broker.keys import base_key
@@ -32,6 +32,7 @@ from middleware.progress.guard import ProgressReader
 from middleware.progress.redis import RedisProgressStore
 
 from .breakers import Breakers
+from .dead_letters import DeadLetters
 from .errors import redis_answers
 from .jobs import Jobs
 from .live import FairInspector
@@ -57,6 +58,7 @@ class Control:
     pauses: Pauses
     schedules: Schedules
     workers: Workers
+    dead_letters: DeadLetters
     close: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -84,22 +86,23 @@ def build(
     client = closing.enter_context(redis_client(settings))
     audit = SqlAuditLog(engine)
     orgs = SqlOrgs(engine)
+    letters = SqlDeadLetters(engine, DeadLetter.from_record)
     recorded = RecordedJobs(
         SqlHistoryStore(engine, AttemptRecord),
         ProgressReader(RedisProgressStore(client, prefix=NAMESPACE)),
-        SqlDeadLetters(engine, DeadLetter.from_record),
+        letters,
         orgs.unsent,
     )
     base = base_key(namespace)
     inspector = FairInspector(
         broker or _platform, recorded, Inspector(client, base), Operations(client, base)
     )
-    configure = Rules(client, base).configure_orgs
+    configure = Configuration(client, base).configure_orgs
     shares = OrgShares(SqlOrgShares(engine), client, configure, prefix=namespace)
     cancellations = CancellationClient(RedisCancellationStore(client, prefix=NAMESPACE))
     return Control(
         jobs=Jobs(audit, inspector, cancellations),
-        queues=Queues(audit, inspector),
+        queues=Queues(audit, inspector, broker or _platform),
         orgs=Orgs(audit, orgs, _telling(shares)),
         breakers=Breakers(audit, circuit_breakers(client)),
         pauses=Pauses(audit, RedisPauseStore(client, prefix=NAMESPACE), broker or _platform, orgs),
@@ -111,16 +114,17 @@ def build(
             broker or _platform,
         ),
         workers=Workers(audit, inspector),
+        dead_letters=DeadLetters(audit, letters, broker or _platform, client.ping),
         close=closing.close,
     )
 
 
 def _telling(shares: OrgShares) -> Callable[[], None]:
-    def tell() -> None:
+    def publish() -> None:
         with redis_answers():
             shares.tell()
 
-    return tell
+    return publish
 
 
 def _platform() -> Broker:

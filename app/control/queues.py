@@ -1,11 +1,18 @@
 """Queues: which there are, what waits on them and for what, and how it is dropped."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from uuid import UUID
 
+from dramatiq import Broker
+from dramatiq.errors import BrokerError
+
+from app.bootstrap.redis import NAMESPACE
+from broker import FairRedisBroker
+from broker.drain.drain import Drained, drain_all, inspect_all
+from broker.drain.dramatiq_queues import DramatiqDrain
 from broker.inspection.admin import WAITING
 from broker.inspection.views import Lane, WaitingState
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, ProviderUnavailable
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller
@@ -19,6 +26,7 @@ class Queues(Section):
     Parameters:
         audit: keeps who did what.
         inspector: knows the queues.
+        broker: gives the broker with its actors.
 
     Raises:
         NotFound: from every method that names a queue: nobody works on it, and nothing is in it.
@@ -29,9 +37,10 @@ class Queues(Section):
         ['exports', 'ideas', 'maintenance']
     """
 
-    def __init__(self, audit: AuditLog, inspector: QueueInspector) -> None:
+    def __init__(self, audit: AuditLog, inspector: QueueInspector, broker: Callable[[], Broker]) -> None:
         super().__init__(audit)
         self._inspector = inspector
+        self._broker = broker
 
     @reads("queues.list", "org_id")
     def list(self, caller: Caller, *, org_id: UUID | None = None) -> Sequence[QueueInfo]:
@@ -45,7 +54,7 @@ class Queues(Section):
 
     @reads("queues.show", "queue", "org_id")
     def show(self, caller: Caller, queue: str, *, org_id: UUID | None = None) -> QueueInfo:
-        """One queue. Parameters as for `list`."""
+        """Show a queue. Parameters as for `list`."""
         return self._found(queue, caller.org_id or org_id)
 
     @reads("queues.lanes", "queue", "org_id")
@@ -110,6 +119,61 @@ class Queues(Section):
             states=frozenset(states),
             dry_run=dry_run,
         )
+
+    # What the audit log has called it since 0.1.0.
+    @changes("queues.drain_stock", "queues", operators_only=True)
+    def drain_dramatiq(
+        self,
+        caller: Caller,
+        *,
+        queues: Sequence[str] = (),
+        from_namespace: str = NAMESPACE,
+        dead: bool = False,
+        follow: bool = False,
+        silent_s: float | None = None,
+        dry_run: bool = False,
+    ) -> Iterator[Drained]:
+        """Move jobs from Dramatiq's own Redis broker here, while its workers run; after each step how far it is.
+
+        Parameters:
+            queues: only these. Default all.
+            from_namespace: what the other broker's keys begin with. Default: what ours begin with.
+            dead: dead letters, too. Default False.
+            follow: go on until workers there hold nothing more. Default False.
+            silent_s: also take what workers hold that have been silent for so many seconds. Default: none of it.
+            dry_run: only say what is there. Default False.
+
+        Raises:
+            ProviderUnavailable: from the iterator: Redis does not answer, or refuses; what was not moved is where it
+                was.
+        """
+        return self._drained(
+            from_namespace, queues, dead=dead, follow=follow, silent_s=silent_s, dry_run=dry_run
+        )
+
+    def _drained(
+        self,
+        namespace: str,
+        queues: Sequence[str],
+        *,
+        dead: bool,
+        follow: bool,
+        silent_s: float | None,
+        dry_run: bool,
+    ) -> Iterator[Drained]:
+        broker = self._broker()
+        if not isinstance(broker, FairRedisBroker):
+            raise InvalidInput(f"jobs move to a FairRedisBroker, and this one is a {type(broker).__name__}")
+        drain = DramatiqDrain(broker, namespace=namespace)
+        try:
+            if dry_run:
+                yield inspect_all(drain, queues)
+            else:
+                yield from drain_all(drain, queues=queues, dead=dead, follow=follow, silent_s=silent_s)
+        except BrokerError as error:
+            raise ProviderUnavailable(
+                f"{error}; what was not moved is where it was, so run it again"
+            ) from None
 
     def _found(self, queue: str, org_id: UUID | None) -> QueueInfo:
         for each in self._inspector.queues(org_id=org_id):

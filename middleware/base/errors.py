@@ -52,7 +52,7 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a payload."""
+    """A thing that is wrong with a payload."""
 
     #: Dotted path of the field, `payload` for the payload as a whole.
     path: str

@@ -84,7 +84,7 @@ class CronSchedule:
             due = self.next_after(due)
 
     def is_due(self, moment: datetime) -> bool:
-        """Whether the minute of `moment` is due."""
+        """True if the minute of `moment` is due."""
         minute = _minute(moment)
         return self.next_after(minute - _MINUTE) == minute
 

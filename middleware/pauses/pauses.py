@@ -36,7 +36,7 @@ class PauseTarget(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """One of `queue`, `actor`, `org`, `org_actor`."""
+        """What is paused: `queue`, `actor`, `org` or `org_actor`."""
         if self.queue is not None:
             return "queue"
         if self.org is None:

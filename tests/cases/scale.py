@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import redis
 
@@ -48,7 +48,7 @@ class Rate:
 
     actor: str
     interval_ms: float
-    kind: str = "rate"
+    kind: ClassVar[Literal["rate"]] = "rate"
     tolerance_ms: float = 0.0
 
 

@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from app.embedded import Servers
+from middleware import __version__
 from tests.e2e.platform import ROOT
 
 pytestmark = pytest.mark.slow
+
+EXAMPLES = ROOT / "examples"
+DOORS = ("pressroom", "pressroom.broker", "pressroom.redis", "pressroom.memory")
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +28,90 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_example_runs_on_the_wheel_and_redis_only(wheel: Path, servers: Servers, tmp_path: Path) -> None:
-    """Three guards, no other extra: one of three equal invoices is sent, the bad one is refused."""
-    run("-m", "venv", str(tmp_path / "env"))
-    python = str(tmp_path / "env" / "bin" / "python")
-    run("-m", "pip", "install", "--quiet", f"{wheel}[redis]", python=python)
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment that has the wheel with its extra for Redis, and nothing else."""
+    return environment(tmp_path_factory.mktemp("with_redis"), f"{wheel}[redis]")
 
-    example = str(ROOT / "examples" / "middleware_only.py")
-    url = servers.redis_url.replace("db=0", "db=9")  # a database of its own: the example uses plain names
-    printed = run(example, python=python, cwd=tmp_path, REDIS_URL=url)
+
+def test_the_example_runs_on_the_wheel_and_redis_only(python: str, servers: Servers, tmp_path: Path) -> None:
+    """Three guards, no other extra: one of three equal invoices is sent, the bad one is refused."""
+    printed = run(
+        str(EXAMPLES / "middleware_only.py"), python=python, cwd=tmp_path, REDIS_URL=database(servers, 9)
+    )
 
     assert printed.count("invoice 7 of acme is sent") == 1
     assert "send_invoice refuses this payload: number: Input should be a valid integer" in printed
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda example: example.stem)
+def test_every_example_runs_on_the_wheel_and_redis_only(
+    python: str, servers: Servers, tmp_path: Path, example: Path
+) -> None:
+    """To its end, without the checkout and without a warning of ours."""
+    run(
+        "-W",
+        "error::DeprecationWarning:pressroom",
+        str(example),
+        python=python,
+        cwd=tmp_path,
+        REDIS_URL=database(servers, 10),
+    )
+
+
+def test_what_stands_in_a_public_signature_is_public_in_the_wheel(python: str, tmp_path: Path) -> None:
+    """By the names and modules that a stranger has; see `tests/middleware/public_signatures.py`."""
+    walk = ROOT / "tests" / "middleware" / "public_signatures.py"
+
+    assert run(str(walk), *DOORS, python=python, cwd=tmp_path) == ""
+
+
+def test_an_error_is_named_in_letters_as_one_imports_it(python: str, tmp_path: Path) -> None:
+    """`pressroom.StoreUnavailable`, wherever its module lies."""
+    program = """
+        import pressroom, pressroom.broker
+        from pressroom.base.classification import class_name
+
+        print(class_name(pressroom.StoreUnavailable()), class_name(pressroom.broker.PoisonMessage(4, "SIGKILL")))
+    """
+    printed = run("-c", textwrap.dedent(program), python=python, cwd=tmp_path)
+
+    assert printed.split() == ["pressroom.StoreUnavailable", "pressroom.broker.PoisonMessage"]
+
+
+def test_the_command_of_the_wheel_offers_what_the_library_has(wheel: Path, tmp_path: Path) -> None:
+    """Help that teaches, the version, and the broker's commands; a project's own package `app` is none of ours."""
+    run("-m", "venv", str(tmp_path / "env"))
+    python, pressroom = (str(tmp_path / "env" / "bin" / name) for name in ("python", "pressroom"))
+    run("-m", "pip", "install", "--quiet", str(wheel), python=python)
+    foreign = tmp_path / "project" / "app" / "cli"
+    foreign.mkdir(parents=True)
+    for module in (foreign.parent / "__init__.py", foreign / "__init__.py", foreign / "root.py"):
+        module.write_text("raise SystemExit('not ours')\n")
+
+    def said(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [pressroom, *arguments],
+            cwd=tmp_path / "project",
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "project")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert said("--version") == (0, f"pressroom {__version__}\n")
+    for asking in ((), ("--help",)):
+        code, text = said(*asking)
+        assert (code, "$ pressroom worker jobs --processes 4" in text) == (0, True), text
+    assert said("jobs") == (2, "pressroom: no command jobs; there are: worker, drain-dramatiq\n")
+    code, text = said("worker", "jobs")
+    assert (code, "pip install 'pressroom[redis]'" in text) == (2, True), text
+    run("-m", "pip", "install", "--quiet", f"{wheel}[redis]", python=python)
+    for command in ("worker", "drain-dramatiq"):
+        code, text = said(command, "--help")
+        assert (code, "usage: " in text, "--help" in text) == (0, True, True), text
 
 
 def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None, **variables: str) -> str:
@@ -51,6 +127,19 @@ def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None, 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def environment(folder: Path, package: str) -> str:
+    """A fresh environment that has one package with what it needs; its Python."""
+    run("-m", "venv", str(folder / "env"))
+    python = str(folder / "env" / "bin" / "python")
+    run("-m", "pip", "install", "--quiet", package, python=python)
+    return python
+
+
+def database(servers: Servers, number: int) -> str:
+    """A database of its own: the examples use plain names."""
+    return servers.redis_url.replace("db=0", f"db={number}")
 
 
 def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
@@ -76,9 +165,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
 
 def test_a_stranger_uses_a_guard_from_the_wheel_only(wheel: Path, tmp_path: Path) -> None:
     """In a clean environment without any extra."""
-    run("-m", "venv", str(tmp_path / "env"))
-    python = str(tmp_path / "env" / "bin" / "python")
-    run("-m", "pip", "install", "--quiet", str(wheel), python=python)
+    python = environment(tmp_path, str(wheel))
 
     printed = run(
         "-c",
@@ -102,9 +189,16 @@ def test_a_stranger_uses_a_guard_from_the_wheel_only(wheel: Path, tmp_path: Path
                 resize.send({"image_id": "seven"})
             except InvalidPayload as error:
                 print(error)
+
+            import pressroom.memory
+            try:
+                import pressroom.redis
+            except ImportError as error:
+                print(error)
         """),
         python=python,
         cwd=tmp_path,
     )
 
     assert printed.startswith("resize refuses this payload: image_id: Input should be a valid integer")
+    assert printed.endswith("the stores on Redis need the package redis: pip install 'pressroom[redis]'\n")

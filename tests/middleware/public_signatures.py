@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -167,7 +168,8 @@ def resolved(word: str, module: ModuleType) -> Any:
             if isinstance(node, ast.ImportFrom) and any(each.name == first for each in node.names):
                 name = "." * node.level + (node.module or "")
                 package = module.__spec__.parent if module.__spec__ else None
-                value = getattr(importlib.import_module(name, package), first, None)
+                with suppress(ImportError):  # of an extra that is not installed: other people's
+                    value = getattr(importlib.import_module(name, package), first, None)
     for each in rest:
         value = getattr(value, each, None)
     return value

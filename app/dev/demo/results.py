@@ -49,8 +49,8 @@ def show_results(results: Sequence[tuple[Sent, Left]], settings: Settings, took_
             fail(f"{job.host}, {job.what} ({job.job_id}): {left.fault}")
     out.print(
         f"Files: {settings.home / 'exports'}. Logs: {settings.home / 'logs'}.\n"
-        "Next: `python -m app up` keeps the platform running on this data (with --keep the demo itself stays up, and "
-        "its links work)."
+        "Next: `make up`, or `.venv/bin/pressroom up`, keeps the platform running on this data (with --keep the demo "
+        "itself stays up, and its links work)."
     )
 
 

@@ -13,6 +13,9 @@ from typer.testing import CliRunner, Result
 from adapters.database.tables import audit_log
 from adapters.database.unit_of_work import SystemUnitOfWork
 
+#: GNU readline leaves COLUMNS in the environment of whatever process loads it.
+NO_TERMINAL: dict[str, str | None] = {"COLUMNS": None}
+
 #: Who calls in a way that is a mistake: by the name of the mistake.
 MISTAKEN_CALLERS: dict[str, tuple[str, ...]] = {
     "nobody": (),
@@ -35,13 +38,13 @@ class Commands:
     def run(self, app: typer.Typer, *arguments: str, as_: Sequence[str] | None = None) -> Result:
         """Run a command, by default for the org."""
         whom = ("--org", str(self.org_id)) if as_ is None else as_
-        return CliRunner().invoke(app, [*arguments, *whom])
+        return CliRunner(env=NO_TERMINAL).invoke(app, [*arguments, *whom])
 
     def json(self, app: typer.Typer, *arguments: str, as_: Sequence[str] | None = None) -> Any:
         """What it prints for scripts."""
         result = self.run(app, *arguments, "--json", as_=as_)
         assert result.exit_code == 0, (result.output, result.exception)
-        return json.loads(result.output)
+        return json.loads(result.stdout)
 
     def audited(self, action: str, target: str) -> list[tuple[str | None, UUID | None]]:
         """Reasons and orgs of what was done to something."""

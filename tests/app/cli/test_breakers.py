@@ -42,7 +42,7 @@ def test_people_get_a_table(commands: Commands, key: str) -> None:
 
     output = commands.run(breakers, "list", as_=as_operator()).output
 
-    assert "Circuits that are not closed" in output
+    assert "Circuits that are not plainly closed" in output
     assert "look at this" in output
     commands.json(breakers, "reset", key, as_=as_operator())
 

@@ -1,4 +1,4 @@
-"""`python -m app dlq`: what it prints for people and for scripts, whose letters it touches, and its exit codes."""
+"""`pressroom dlq`: what it prints for people and for scripts, whose letters it touches, and its exit codes."""
 
 import json
 import os
@@ -23,12 +23,17 @@ from app.bootstrap.redis import NAMESPACE
 from app.cli.dlq import dlq
 from app.output import CommandError
 from app.settings import SettingsError
+from domain.errors import InvalidInput, NotFound
 from middleware.dead_letters.letter import DeadLetter
+from tests.app.cli.commands import NO_TERMINAL
 from tests.broker.workers import stored
 from tests.databases import Database
 from tests.middleware.dead_letters.sample_letters import a_letter
 from tests.middleware.own_server import OwnValkey, own_valkey
 from tests.tenants import Tenant
+
+#: Why an org's caller changes anything.
+WHY = ("--reason", "ticket 4711")
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,13 +51,13 @@ class Desk:
 
     def run(self, *arguments: str, org: str | None = None) -> Result:
         """Run one command for the org."""
-        return CliRunner().invoke(dlq, [*arguments, "--org", org or self.org])
+        return CliRunner(env=NO_TERMINAL).invoke(dlq, [*arguments, "--org", org or self.org])
 
     def json(self, *arguments: str, org: str | None = None) -> Any:
         """What one command prints for scripts."""
         result = self.run(*arguments, "--json", org=org)
         assert result.exit_code == 0, (result.output, result.exception)
-        return json.loads(result.output)
+        return json.loads(result.stdout)
 
     def letter(self, **over: object) -> DeadLetter:
         """A letter of the org's."""
@@ -86,7 +91,9 @@ def desk(
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("list",),
     ("show", "x"),
+    ("count",),
     ("retry", "x"),
+    ("retry-matching", "--all"),
     ("edit", "x", os.devnull),
     ("delete", "x"),
     ("stats",),
@@ -124,11 +131,74 @@ def test_a_letter_is_shown_whole(desk: Desk) -> None:
     """To people without what it has not, to scripts as its record."""
     letter = desk.letter(message="[bold]no[/]")
 
-    assert desk.json("show", letter.id) == letter.as_record()
+    shown = desk.json("show", letter.id)
+    assert shown == {**shown, **letter.as_record()}
+    assert (shown["dead_letter_id"], shown["died_at"][-1]) == (letter.id, "Z")
     people = desk.run("show", letter.id).output
     assert "[bold]no[/]" in people
     assert '"image_id": 7' in people
     assert "replay_of" not in people
+
+
+def test_what_was_sent_again_is_not_open(desk: Desk) -> None:
+    """It is listed as replayed, and counted apart; each filter that `retry-matching` has narrows list and counts."""
+    kept = desk.letter(category="timeout", actor="domain_export", fingerprint="f1")
+    again = desk.letter(category="timeout", actor="domain_export", fingerprint="f2", replayed_as="m-2")
+    desk.letter(actor="feedback_ingest")
+
+    def ids(*arguments: str) -> list[str]:
+        return [each["dead_letter_id"] for each in desk.json("list", *arguments)]
+
+    assert ids("--open", "--actor", "domain_export") == [kept.id]
+    assert ids("--replayed") == [again.id]
+    assert ids("--fingerprint", "f1") == [kept.id]
+    assert set(ids("--category", "timeout")) == {kept.id, again.id}
+    counts = desk.json("stats", "--actor", "domain_export")
+    assert (counts["category"], counts["open"]["category"]) == ({"timeout": 2}, {"timeout": 1})
+    assert counts["replayed"]["fingerprint"]["f2"] == 1
+    people = desk.run("list", "--actor", "domain_export").output
+    assert "open" in people
+    assert "replayed" in people
+
+
+def test_where_there_are_none_it_says_so(desk: Desk) -> None:
+    """A line, and no empty table."""
+    assert desk.run("list").output == "No dead letters.\n"
+    assert desk.run("stats").output == "No dead letters.\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("retry", "x"),
+        ("retry-matching", "--all"),
+        ("retry", "--all"),
+        ("edit", "x", "-"),
+        ("delete", "x"),
+        ("purge", "--older-than", "30d"),
+    ],
+    ids=" ".join,
+)
+def test_an_org_says_why_it_changes_anything(desk: Desk, command: tuple[str, ...]) -> None:
+    """With the option or PRESSROOM_REASON; without, exit code 2."""
+    assert desk.run(*command).exit_code == 2
+
+
+def test_the_reason_may_stand_in_the_environment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept as the option's is, which goes before it."""
+    one, other = desk.letter(), desk.letter()
+    monkeypatch.setenv("PRESSROOM_REASON", "incident 12")
+
+    assert desk.json("delete", one.id)["deleted"] == one.id
+    assert desk.json("delete", other.id, *WHY)["deleted"] == other.id
+
+    reasons = [desk.audited(each.id)[0][1] for each in (one, other)]
+    assert reasons == ["incident 12", WHY[1]]
+
+
+def test_a_cursor_that_is_none_is_refused(desk: Desk) -> None:
+    """In words."""
+    assert isinstance(desk.run("list", "--after", "yesterday").exception, InvalidInput)
 
 
 def test_letters_are_counted(desk: Desk) -> None:
@@ -146,10 +216,10 @@ def test_a_letter_is_deleted_once(desk: Desk) -> None:
     """And the audit log knows."""
     letter = desk.letter()
 
-    assert desk.json("delete", letter.id) == {"deleted": letter.id}
+    assert desk.json("delete", letter.id, *WHY)["deleted"] == letter.id
     assert desk.now(letter) is None
-    assert isinstance(desk.run("delete", letter.id).exception, CommandError)
-    assert desk.audited(letter.id)[0] == ("dead_letters.delete", None, desk.org)
+    assert isinstance(desk.run("delete", letter.id, *WHY).exception, NotFound)
+    assert desk.audited(letter.id)[0] == ("dead_letters.delete", WHY[1], desk.org)
 
 
 @pytest.mark.parametrize(("age", "gone"), [("30d", 1), ("1w", 2), ("999999w", 0)])
@@ -159,17 +229,17 @@ def test_letters_of_an_age_are_deleted(desk: Desk, age: str, gone: int) -> None:
     for days in (31, 8, 1):
         desk.letter(died_at_ms=now_ms - days * 86_400_000)
 
-    assert desk.json("purge", "--older-than", age) == {"purged": gone}
+    assert desk.json("purge", "--older-than", age, *WHY) == {"purged": gone}
 
 
-@pytest.mark.parametrize("command", COMMANDS[1:5:3], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [("show", "x"), ("delete", "x")], ids=lambda command: command[0])
 def test_another_orgs_letter_is_not_found(desk: Desk, command: tuple[str, ...]) -> None:
     """In the same words as one that is not there."""
     letter = desk.letter()
     other = str(uuid4())
 
-    theirs = desk.run(command[0], letter.id, org=other)
-    nobodys = desk.run(command[0], "x", org=other)
+    theirs = desk.run(command[0], letter.id, *WHY, org=other)
+    nobodys = desk.run(command[0], "x", *WHY, org=other)
 
     assert str(theirs.exception).replace(letter.id, "x") == str(nobodys.exception)
     assert desk.now(letter) == letter
@@ -203,7 +273,7 @@ def test_an_operator_sees_every_org_and_leaves_a_trace(desk: Desk) -> None:
 
     result = CliRunner().invoke(dlq, ["show", letter.id, "--operator", "--reason", reason, "--json"])
 
-    assert json.loads(result.output)["id"] == letter.id
+    assert json.loads(result.stdout)["id"] == letter.id
     assert desk.audited(letter.id) == [("dead_letters.show", reason, None)]
     assert desk.json("show", letter.id)
     assert len(desk.audited(letter.id)) == 1
@@ -220,7 +290,6 @@ def test_an_operator_sees_every_org_and_leaves_a_trace(desk: Desk) -> None:
         ("retry", "--dry-run", "--first", "3"),
         ("retry", "--first", "0"),
         ("list", "--limit", "1001"),
-        ("list", "--after", "yesterday"),
         ("purge", "--older-than", "a while"),
         ("purge",),
     ],
@@ -237,7 +306,7 @@ def test_a_payload_that_cannot_be_read_says_so(desk: Desk, tmp_path: Path, text:
     if text is not None:
         (tmp_path / "payload").write_text(text)
 
-    assert isinstance(desk.run("edit", "x", "payload").exception, CommandError)
+    assert isinstance(desk.run("edit", "x", "payload", *WHY).exception, CommandError)
 
 
 def test_without_a_database_it_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,9 +385,9 @@ def test_a_message_is_sent_again(platform: Platform) -> None:
     """As a new one; a second time only when that is meant; the exit codes say which."""
     letter = platform.export()
 
-    first = platform.run("retry", letter.id, "--json")
-    second = platform.run("retry", letter.id)
-    third = platform.run("retry", letter.id, "--again")
+    first = platform.run("retry", letter.id, "--json", *WHY)
+    second = platform.run("retry", letter.id, *WHY)
+    third = platform.run("retry", letter.id, "--again", *WHY)
 
     assert [first.code, second.code, third.code] == [0, 1, 0], (first, second, third)
     assert "say --again" in second.errors
@@ -337,9 +406,9 @@ def test_a_message_is_edited_and_sent_again(platform: Platform, tmp_path: Path) 
     good = {"org_id": platform.desk.org, "domain_id": str(uuid4()), "format": "json"}
     (tmp_path / "payload.json").write_text(json.dumps({**good, "format": "docx"}))
 
-    bad = platform.run("edit", letter.id, str(tmp_path / "payload.json"))
-    foreign = platform.run("edit", letter.id, "-", stdin=json.dumps({**good, "org_id": str(uuid4())}))
-    done = platform.run("edit", letter.id, "-", stdin=json.dumps(good))
+    bad = platform.run("edit", letter.id, str(tmp_path / "payload.json"), *WHY)
+    foreign = platform.run("edit", letter.id, "-", *WHY, stdin=json.dumps({**good, "org_id": str(uuid4())}))
+    done = platform.run("edit", letter.id, "-", *WHY, stdin=json.dumps(good))
 
     assert [bad.code, foreign.code, done.code] == [1, 1, 0], (bad, foreign, done)
     assert "format:" in bad.errors
@@ -359,15 +428,34 @@ def test_many_are_counted_then_sent(platform: Platform) -> None:
         platform.export(category="timeout")
     platform.export(category="network")
 
-    dry = platform.run("retry", "--category", "timeout", "--dry-run", "--json")
-    assert json.loads(dry.output) == {"would_send": 4}
+    counted = platform.run("count", "--category", "timeout", "--json")
+    assert json.loads(counted.output) == {"would_send": 4}
     assert platform.queued() == []
-    few = platform.run("retry", "--category", "timeout", "--first", "1", "--watch", "0", "--json")
-    rest = platform.run("retry", "--category", "timeout", "--all", "--watch", "0")
+    matching = ("retry-matching", "--category", "timeout", "--watch", "0", *WHY)
+    few = platform.run(*matching, "--first", "1", "--json")
+    rest = platform.run(*matching, "--all")
 
-    assert (len(json.loads(few.output)["sent"]), few.code, rest.code) == (1, 0, 0)
+    assert (len(json.loads(few.output)["sent"]), few.code, rest.code) == (1, 0, 0), (few, rest)
     assert "Sent 3 messages again. None has failed again." in rest.output
     assert len(platform.queued()) == 4
+
+
+@pytest.mark.slow
+def test_the_old_spelling_of_many_works_and_says_the_new(platform: Platform) -> None:
+    """Until 0.3: `retry` with filters counts and sends as it did, with one line on standard error."""
+    for _ in range(2):
+        platform.export(category="timeout")
+
+    dry = platform.run("retry", "--category", "timeout", "--dry-run", "--json")
+    few = platform.run("retry", "--category", "timeout", "--first", "1", "--watch", "0", "--json", *WHY)
+    rest = platform.run("retry", "--category", "timeout", "--all", "--watch", "0", *WHY)
+
+    assert json.loads(dry.output) == {"would_send": 2}
+    assert dry.errors == "`dlq retry --dry-run` goes in 0.3; it is `dlq count` now.\n"
+    assert (len(json.loads(few.output)["sent"]), few.code, rest.code) == (1, 0, 0), (few, rest)
+    assert few.errors == rest.errors
+    assert rest.errors.endswith("it is `dlq retry-matching` now.\n")
+    assert len(platform.queued()) == 2
 
 
 @pytest.mark.slow
@@ -376,7 +464,7 @@ def test_a_redis_that_is_away_marks_nothing(platform: Platform) -> None:
     letter = platform.export()
     platform.server.stop()
 
-    result = platform.run("retry", letter.id)
+    result = platform.run("retry", letter.id, *WHY)
 
     assert result.code == 1
     assert "Redis does not answer" in result.errors

@@ -1,4 +1,4 @@
-"""`python -m app queues drain-stock`: off Dramatiq's own broker."""
+"""`pressroom queues drain-dramatiq`: off Dramatiq's own broker."""
 
 import json
 import os
@@ -13,8 +13,8 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import Engine
 
-from app.cli.drain import DrainError
 from app.cli.root import cli
+from domain.errors import ProviderUnavailable
 from tests.app.cli.commands import Commands, as_operator
 from tests.databases import Database
 from tests.middleware.brokers import close
@@ -47,7 +47,15 @@ def test_jobs_of_the_old_broker_come_over(
             )
 
         def run(*arguments: str) -> dict[str, dict[str, int]]:
-            words = ["-m", "app", "queues", "drain-stock", "--json", *as_operator("off the old"), *arguments]
+            words = [
+                "-m",
+                "app",
+                "queues",
+                "drain-dramatiq",
+                "--json",
+                *as_operator("off the old"),
+                *arguments,
+            ]
             where = {
                 "DATABASE_URL": database.worker_url,
                 "REDIS_URL": server.url,
@@ -89,9 +97,9 @@ def test_a_server_that_is_away_is_said(commands: Commands, monkeypatch: pytest.M
     away = RedisBroker(url="redis://127.0.0.1:1")  # type: ignore[no-untyped-call]
     monkeypatch.setattr(app.broker.broker, "client", away.client)
 
-    refused = commands.run(cli, "queues", "drain-stock", as_=as_operator())
-    mistaken = commands.run(cli, "queues", "drain-stock", as_=())
+    refused = commands.run(cli, "queues", "drain-dramatiq", as_=as_operator())
+    mistaken = commands.run(cli, "queues", "drain-dramatiq", as_=())
 
-    assert isinstance(refused.exception, DrainError)
+    assert isinstance(refused.exception, ProviderUnavailable)
     assert "run it again" in str(refused.exception)
     assert mistaken.exit_code == 2

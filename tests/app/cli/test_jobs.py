@@ -47,7 +47,7 @@ def test_jobs_are_listed_the_newest_first(commands: Commands) -> None:
     assert "no [/markup] 2" in people
     assert "2026-03-01 12:00:02Z" in people
     assert "More: --after" in people
-    assert "Jobs: none." in commands.run(jobs, "list", "--actor", uuid4().hex).output
+    assert "No jobs." in commands.run(jobs, "list", "--actor", uuid4().hex).output
 
 
 def test_a_job_is_shown_whole(commands: Commands, engine_client: redis.Redis) -> None:
@@ -95,7 +95,7 @@ def test_a_job_is_cancelled_and_that_taken_back(commands: Commands) -> None:
     assert asked == {"request_id": listed["request_id"]}
     assert (listed["job_id"], listed["org"]) == (job_id, str(commands.org_id))
     assert 0 < listed["in_force_for_s"] <= 86_400
-    assert taken == {"withdrawn": asked["request_id"]}
+    assert taken == {"withdrawn": asked["request_id"], "request_id": asked["request_id"]}
     assert commands.audited("jobs.cancel", job_id) == [("sent twice", commands.org_id)]
     assert commands.audited("jobs.withdraw", job_id) == [("wrong one", commands.org_id)]
 

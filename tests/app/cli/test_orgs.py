@@ -25,6 +25,7 @@ def test_orgs_are_listed_page_by_page(commands: Commands) -> None:
 
     assert page == [
         {
+            "org_id": str(first),
             "id": str(first),
             "name": "An org",
             "region": None,

@@ -1,4 +1,4 @@
-"""`python -m app schedule`, and pausing with `queues` and `orgs`."""
+"""`pressroom schedules`, and pausing with `queues` and `orgs`."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli.orgs import orgs
 from app.cli.queues import queues
-from app.cli.schedules import schedule
+from app.cli.schedules import schedules
 from app.control import OperatorsOnly
 from app.output import CommandError
 from domain.errors import InvalidInput, NotFound
@@ -22,7 +22,7 @@ PAYLOAD = json.dumps({"domain_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "form
 def add(commands: Commands, name: str = "weekly", *more: str) -> str:
     """A weekly export; its id."""
     made = commands.json(
-        schedule, "add", name, "domain_export", "0 8 * * mon", PAYLOAD, "--tz", "Europe/Athens", *more, *WHY
+        schedules, "add", name, "domain_export", "0 8 * * mon", PAYLOAD, "--tz", "Europe/Athens", *more, *WHY
     )
     return str(made["id"])
 
@@ -31,15 +31,15 @@ def test_a_schedule_is_added_listed_and_shown(commands: Commands) -> None:
     """For people and for scripts; whoever added it is audited."""
     schedule_id = add(commands)
 
-    (listed,) = commands.json(schedule, "list")
-    shown = commands.json(schedule, "show", schedule_id)
-    people = commands.run(schedule, "list").output
+    (listed,) = commands.json(schedules, "list")
+    shown = commands.json(schedules, "show", schedule_id)
+    people = commands.run(schedules, "list").output
 
     assert listed == {**shown, "cursor": schedule_id}
     assert (shown["name"], shown["actor"], shown["tz"]) == ("weekly", "domain_export", "Europe/Athens")
     assert shown["payload"]["format"] == "csv"
     assert re.search(r"0 8 \* \* mon.*Europe/Athens", people)
-    assert "weekly" in commands.run(schedule, "show", schedule_id).output
+    assert "weekly" in commands.run(schedules, "show", schedule_id).output
     target = "name=weekly actor=domain_export expression=0 8 * * mon"
     assert (WHY[1], commands.org_id) in commands.audited("schedules.add", target)
 
@@ -48,11 +48,11 @@ def test_a_schedule_is_paused_resumed_and_removed(commands: Commands) -> None:
     """Each says what is now; a resumed one when it is due."""
     schedule_id = add(commands)
 
-    assert commands.run(schedule, "pause", schedule_id, *WHY).output == "Paused weekly.\n"
-    assert "paused" in commands.run(schedule, "list").output
-    assert "it is due next at 20" in commands.run(schedule, "resume", schedule_id, *WHY).output
-    assert commands.json(schedule, "remove", schedule_id, *WHY) == {"removed": schedule_id}
-    assert commands.run(schedule, "list").output == "Schedules: none.\n"
+    assert commands.run(schedules, "pause", schedule_id, *WHY).output == "Paused weekly.\n"
+    assert "paused" in commands.run(schedules, "list").output
+    assert "it is due next at 20" in commands.run(schedules, "resume", schedule_id, *WHY).output
+    assert commands.json(schedules, "remove", schedule_id, *WHY)["removed"] == schedule_id
+    assert commands.run(schedules, "list").output == "No schedules.\n"
 
 
 def test_another_orgs_schedule_is_not_found(commands: Commands) -> None:
@@ -61,7 +61,7 @@ def test_another_orgs_schedule_is_not_found(commands: Commands) -> None:
     stranger = ("--org", str(commands.other_id))
     for name in ("show", "pause", "resume", "remove"):
         why = () if name == "show" else WHY
-        refused = commands.run(schedule, name, schedule_id, *why, as_=stranger)
+        refused = commands.run(schedules, name, schedule_id, *why, as_=stranger)
         assert isinstance(refused.exception, NotFound)
 
 
@@ -70,11 +70,11 @@ def test_an_operator_sees_every_orgs_and_those_built_in(commands: Commands) -> N
     add(commands)
     for_org = ("--for-org", str(commands.org_id))
     made = commands.json(
-        schedule, "add", "daily", "domain_export", "@daily", PAYLOAD, *for_org, as_=as_operator()
+        schedules, "add", "daily", "domain_export", "@daily", PAYLOAD, *for_org, as_=as_operator()
     )
 
-    page = commands.json(schedule, "list", "--limit", "1000", as_=as_operator())
-    people = commands.run(schedule, "list", "--limit", "1000", as_=as_operator()).output
+    page = commands.json(schedules, "list", "--limit", "1000", as_=as_operator())
+    people = commands.run(schedules, "list", "--limit", "1000", as_=as_operator()).output
 
     assert made["org_id"] == str(commands.org_id)
     assert {"weekly", "daily"} <= {each["name"] for each in page if each["org_id"] == str(commands.org_id)}
@@ -95,7 +95,7 @@ def test_what_cannot_be_is_refused(
     commands: Commands, arguments: tuple[str, ...], error: type[Exception], fault: str
 ) -> None:
     """With the field and the fix."""
-    refused = commands.run(schedule, "add", *arguments, *WHY).exception
+    refused = commands.run(schedules, "add", *arguments, *WHY).exception
     assert isinstance(refused, error)
     assert fault in str(refused)
 
@@ -103,13 +103,13 @@ def test_what_cannot_be_is_refused(
 def test_a_preview_needs_no_server() -> None:
     """The next times by the zone's clocks and in UTC; what cannot be meant is said."""
     run = CliRunner().invoke
-    result = run(schedule, ["preview", "0 8 * * mon-fri", "--tz", "Europe/Athens", "--json"])
+    result = run(schedules, ["preview", "0 8 * * mon-fri", "--tz", "Europe/Athens", "--json"])
     rows = json.loads(result.output)
     assert len(rows) == 5
     assert all(re.fullmatch(r"(Mon|Tue|Wed|Thu|Fri) \S+ 08:00 EES?T", each["local"]) for each in rows)
-    assert all(re.fullmatch(r"\S+ 0[56]:00Z", each["utc"]) for each in rows)
-    assert "08:00" in run(schedule, ["preview", "0 8 * * *", "--count", "1"]).output
-    refused = run(schedule, ["preview", "0 8 * * fri-mon"]).exception
+    assert all(re.fullmatch(r"\S+T0[56]:00:00Z", each["utc"]) for each in rows)
+    assert "08:00" in run(schedules, ["preview", "0 8 * * *", "--count", "1"]).output
+    refused = run(schedules, ["preview", "0 8 * * fri-mon"]).exception
     assert isinstance(refused, CommandError)
     assert "goes backwards" in str(refused)
 

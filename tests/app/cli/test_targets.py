@@ -58,7 +58,7 @@ class Desk:
         """What one command prints for scripts."""
         result = self.run(*arguments, "--json", stdin=stdin)
         assert result.exit_code == 0, (result.output, result.exception)
-        return json.loads(result.output)
+        return json.loads(result.stdout)
 
     def adding(self, *more: str, name: str = "Blog", address: str = "https://blog.example") -> list[str]:
         """The arguments that add a webhook."""
@@ -231,7 +231,7 @@ def test_a_site_is_checked(desk: Desk, site: WordPressSite) -> None:
     for target_id, fix in ((not_ready, "Author or Editor"), (stranger, "check the user name")):
         result = desk.run("check", str(target_id), "--json")
         assert result.exit_code == 1
-        assert fix in json.loads(result.output)["message"]
+        assert fix in json.loads(result.stdout)["message"]
         assert "planted" not in result.output
     assert "is ready" in desk.run("check", str(ready)).output
     assert site.posts() == []
@@ -354,7 +354,7 @@ def test_rotating_is_for_operators_and_is_written_down(desk: Desk, monkeypatch: 
 
     result = CliRunner().invoke(targets, ["rotate", "--operator", "--reason", reason, "--json"])
 
-    report = json.loads(result.output)
+    report = json.loads(result.stdout)
     assert report["rotated"] >= 1
     assert result.exit_code == (1 if report["failed"] else 0)
     assert CredentialBox([SecretStr(NEW)]).decrypt(target_id, desk.row(target_id).credentials)

@@ -38,7 +38,7 @@ class Desk:
         """What one command prints for scripts."""
         result = self.run(*arguments, "--json")
         assert result.exit_code == 0, (result.output, result.exception)
-        return json.loads(result.output)
+        return json.loads(result.stdout)
 
     def issue(self, *arguments: str) -> Any:
         """A token for the org's domain."""

@@ -70,7 +70,7 @@ def test_waiting_jobs_are_listed(commands: Commands, broker: FairRedisBroker) ->
         later.message_id,
     }
     assert later.message_id in commands.run(jobs, "waiting", "--actor", "resize").output
-    assert "Waiting: none." in commands.run(jobs, "waiting", "--actor", "x").output
+    assert "No job waits." in commands.run(jobs, "waiting", "--actor", "x").output
 
 
 def test_a_job_gets_another_priority(commands: Commands, broker: FairRedisBroker) -> None:
@@ -80,7 +80,7 @@ def test_a_job_gets_another_priority(commands: Commands, broker: FairRedisBroker
     done = commands.json(jobs, "priority", mine.message_id, "-60", "--reason", "a person waits")
     refused = commands.run(jobs, "priority", mine.message_id, "5000", "--reason", "why")
 
-    assert done == {"job_id": mine.message_id, "priority": -60}
+    assert done == {"message_id": mine.message_id, "job_id": mine.message_id, "priority": -60}
     assert commands.json(jobs, "why", mine.message_id)["priority"] == -60
     assert isinstance(refused.exception, InvalidInput)
     target = f"job_id={mine.message_id} priority=-60"
@@ -141,7 +141,7 @@ def test_workers_are_shown_and_made_quiet(commands: Commands, broker: FairRedisB
         ["exports"],
         False,
     )
-    assert quiet == {"quiet": worker_id}
+    assert quiet == {"worker_id": worker_id, "quiet": worker_id}
     (row,) = [row for row in people.splitlines() if place in row]
     assert all(word in row for word in ("eu", "exports", "150", "quiet"))
     assert f"{place} fetches again" in resumed.output

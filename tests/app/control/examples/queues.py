@@ -14,4 +14,5 @@ def examples(world: World) -> dict[str, Example]:
         "show": one,
         "lanes": one,
         "clean": one,
+        "drain_dramatiq": Example(mine={"dry_run": True}, refused="operators_only"),
     }
