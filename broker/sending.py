@@ -8,10 +8,11 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
+from .connection import connection_errors
 from .errors import MessageTooLarge, NotReplicated, QueueFull
 from .keys import EnqueueIds, lane_of, record_of, split_record
 from .leasing.lease import Sent
-from .scripts import Argument, Script, away
+from .scripts import Argument, Script
 
 #: The largest message that is taken, in bytes.
 DEFAULT_MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
@@ -128,10 +129,8 @@ class Sender:
                 return
 
     def _wait_for_replica(self) -> None:
-        try:
+        with connection_errors():
             confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "
