@@ -129,11 +129,10 @@ class Operations:
             if actor not in (None, read_lane(row["lane"]).actor):
                 continue
             arguments = [queue, row["org"], row["lane"], before, BATCH_SIZE, int(dry_run)]
-            dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
-            found += dropped
-            while dropped and not dry_run:
-                dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
+            while dropped := int(_CLEAN_LANE(self._client, self._base, arguments)):
                 found += dropped
+                if dry_run:
+                    break
         return found
 
     def _clean_aside(
