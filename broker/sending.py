@@ -64,7 +64,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
-        self._most: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
         """Refuse what is too large.
@@ -88,8 +88,8 @@ class Sender:
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
-        most = self._most if bounded else (0, 0)
-        arguments = [*most, more, *(value for each in messages for value in each)]
+        max_depths = self._max_depths if bounded else (0, 0)
+        arguments = [*max_depths, more, *(value for each in messages for value in each)]
         try:
             refused = _ENQUEUE(self._client, self._base, arguments)
         except ConnectionClosed:
