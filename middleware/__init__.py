@@ -33,6 +33,8 @@ from .cancellation.guard import Cancellation, checkpoint
 from .cancellation.requests import CancellationClient, CancellationStore, CancelRequest
 from .cancellation.requests import Changes as CancellationChanges
 from .circuit_breakers.breaker import CircuitBreaker
+from .circuit_breakers.breaker import Exclusion as CircuitExclusion
+from .circuit_breakers.circuits import Circuits
 from .circuit_breakers.errors import CircuitOpen, InvalidDependency
 from .circuit_breakers.guard import CircuitBreakers
 from .circuit_breakers.state import BreakerRule, BreakerState
@@ -120,12 +122,14 @@ __all__ = [
     "CircuitBreakerStore",
     "CircuitBreakers",
     "CircuitChange",
+    "CircuitExclusion",
     "CircuitOpen",
     "CircuitPermit",
     "CircuitReading",
     "CircuitState",
     "CircuitStorage",
     "CircuitVerdict",
+    "Circuits",
     "Concurrency",
     "ContractActor",
     "Contracts",
