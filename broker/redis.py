@@ -23,7 +23,7 @@ from .inspection.inspector import Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import LONGEST_WAIT_S, FairConsumer
-from .leasing.delivery import DEFAULT_HOLD_MS, Intake, known_actors
+from .leasing.delivery import DEFAULT_HOLD_MS, HELD_UNTIL, Intake, known_actors
 from .leasing.dramatiq_worker import FairWorkQueue
 from .leasing.prefetch import Mode
 from .leasing.session import Process
@@ -80,6 +80,9 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         >>> broker = FairRedisBroker(url="redis://localhost:6379/0")
         >>> resize.send_with_options(args=(7,), org="acme")
     """
+
+    #: What it writes into messages or reads there, and how long that lives: see `middleware/base/options.py`.
+    message_options: Final = ((HELD_UNTIL, "life"), ("org", "caller"), ("priority", "caller"))
 
     def __init__(
         self,

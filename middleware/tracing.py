@@ -1,7 +1,7 @@
 """One trace from `send` to the last retry, in OpenTelemetry's terms, without a payload or an error's text in it."""
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
@@ -10,6 +10,7 @@ from dramatiq.common import q_name
 from .base.attempts import Attempt
 from .base.messages import org_of
 from .base.observer import Observer
+from .base.options import Option
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
@@ -46,6 +47,11 @@ class Tracing(Observer):
     Example:
       >>> broker.add_middleware(Tracing())
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (
+        Option("traceparent", "caller"),
+        Option("tracestate", "caller"),
+    )
 
     def __init__(self, *, tracer_provider: "TracerProvider | None" = None) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -12,6 +12,8 @@ from dramatiq.middleware import Retries as DramatiqRetries
 
 from .emit import emit_counter
 from .errors import GuardError, Parked
+from .messages import MESSAGE_OPTIONS
+from .options import Option
 from .stack import check_order
 
 #: What a guard does when it cannot decide, because its store is away or it has a bug.
@@ -70,6 +72,9 @@ class Guard(Middleware):
       ...         if is_night():
       ...             raise Parked("night", delay_ms=3_600_000)
     """
+
+    #: What the guard writes into messages, or reads there.
+    message_options: ClassVar[tuple[Option, ...]] = (Option(ADMITTED, "attempt"), *MESSAGE_OPTIONS)
 
     def __init__(
         self, *, on_error: OnError = "park", undecided_delay_ms: int = DEFAULT_UNDECIDED_DELAY_MS

@@ -6,10 +6,18 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
+from .options import Option
+
 #: Option of a copy that was enqueued to wake a parked message: the id of that wake. The message itself lies in
 #: the broker until its delay is over, so for a while there are two, and only one of them may run. The same goes for
 #: the copies of whoever may have to enqueue a message twice, like an outbox's relay.
 WAKE = "wake"
+
+#: Option by which Dramatiq's `Results` is kept from storing one.
+STORE_RESULTS = "store_results"
+
+#: What functions of this module write into messages.
+MESSAGE_OPTIONS = (Option("org", "caller"), Option(WAKE, "life"), Option(STORE_RESULTS, "life"))
 
 
 def payload_of(message: "Message[Any] | MessageProxy") -> Mapping[str, object]:
@@ -50,4 +58,4 @@ def as_redelivery(message: "Message[Any]", copy: str) -> "Message[Any]":
 
 def keep_stored_result(message: MessageProxy) -> None:
     """Keep Dramatiq's `Results` from replacing the stored result by None when this delivery is skipped."""
-    message.options["store_results"] = False
+    message.options[STORE_RESULTS] = False

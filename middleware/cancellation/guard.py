@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq import Actor, Broker, Worker
 from dramatiq.broker import MessageProxy
@@ -16,6 +16,7 @@ from ..base.emit import emit_counter
 from ..base.errors import Skipped
 from ..base.guard import Guard, Outcome
 from ..base.interrupts import Cancelled, DeadlineExceeded, Window, make_interruptible, window_of
+from ..base.options import Option
 from ..base.poller import Poller, shared_poller
 from ..deadlines.guard import remaining
 from .requests import CancellationStore, RequestCache
@@ -53,6 +54,8 @@ class Cancellation(Guard):
       ...         write(row)
       >>> CancellationClient(RedisCancellationStore(client)).cancel(message.message_id)
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (Option("interrupt_on_cancel", "caller"),)
 
     def __init__(self, store: CancellationStore, *, flags: Poller | None = None) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -13,6 +13,7 @@ from dramatiq.broker import MessageProxy
 from ..base.delegation import Gates, SupportsGates, delegate, stamp_org
 from ..base.errors import GuardError, Parked
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
+from ..base.options import Option
 from ..base.poller import Poller, shared_poller
 from .broker_gates import BreakerGates
 from .calls import BreakerCalls
@@ -67,6 +68,8 @@ class CircuitBreakers(Guard):
       uniform: Draws a number between two, to spread parked jobs; for tests. Default `random.uniform`.
       monotonic: Seconds from a clock that never goes back; for tests.
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (Option("depends_on", "caller"),)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ..base.delegation import SupportsParking
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked
 from ..base.guard import Guard
+from ..base.options import Option
 from ..base.payloads import contract_of, dumps, json_schemas, normalise, parse, version_of
 from ..base.poller import Poller, shared_poller
 from ..retries import Retries
@@ -24,6 +25,9 @@ DEFAULT_MAX_PAYLOAD_BYTES = 1_000_000
 #: How often a message of a newer version is offered again, or let go, and how long in all, in milliseconds.
 DEFAULT_HOLD_MS = 30_000
 DEFAULT_HOLD_MAX_MS = 24 * 60 * 60 * 1_000
+
+#: Option of a message of a newer version: since when it is held, in milliseconds since 1970.
+HELD_SINCE = "held_since"
 
 #: Turns the payload of one version into that of the next.
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -75,6 +79,11 @@ class Contracts(Guard):
 
     Actor option `upcasters`: `{1: from_1_to_2, 2: from_2_to_3}`, each from a plain mapping to a plain mapping.
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (
+        Option("contract_version", "caller"),
+        Option(HELD_SINCE, "attempt"),
+    )
 
     def __init__(
         self,
@@ -145,7 +154,7 @@ class Contracts(Guard):
 
     def _left_ms(self, message: MessageProxy) -> int:
         now_ms = self._now_ms()
-        return int(message.options.setdefault("held_since", now_ms)) + self.hold_max_ms - now_ms
+        return int(message.options.setdefault(HELD_SINCE, now_ms)) + self.hold_max_ms - now_ms
 
     def _hold(self, broker: Broker, message: MessageProxy, sent: int, known: int) -> None:
         left_ms = self._left_ms(message)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -12,6 +12,7 @@ from dramatiq.broker import MessageProxy
 from ..base.emit import emit_counter
 from ..base.errors import MisplacedGuard, Parked, Skipped
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
+from ..base.options import Option
 from .fields import InvalidSchedule
 from .missed_ticks import RENEWALS_PER_LEASE, MissedTicks, RunningTick, WatchThread
 from .schedule import CronSchedule, cron
@@ -74,6 +75,13 @@ class Cron(Guard):
       now: The moment, aware; for tests. Default: the system's clock.
       wait: Waits some seconds between two tries to send a tick; for tests. Default `time.sleep`.
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (
+        Option(SCHEDULED_AT, "life"),
+        Option(TICK, "life"),
+        Option(CLAIMED, "life"),
+        Option(MADE_UP, "life"),
+    )
 
     def __init__(
         self,

@@ -13,10 +13,11 @@ from ..base.classification import class_name, is_retryable
 from ..base.emit import emit_counter
 from ..base.errors import GuardError
 from ..base.guard import Guard
-from ..base.redaction import mark_secrets
+from ..base.options import Option
+from ..base.redaction import SECRET_PATHS, mark_secrets
 from .describe import letter_of, outline_of, unreadable
 from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
-from .letter import DeadLetter, Stats
+from .letter import REPLAY_OF, DeadLetter, Stats
 from .undecodable import keep_undecodable
 
 #: Most bytes of JSON, or of a message that cannot be read, that a letter holds.
@@ -154,6 +155,11 @@ class DeadLetters(Guard):
       >>> client = redis.Redis()
       >>> broker.add_middleware(DeadLetters(RedisDeadLetterStore(client), spool=RedisDeadLetterSpool(client)))
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (
+        Option(REPLAY_OF, "life"),
+        Option(SECRET_PATHS, "caller"),
+    )
 
     def __init__(
         self,

@@ -10,31 +10,17 @@ from dramatiq import Broker, Message
 
 from ..base.errors import GuardError
 from ..base.guard import ADMITTED
+from ..base.options import names_of
 from ..base.redaction import mark_secrets
 from .edit import check_edit
 from .guard import DeadLetterBox
-from .letter import MAX_PAGE, DeadLetter, letter_id
+from .letter import MAX_PAGE, REPLAY_OF, DeadLetter, letter_id
 
 #: How many are sent first, and how long they are watched, when many are sent.
 DEFAULT_FIRST = 5
 DEFAULT_WATCH_S = 30.0
 #: How often the watch looks.
 POLL_S = 1.0
-
-#: Options that guards write in the course of a life, and those that bound it; a repeated message begins another.
-_PAST = frozenset(
-    {
-        "parked",
-        "replay_of",
-        "expires_at",
-        "cancelled",
-        "wake",
-        "due_ms",
-        "rate_paid_until",
-        "progress_turn",
-        "store_results",
-    }
-)
 
 
 class ReplayError(Exception):
@@ -308,7 +294,9 @@ class DeadLetterReplayer:
         self, letter: DeadLetter, payload: Mapping[str, Any], contract_version: int | None
     ) -> "Message[Any]":
         actor = self._broker.get_actor(letter.actor or "")
-        options = {name: value for name, value in letter.options.items() if name not in _PAST}
+        # A repeated message begins another life.
+        dropped = names_of("life", "attempt")
+        options = {name: value for name, value in letter.options.items() if name not in dropped}
         if contract_version is not None:
             options["contract_version"] = contract_version
         message: Message[Any] = Message(
@@ -320,7 +308,7 @@ class DeadLetterReplayer:
             args=tuple(payload["args"]),
             kwargs=dict(payload["kwargs"]),
             # It was let in once; an older version of its contract is brought up to date by the worker.
-            options={**options, ADMITTED: True, "replay_of": letter.id},
+            options={**options, ADMITTED: True, REPLAY_OF: letter.id},
             message_id=str(uuid4()),
         )
         mark_secrets(self._broker, message.asdict())

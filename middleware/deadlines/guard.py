@@ -19,6 +19,7 @@ from ..base.emit import emit_counter
 from ..base.errors import Fault, GuardError, InvalidPayload
 from ..base.guard import Guard, Outcome
 from ..base.interrupts import DeadlineExceeded, Window, can_interrupt, make_interruptible, window_of
+from ..base.options import Option
 from .stuck_process import Replacement, log_stack
 from .watchdog import Watchdog
 
@@ -99,6 +100,8 @@ class Deadlines(Guard):
       ...     return httpx.get(url, timeout=remaining())
       >>> fetch.send_with_options(args=(url,), expires_at=tomorrow_ms)
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (Option("expires_at", "life"),)
 
     def __init__(
         self,

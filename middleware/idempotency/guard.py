@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NoReturn, Protocol, runtime_checkable
 from uuid import uuid4
 
 from dramatiq import Broker, Message
@@ -18,6 +18,7 @@ from ..base.emit import emit_counter
 from ..base.errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.messages import copy_of, keep_stored_result, org_of, payload_of
+from ..base.options import Option
 
 #: How long a key is remembered, in milliseconds: a day.
 DEFAULT_WINDOW_MS = 24 * 60 * 60 * 1_000
@@ -116,6 +117,8 @@ class Idempotency(Guard):
       >>> broker.add_middleware(Idempotency(RedisIdempotencyStore(client)))
       >>> charge.send({"org_id": "acme", "amount": 5, "idempotency_key": "order-17"})
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (Option("idempotent", "caller"),)
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -12,6 +12,7 @@ from dramatiq.errors import ActorNotFound
 from ..base.attempts import Attempt
 from ..base.emit import emit_counter, emit_gauge, emit_metric
 from ..base.observer import Observer
+from ..base.options import Option
 from .queue_sampler import QueueProbe, QueueSampler, queue_state
 
 #: The message option that says from when on a worker could have had the message: milliseconds since 1970.
@@ -50,6 +51,8 @@ class Metrics(Observer):
       >>> add_metric_handler(PrometheusHandler())
       >>> broker.add_middleware(Metrics())
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (Option(DUE_MS, "life"),)
 
     def __init__(
         self, *, sample_every_s: float | None = DEFAULT_SAMPLE_EVERY_S, probe: QueueProbe = queue_state

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 from uuid import uuid4
 
 from dramatiq import Actor, Broker, Message, Worker
@@ -14,6 +14,7 @@ from ..base.emit import emit_counter
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked, RateLimited, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.messages import WAKE, copy_of, keep_stored_result, org_of
+from ..base.options import Option
 from .rate import Rate
 from .slots import Answer, Attempt, Concurrency, OrgLimitsStore, Slot, SlotKeeper, Wake
 
@@ -73,6 +74,11 @@ class OrgLimits(Guard):
       ... def crawl(job): ...
       >>> crawl.send_with_options(args=({"org_id": "acme"},), concurrency=("acme.example", 2))
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (
+        Option(PAID_UNTIL, "life"),
+        Option("concurrency", "caller"),
+    )
 
     def __init__(
         self,

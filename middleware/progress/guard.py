@@ -4,7 +4,7 @@ import threading
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
@@ -12,6 +12,7 @@ from dramatiq.common import q_name
 
 from ..base.attempts import Attempt, AttemptOutcome
 from ..base.observer import Observer
+from ..base.options import Option
 from .latest_writer import CLOSE_TIMEOUT_S, DEFAULT_INTERVAL_S, ProgressWriter
 
 #: The longest note that is kept, in characters; of a longer one the beginning is.
@@ -132,6 +133,8 @@ class Progress(Observer):
       ...         progress(100 * number / len(rows), "writing rows")
       ...         write(row)
     """
+
+    message_options: ClassVar[tuple[Option, ...]] = (Option(TURN, "life"),)
 
     def __init__(
         self,
