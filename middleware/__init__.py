@@ -21,6 +21,8 @@ from .base.errors import (
 from .base.guard import Guard, Outcome
 from .base.interrupts import Cancelled, DeadlineExceeded
 from .base.observer import Observer
+from .base.options import Option
+from .base.stack import Position, in_order
 from .callbacks import Callbacks
 from .cancellation.guard import Cancellation, checkpoint
 from .cancellation.requests import CancellationClient
@@ -83,12 +85,14 @@ __all__ = [
     "Metrics",
     "MisplacedGuard",
     "Observer",
+    "Option",
     "OrgLimits",
     "Outcome",
     "Parked",
     "Pause",
     "PauseControl",
     "Pauses",
+    "Position",
     "Progress",
     "ProgressReader",
     "QueueState",
@@ -109,6 +113,7 @@ __all__ = [
     "emit_gauge",
     "emit_metric",
     "emit_timer",
+    "in_order",
     "in_region",
     "is_final_attempt",
     "json_schemas",

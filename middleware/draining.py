@@ -20,6 +20,7 @@ from .base.emit import emit_counter
 from .base.errors import Parked
 from .base.guard import Guard, Outcome
 from .base.interrupts import Window, make_interruptible, window_of
+from .base.stack import Position
 
 #: Seconds that running jobs may take to end: less than the 30 that Kubernetes gives a pod by default.
 DEFAULT_DRAIN_S = 25.0
@@ -59,6 +60,8 @@ class Draining(Guard):
     Example:
       >>> broker.add_middleware(Draining(drain_s=25))
     """
+
+    position = Position.DRAIN
 
     def __init__(
         self,

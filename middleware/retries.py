@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any
 
 import dramatiq.middleware
 from dramatiq import Broker, Retry
@@ -23,6 +23,7 @@ from .base.delegation import SupportsParking
 from .base.emit import emit_counter
 from .base.errors import Parked
 from .base.options import Option
+from .base.stack import Position
 
 #: Milliseconds of the first back-off, doubled each time, and the most one may grow to.
 DEFAULT_MIN_BACKOFF_MS = 1_000
@@ -71,7 +72,8 @@ class Retries(dramatiq.middleware.Retries):
       >>> broker = RedisBroker(middleware=[Contracts(), Retries(max_retries=3)])
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option("parked", "life"), Option("error", "attempt"))
+    position = Position.RETRY
+    message_options = (Option("parked", "life"), Option("error", "attempt"))
 
     def __init__(
         self,

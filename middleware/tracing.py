@@ -1,7 +1,7 @@
 """One trace from `send` to the last retry, in OpenTelemetry's terms, without a payload or an error's text in it."""
 
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
@@ -11,6 +11,7 @@ from .base.attempts import Attempt
 from .base.messages import org_of
 from .base.observer import Observer
 from .base.options import Option
+from .base.stack import Position
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
@@ -48,7 +49,8 @@ class Tracing(Observer):
       >>> broker.add_middleware(Tracing())
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (
+    position = Position.TRACE
+    message_options = (
         Option("traceparent", "caller"),
         Option("tracestate", "caller"),
     )

@@ -14,7 +14,7 @@ from .emit import emit_counter
 from .errors import GuardError, Parked
 from .messages import MESSAGE_OPTIONS
 from .options import Option
-from .stack import check_order
+from .stack import Position, check_order
 
 #: What a guard does when it cannot decide, because its store is away or it has a bug.
 OnError = Literal["park", "allow"]
@@ -73,6 +73,8 @@ class Guard(Middleware):
       ...             raise Parked("night", delay_ms=3_600_000)
     """
 
+    #: Where in the stack it stands; None for anywhere.
+    position: ClassVar[Position | None] = None
     #: What the guard writes into messages, or reads there.
     message_options: ClassVar[tuple[Option, ...]] = (Option(ADMITTED, "attempt"), *MESSAGE_OPTIONS)
 

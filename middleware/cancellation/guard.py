@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from dramatiq import Actor, Broker, Worker
 from dramatiq.broker import MessageProxy
@@ -18,6 +18,7 @@ from ..base.guard import Guard, Outcome
 from ..base.interrupts import Cancelled, DeadlineExceeded, Window, make_interruptible, window_of
 from ..base.options import Option
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from ..deadlines.guard import remaining
 from .requests import CancellationStore, RequestCache
 
@@ -55,7 +56,8 @@ class Cancellation(Guard):
       >>> CancellationClient(RedisCancellationStore(client)).cancel(message.message_id)
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option("interrupt_on_cancel", "caller"),)
+    position = Position.CANCEL
+    message_options = (Option("interrupt_on_cancel", "caller"),)
 
     def __init__(self, store: CancellationStore, *, flags: Poller | None = None) -> None:
         super().__init__()

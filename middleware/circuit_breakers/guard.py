@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -15,6 +15,7 @@ from ..base.errors import GuardError, Parked
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.options import Option
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from .broker_gates import BreakerGates
 from .calls import BreakerCalls
 from .state import BreakerRule, BreakerState, check_key, counts_as_failure
@@ -69,7 +70,8 @@ class CircuitBreakers(Guard):
       monotonic: Seconds from a clock that never goes back; for tests.
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option("depends_on", "caller"),)
+    position = Position.DEPEND
+    message_options = (Option("depends_on", "caller"),)
 
     def __init__(
         self,

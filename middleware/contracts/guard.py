@@ -15,6 +15,7 @@ from ..base.guard import Guard
 from ..base.options import Option
 from ..base.payloads import contract_of, dumps, json_schemas, normalise, parse, version_of
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from ..retries import Retries
 from .held_messages import Release, version_key
 
@@ -80,7 +81,8 @@ class Contracts(Guard):
     Actor option `upcasters`: `{1: from_1_to_2, 2: from_2_to_3}`, each from a plain mapping to a plain mapping.
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (
+    position = Position.VALIDATE
+    message_options = (
         Option("contract_version", "caller"),
         Option(HELD_SINCE, "attempt"),
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any
 
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -13,6 +13,7 @@ from ..base.emit import emit_counter
 from ..base.errors import MisplacedGuard, Parked, Skipped
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.options import Option
+from ..base.stack import Position
 from .fields import InvalidSchedule
 from .missed_ticks import RENEWALS_PER_LEASE, MissedTicks, RunningTick, WatchThread
 from .schedule import CronSchedule, cron
@@ -76,7 +77,8 @@ class Cron(Guard):
       wait: Waits some seconds between two tries to send a tick; for tests. Default `time.sleep`.
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (
+    position = Position.SCHEDULE
+    message_options = (
         Option(SCHEDULED_AT, "life"),
         Option(TICK, "life"),
         Option(CLAIMED, "life"),

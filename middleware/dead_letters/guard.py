@@ -15,6 +15,7 @@ from ..base.errors import GuardError
 from ..base.guard import Guard
 from ..base.options import Option
 from ..base.redaction import SECRET_PATHS, mark_secrets
+from ..base.stack import Position
 from .describe import letter_of, outline_of, unreadable
 from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
 from .letter import REPLAY_OF, DeadLetter, Stats
@@ -156,7 +157,8 @@ class DeadLetters(Guard):
       >>> broker.add_middleware(DeadLetters(RedisDeadLetterStore(client), spool=RedisDeadLetterSpool(client)))
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (
+    position = Position.KEEP
+    message_options = (
         Option(REPLAY_OF, "life"),
         Option(SECRET_PATHS, "caller"),
     )

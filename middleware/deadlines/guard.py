@@ -20,6 +20,7 @@ from ..base.errors import Fault, GuardError, InvalidPayload
 from ..base.guard import Guard, Outcome
 from ..base.interrupts import DeadlineExceeded, Window, can_interrupt, make_interruptible, window_of
 from ..base.options import Option
+from ..base.stack import Position
 from .stuck_process import Replacement, log_stack
 from .watchdog import Watchdog
 
@@ -101,7 +102,8 @@ class Deadlines(Guard):
       >>> fetch.send_with_options(args=(url,), expires_at=tomorrow_ms)
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option("expires_at", "life"),)
+    position = Position.TIME
+    message_options = (Option("expires_at", "life"),)
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from ..base.attempts import Attempt, AttemptOutcome, trace_id_of
 from ..base.messages import org_of
 from ..base.observer import Observer
+from ..base.stack import Position
 from .batch_writer import BatchWriter
 from .results import Recorded, recording
 
@@ -129,6 +130,8 @@ class History(Observer):
       >>> broker.add_middleware(History(store))
       >>> store.recent(org="acme", outcome="failed")
     """
+
+    position = Position.RECORD
 
     def __init__(
         self,

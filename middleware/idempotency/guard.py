@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NoReturn, Protocol, runtime_checkable
+from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
 from uuid import uuid4
 
 from dramatiq import Broker, Message
@@ -19,6 +19,7 @@ from ..base.errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.messages import copy_of, keep_stored_result, org_of, payload_of
 from ..base.options import Option
+from ..base.stack import Position
 
 #: How long a key is remembered, in milliseconds: a day.
 DEFAULT_WINDOW_MS = 24 * 60 * 60 * 1_000
@@ -118,7 +119,8 @@ class Idempotency(Guard):
       >>> charge.send({"org_id": "acme", "amount": 5, "idempotency_key": "order-17"})
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option("idempotent", "caller"),)
+    position = Position.DEDUPLICATE
+    message_options = (Option("idempotent", "caller"),)
 
     def __init__(
         self,

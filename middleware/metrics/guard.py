@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from typing import Any, ClassVar
+from typing import Any
 
 from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
@@ -13,6 +13,7 @@ from ..base.attempts import Attempt
 from ..base.emit import emit_counter, emit_gauge, emit_metric
 from ..base.observer import Observer
 from ..base.options import Option
+from ..base.stack import Position
 from .queue_sampler import QueueProbe, QueueSampler, queue_state
 
 #: The message option that says from when on a worker could have had the message: milliseconds since 1970.
@@ -52,7 +53,8 @@ class Metrics(Observer):
       >>> broker.add_middleware(Metrics())
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option(DUE_MS, "life"),)
+    position = Position.COUNT
+    message_options = (Option(DUE_MS, "life"),)
 
     def __init__(
         self, *, sample_every_s: float | None = DEFAULT_SAMPLE_EVERY_S, probe: QueueProbe = queue_state

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
 from dramatiq import Actor, Broker, Message, Worker
@@ -15,6 +15,7 @@ from ..base.errors import Fault, GuardError, InvalidPayload, Parked, RateLimited
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.messages import WAKE, copy_of, keep_stored_result, org_of
 from ..base.options import Option
+from ..base.stack import Position
 from .rate import Rate
 from .slots import Answer, Attempt, Concurrency, OrgLimitsStore, Slot, SlotKeeper, Wake
 
@@ -75,7 +76,8 @@ class OrgLimits(Guard):
       >>> crawl.send_with_options(args=({"org_id": "acme"},), concurrency=("acme.example", 2))
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (
+    position = Position.LIMIT
+    message_options = (
         Option(PAID_UNTIL, "life"),
         Option("concurrency", "caller"),
     )

@@ -13,6 +13,7 @@ from ..base.errors import Parked
 from ..base.gates import GatePublisher, Shut, merge_gate
 from ..base.guard import Guard
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from ..region_concurrency.guard import RegionConcurrency
 from .pauses import Pause, PauseCache, PauseStore
 
@@ -51,6 +52,8 @@ class Pauses(Guard):
       >>> broker.add_middleware(Pauses(RedisPauseStore(client)))
       >>> PauseControl(RedisPauseStore(client)).pause(actor="domain_export", who="ada", for_ms=600_000)
     """
+
+    position = Position.PAUSE
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ import threading
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
@@ -13,6 +13,7 @@ from dramatiq.common import q_name
 from ..base.attempts import Attempt, AttemptOutcome
 from ..base.observer import Observer
 from ..base.options import Option
+from ..base.stack import Position
 from .latest_writer import CLOSE_TIMEOUT_S, DEFAULT_INTERVAL_S, ProgressWriter
 
 #: The longest note that is kept, in characters; of a longer one the beginning is.
@@ -134,7 +135,8 @@ class Progress(Observer):
       ...         write(row)
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option(TURN, "life"),)
+    position = Position.REPORT
+    message_options = (Option(TURN, "life"),)
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Region concurrency: a process takes less on when its jobs fail or its backlog grows."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from dramatiq import Actor, Broker, Message
 from dramatiq.broker import MessageProxy
@@ -10,6 +10,7 @@ from ..base.emit import emit_counter, emit_gauge
 from ..base.errors import Parked
 from ..base.guard import Guard, OnError, Outcome
 from ..base.options import Option
+from ..base.stack import Position
 from .adaptive_limit import DEFAULT_MAX_ERROR_RATE, DEFAULT_STALE_AFTER_S, AdaptiveConcurrency
 
 #: Label of a process that serves the one region there is.
@@ -50,7 +51,8 @@ class RegionConcurrency(Guard):
       >>> broker.enqueue(in_region(resize.message(job), "us"))
     """
 
-    message_options: ClassVar[tuple[Option, ...]] = (Option("region", "caller"),)
+    position = Position.THROTTLE
+    message_options = (Option("region", "caller"),)
 
     def __init__(
         self,
