@@ -36,7 +36,7 @@ _HAND_BACK_S = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Draining(Guard):
+class Draining(Guard[int]):
     """Ends a worker's work in an orderly way and in a bounded time.
 
     Without it a stopping worker waits up to ten minutes for what runs, keeps what it has fetched to itself all the
@@ -82,12 +82,12 @@ class Draining(Guard):
 
     @property
     def draining(self) -> bool:
-        """Whether the worker of this process has been told to stop."""
+        """Return whether the worker of this process is to stop."""
         return self._stop is not None and self._stop.begun.is_set()
 
     @property
     def clean(self) -> bool:
-        """Whether nothing had to be given up; True as long as nothing was."""
+        """Return whether nothing had to be abandoned; True as long as nothing was."""
         return self._stop is None or self._stop.clean
 
     def begin(self) -> None:
@@ -100,7 +100,7 @@ class Draining(Guard):
             stop.begun.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the drain is over; whether it is."""
+        """Wait until the drain is over. Returns whether it is."""
         return self._stop is None or self._stop.over.wait(timeout_s)
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
@@ -126,15 +126,17 @@ class Draining(Guard):
         # Those that are left would only be waited for.
         worker.workers = [thread for thread in worker.workers if not thread.is_alive()]
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> int:
         if self.draining:
             raise Parked("the worker is stopping", delay_ms=0, key="draining")
+        thread_id = threading.get_ident()
         with self._lock:
-            self._running[threading.get_ident()] = message, window_of(message)
+            self._running[thread_id] = message, window_of(message)
+        return thread_id
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: Broker, message: MessageProxy, held: int, outcome: Outcome) -> None:
         with self._lock:
-            self._running.pop(threading.get_ident(), None)
+            self._running.pop(held, None)
 
     def _drain(self, stop: "_Stop") -> None:
         stop.begun.wait()

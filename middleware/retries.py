@@ -55,7 +55,7 @@ class Retries(dramatiq.middleware.Retries):
     - The message keeps the class and fingerprint of its last error. Dramatiq keeps a traceback of 30 frames
       there, whose text quotes whatever the error was given.
 
-    A broker that knows why messages wait (see `enforcement`) is told what a parked one waits for.
+    A broker that knows why messages wait (see `base.delegation`) is told what a parked one waits for.
 
     Back-off is `random(0, min(max_backoff, min_backoff * 2**attempt))`: full jitter, which spreads a crowd of
     failures best (M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
@@ -206,7 +206,7 @@ class Retries(dramatiq.middleware.Retries):
 
 
 def is_final_attempt(exception: BaseException) -> bool:
-    """Whether the job that asks is given up when this attempt ends with the exception.
+    """Return whether the job that asks is dead-lettered when this attempt ends with the exception.
 
     For a job that has to leave other things behind when it fails for good than when it is tried again. Outside an
     attempt, or without `Retries`, nobody tries again: True. Threads that a job starts itself ask in a copy of its

@@ -21,7 +21,7 @@ MESSAGE_OPTIONS = (Option("org", "caller"), Option(WAKE, "life"), Option(STORE_R
 
 
 def payload_of(message: "Message[Any] | MessageProxy") -> Mapping[str, object]:
-    """The message's single mapping argument, or else its keyword arguments.
+    """Return the message's single mapping argument, or else its keyword arguments.
 
     Example:
         >>> payload_of(resize.message({"org_id": "a", "image_id": 7}))["image_id"]
@@ -34,18 +34,18 @@ def payload_of(message: "Message[Any] | MessageProxy") -> Mapping[str, object]:
 
 
 def org_of(message: "Message[Any] | MessageProxy") -> str | None:
-    """The org a message works for: its option `org`, or else its payload's `org_id`; None without either."""
+    """Return the org a message works for: its option `org`, or else its payload's `org_id`; None without either."""
     org = message.options.get("org") or payload_of(message).get("org_id")
     return str(org) if org else None
 
 
 def copy_of(message: "Message[Any] | MessageProxy") -> str:
-    """Which copy of the message this is: the id of the wake that made it, empty for the message as sent."""
+    """Return which copy of the message this is: the id of the wake that made it, empty for the message as sent."""
     return str(message.options.get(WAKE, ""))
 
 
 def as_redelivery(message: "Message[Any]", copy: str) -> "Message[Any]":
-    """The message as one of its copies, for whoever cannot know whether it was enqueued already.
+    """Return the message as one of its copies, for whoever cannot know whether it was enqueued already.
 
     `Idempotency` and `OrgLimits` take a second delivery of the same copy for the one that follows a crash, and let it
     run; of two copies one runs, the other waits and is skipped.

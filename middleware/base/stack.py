@@ -106,6 +106,6 @@ def check_order(middleware: Sequence[Middleware]) -> None:
 
 
 def position_of(middleware: Middleware) -> Position | None:
-    """Where it says that it stands, or, of Dramatiq's own, where that has to; None for anybody else's."""
+    """Return where it says that it stands, or, of Dramatiq's own, where that has to; None for anybody else's."""
     own = getattr(middleware, "position", None)
     return own if isinstance(own, Position) else DRAMATIQ_POSITIONS.get(type(middleware))

@@ -25,7 +25,7 @@ from .requests import CancellationStore, RequestCache
 logger = logging.getLogger(__name__)
 
 
-class Cancellation(Guard):
+class Cancellation(Guard["RunningAttempt"]):
     """Stops messages that somebody asked to be stopped, with `CancellationClient`.
 
     Without it a job that was sent by mistake runs, or its queue is emptied by hand with everybody else's work in
@@ -33,8 +33,8 @@ class Cancellation(Guard):
 
     - A message that waits, in whatever way, is found when its turn comes and done without running.
     - A running job stops at its next `checkpoint()`; one with the option `interrupt_on_cancel` at once.
-    - Either way it ends as `Skipped("cancelled")`: acked, not retried, in no dead letters, and told from a success by
-      its outcome, `cancelled`, and the counter `messages_cancelled_total`. No success or failure callback fires.
+    - Either way it ends as `Skipped("cancelled")`: acked, not retried, in no dead letters, and no success: its outcome
+      is `cancelled`, counted in `messages_cancelled_total`. No success or failure callback fires.
     - A job that raises an error of its own with category `cancelled` ends the same way.
 
     Costs no round trip a job: requests reach each process by one background poll a second, in which an idle store
@@ -64,7 +64,7 @@ class Cancellation(Guard):
         self._requests = RequestCache(store)
         self._flags = flags or shared_poller()
         self._lock = threading.Lock()
-        self._running: dict[int, _Attempt] = {}
+        self._running: dict[int, RunningAttempt] = {}
 
     @property
     def actor_options(self) -> set[str]:
@@ -98,9 +98,9 @@ class Cancellation(Guard):
             if attempt.interrupts and attempt.is_cancelled():
                 attempt.window.interrupt(Cancelled)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> "RunningAttempt":
         options = broker.get_actor(message.actor_name).options
-        attempt = _Attempt(
+        attempt = RunningAttempt(
             message=message,
             window=window_of(message),
             interrupts=bool(message.options.get("interrupt_on_cancel", options.get("interrupt_on_cancel"))),
@@ -111,11 +111,12 @@ class Cancellation(Guard):
         if attempt.is_cancelled():
             self._forget()
             raise _cancelled(message, "waiting")
+        return attempt
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: Broker, message: MessageProxy, held: "RunningAttempt", outcome: Outcome) -> None:
         self._forget()
 
-    def _know(self, attempt: "_Attempt") -> None:
+    def _know(self, attempt: "RunningAttempt") -> None:
         _current.set(attempt)
         with self._lock:
             self._running[threading.get_ident()] = attempt
@@ -127,7 +128,7 @@ class Cancellation(Guard):
 
 
 def checkpoint() -> None:
-    """A place in a job where it is safe to stop. Costs a look into memory; outside a job it does nothing.
+    """Mark a place in a job where it is safe to stop. Costs a look into memory; outside a job it does nothing.
 
     Raises:
         Cancelled: somebody asked for this job to stop.
@@ -146,14 +147,14 @@ def checkpoint() -> None:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Attempt:
+class RunningAttempt:
     message: MessageProxy
     window: Window
     interrupts: bool
     is_cancelled: Callable[[], bool]
 
 
-_current: ContextVar[_Attempt | None] = ContextVar("pressroom_cancellation", default=None)
+_current: ContextVar[RunningAttempt | None] = ContextVar("pressroom_cancellation", default=None)
 
 
 def _end_cancelled_jobs_skipped(actor: "Actor[..., Any]") -> None:

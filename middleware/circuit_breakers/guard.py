@@ -26,7 +26,7 @@ class InvalidDependency(GuardError, ValueError):
     """An actor or a message names a dependency in a way that cannot be one."""
 
 
-class CircuitBreakers(Guard):
+class CircuitBreakers(Guard[dict[str, str]]):
     """Parks jobs whose dependency is down, and lets a few through to find out when it is up again.
 
     Without it every job waits for a dead service's time-outs, spends its retries on it and ends in the dead
@@ -191,7 +191,7 @@ class CircuitBreakers(Guard):
         _names(message.options.get("depends_on"))
         stamp_org(broker, message)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> dict[str, str] | None:
         org = message.options.get("org")
         self._job.org = org if isinstance(org, str) else None
         self._job.trials = {}
@@ -209,11 +209,12 @@ class CircuitBreakers(Guard):
                 if token is not None:
                     self._job.trials[key] = token
         except BaseException:
-            self._give_back()
+            self._give_back(self._job.trials)
             raise
+        return self._job.trials or None
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        self._give_back()
+    def settle(self, broker: Broker, message: MessageProxy, held: dict[str, str], outcome: Outcome) -> None:
+        self._give_back(held)
 
     def _shut_now(self) -> None:
         """The others that wait for the same need not be fetched first; the poll would find it in a second."""
@@ -254,10 +255,10 @@ class CircuitBreakers(Guard):
         except Exception as failed:  # noqa: BLE001  # what was called is done; counting it cannot undo it
             self._count("record", failed)
 
-    def _give_back(self) -> None:
+    def _give_back(self, trials: dict[str, str]) -> None:
         """Return the trials that the job was admitted with and did not use."""
-        while self._job.trials:
-            self._calls.give_back(*self._job.trials.popitem())
+        while trials:
+            self._calls.give_back(*trials.popitem())
 
     def _keys(self, broker: Broker, message: MessageProxy) -> list[str]:
         actor = broker.actors.get(message.actor_name)
@@ -267,7 +268,7 @@ class CircuitBreakers(Guard):
 
 
 class Breaker:
-    """One dependency's breaker.
+    """The breaker of a dependency.
 
     Example:
       >>> breaker = breakers["publish:wordpress:example.org"]

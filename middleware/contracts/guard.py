@@ -52,7 +52,7 @@ class Contracts(Guard):
     - a payload of a newer version is held for a newer worker: offered again every `hold_ms`, uncharged, and
       rejected with category `version` when none came within `hold_max_ms`.
 
-    On a broker that can let parked messages go early (see `enforcement`; the stack needs our `Retries`), such a
+    On a broker that can let parked messages go early (see `base.delegation`; the stack needs our `Retries`), such a
     message is parked once, until a worker that knows its version lets it go. Each worker does so when it boots and
     every `hold_ms`, also for what the broker itself holds since no worker knew its actor.
 
@@ -74,13 +74,14 @@ class Contracts(Guard):
       max_payload_bytes: The largest payload accepted at send, as bytes of JSON. Default 1,000,000.
       hold_ms: Milliseconds between two offers of a newer message, or between two times that a worker lets go what
         it knows. Default 30,000.
-      hold_max_ms: Milliseconds after which it is given up. Default 24 hours.
+      hold_max_ms: Milliseconds after which it is dead-lettered. Default 24 hours.
       flags: The poll that lets messages go. Default the process's own, shared with other guards.
       now_ms: Milliseconds since 1970; for tests. Default: this machine's clock.
 
     Actor option `upcasters`: `{1: from_1_to_2, 2: from_2_to_3}`, each from a plain mapping to a plain mapping.
     """
 
+    checks_payload = True
     position = Position.VALIDATE
     message_options = (
         Option("contract_version", "caller"),

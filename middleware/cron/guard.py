@@ -35,7 +35,7 @@ _SKIPS = {
 }
 
 
-class Cron(Guard):
+class Cron(Guard[RunningTick]):
     """Runs periodic actors once a tick, with the `periodiq` command line or any other scheduler sending.
 
     Without it two schedulers run everything twice, one scheduler is a single point of failure that ends at the
@@ -176,9 +176,9 @@ class Cron(Guard):
         except Exception as error:  # noqa: BLE001  # it is sent; at worst it is sent again, and claimed once
             self._count("note", error)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> RunningTick | None:
         if TICK not in message.options:
-            return
+            return None
         tick = RunningTick(message.actor_name, _minute(message.options[TICK]), message.message_id)
         schedule = _schedule(broker, message.actor_name)
         is_new = not message.options.get(CLAIMED)
@@ -195,15 +195,16 @@ class Cron(Guard):
         if claim != "granted":
             raise Skipped(_SKIPS[claim])
         message.options[CLAIMED] = True
-        if exclusive:
-            with self._running_lock:
-                self._running[tick.holder] = tick
-
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+        if not exclusive:
+            return None
         with self._running_lock:
-            tick = self._running.pop(message.message_id, None)
-        if tick is not None:
-            self._store.release(tick.actor, tick.holder)
+            self._running[tick.holder] = tick
+        return tick
+
+    def settle(self, broker: Broker, message: MessageProxy, held: RunningTick, outcome: Outcome) -> None:
+        with self._running_lock:
+            self._running.pop(held.holder, None)
+        self._store.release(held.actor, held.holder)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)

@@ -29,7 +29,7 @@ MAX_COUNT = 2**31 - 1
 
 
 def letter_of(broker: Broker, message: MessageProxy, *, now_ms: int, max_bytes: int) -> DeadLetter:
-    """The letter of a message that is about to be rejected.
+    """Return the letter of a message that is about to be rejected.
 
     Parameters:
       broker: Knows the contracts, and so which fields are secret.
@@ -60,7 +60,7 @@ def letter_of(broker: Broker, message: MessageProxy, *, now_ms: int, max_bytes: 
 
 
 def outline_of(broker: Broker, message: MessageProxy, *, now_ms: int, fault: Exception) -> DeadLetter:
-    """The letter of a message that cannot be described, so that it is not forgotten all the same.
+    """Return the letter of a message that cannot be described, so that it is not lost all the same.
 
     Parameters:
       broker, message, now_ms: As for `letter_of`.
@@ -79,7 +79,7 @@ def outline_of(broker: Broker, message: MessageProxy, *, now_ms: int, fault: Exc
 
 
 def unreadable(queue: str, raw: bytes, mark: str, *, now_ms: int, max_bytes: int) -> DeadLetter:
-    """The letter of bytes that are no message.
+    """Return the letter of bytes that are no message.
 
     Parameters:
       queue: Where they were.

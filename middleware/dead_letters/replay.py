@@ -9,9 +9,9 @@ from uuid import uuid4
 from dramatiq import Broker, Message
 
 from ..base.errors import GuardError
-from ..base.guard import ADMITTED
 from ..base.options import names_of
 from ..base.redaction import mark_secrets
+from ..base.sending import ADMITTED
 from .edit import check_edit
 from .guard import DeadLetterBox
 from .letter import MAX_PAGE, REPLAY_OF, DeadLetter, letter_id
@@ -70,7 +70,7 @@ class DeadLetterFilter:
     fingerprint: str | None = None
 
     def match(self, letter: DeadLetter) -> bool:
-        """Whether the letter is meant."""
+        """Return whether the letter is meant."""
         wanted = ((self.category, letter.category), (self.actor, letter.actor))
         return all(want in (None, has) for want, has in (*wanted, (self.fingerprint, letter.fingerprint)))
 
@@ -88,7 +88,7 @@ class ReplayReport:
 
     @property
     def stopped(self) -> bool:
-        """Whether it ended because some failed again."""
+        """Return whether it ended because some failed again."""
         return bool(self.failed_again)
 
 
@@ -130,7 +130,7 @@ class DeadLetterReplayer:
         self._monotonic = monotonic
 
     def retry(self, letter_id: str, *, again: bool = False) -> str:
-        """Send the letter's message again; gives the new message's id.
+        """Send the letter's message again. Returns the new message's id.
 
         Parameters:
           letter_id: The letter.
@@ -166,7 +166,7 @@ class DeadLetterReplayer:
         )
 
     def count(self, criteria: DeadLetterFilter, *, again: bool = False) -> int:
-        """How many messages `retry_many` would send: those that were not yet, and need no edit."""
+        """Count the messages that `retry_many` would send: those that were not yet, and need no edit."""
         return sum(1 for letter in self._matching(criteria, again) if _as_it_is(self._broker, letter))
 
     def retry_many(

@@ -38,7 +38,7 @@ class Pauses(Guard):
     Costs no round trip a job: pauses reach each process by one background poll a second, which asks once. A store
     that is away is asked again; until it answers, what was known stays in force.
 
-    On a broker that has gates (see `enforcement`), what is paused is not fetched at all, and goes on as soon as a
+    On a broker that has gates (see `base.delegation`), what is paused is not fetched at all, and goes on as soon as a
     process hears that it may. Only what was fetched before is parked.
 
     Parameters:
@@ -95,7 +95,7 @@ class Pauses(Guard):
 
         Raises:
             StoreUnavailable: the store does not answer.
-            BrokerError: the broker has gates and does not answer; the next refresh tells it.
+            BrokerError: the broker has gates and does not answer; the next refresh repeats it.
         """
         self._known.refresh()
         for region, keeper in self._gates.items():
