@@ -50,6 +50,7 @@ from .pauses.pauses import Pause, PauseControl
 from .progress.guard import JobProgress, Progress, ProgressReader, progress
 from .region_concurrency.guard import RegionConcurrency, in_region
 from .retries import Retries, is_final_attempt
+from .standard import StandardParts, standard_guards
 from .tracing import Tracing
 
 __version__ = "0.1.0"
@@ -102,6 +103,7 @@ __all__ = [
     "Retries",
     "RunningJob",
     "Skipped",
+    "StandardParts",
     "StoreUnavailable",
     "Tracing",
     "UnknownVersion",
@@ -122,4 +124,5 @@ __all__ = [
     "record_result",
     "remaining",
     "remove_metric_handler",
+    "standard_guards",
 ]
