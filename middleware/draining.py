@@ -106,10 +106,6 @@ class Draining(Guard[int]):
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         make_interruptible(actor)
 
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        make_interruptible(actor)
-
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         self._stop = _Stop(worker)
         threading.Thread(

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal
 
-from dramatiq import Broker, Message, Worker
+from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, SkipMessage
 from dramatiq.middleware import Retries as DramatiqRetries
@@ -125,6 +125,10 @@ class Guard(Middleware, Generic[HeldT]):
         `Observer`.
         """
 
+    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
+        # Actors that were declared before the guard was added have this hook alone.
+        self.before_declare_actor(broker, actor)
+
     def before_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         if is_first_question(self, message):
             try:
@@ -163,22 +167,23 @@ class Guard(Middleware, Generic[HeldT]):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        self._settle(broker, message, result=result, exception=exception)
+        held = delivery_of(message).release(self)
+        if held is not None:
+            self._settle(broker, message, held, Outcome(result=result, exception=exception))
         if isinstance(exception, Parked):
             _refund_retry(self, broker, message)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._settle(broker, message, skipped=True)
+        held = delivery_of(message).release(self)
+        if held is not None:
+            self._settle(broker, message, held, Outcome(skipped=True))
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         check_order(broker.middleware)
 
-    def _settle(self, broker: Broker, message: MessageProxy, **outcome: Any) -> None:
-        held = delivery_of(message).release(self)
-        if held is None:
-            return
+    def _settle(self, broker: Broker, message: MessageProxy, held: HeldT, outcome: Outcome) -> None:
         try:
-            self.settle(broker, message, held, Outcome(**outcome))
+            self.settle(broker, message, held, outcome)
         except Exception as error:  # noqa: BLE001  # Dramatiq would swallow it without a trace
             self._count("settle", error)
 

@@ -1,7 +1,7 @@
 """Message options, each declared beside the code that writes it, with how long it lives."""
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from dramatiq import Broker
 from dramatiq.middleware import Middleware
@@ -30,25 +30,11 @@ class Option(NamedTuple):
 
 
 #: What Dramatiq itself, its brokers and its own middleware write. `traceback` quotes whatever the error was given.
-DRAMATIQ_OPTIONS = (
-    Option("eta", "attempt"),
-    Option("redis_message_id", "attempt"),
-    Option("requeue_timestamp", "attempt"),
-    Option("retries", "attempt"),
-    Option("traceback", "attempt"),
-    Option("time_limit", "caller"),
-    Option("max_age", "caller"),
-    Option("notify_shutdown", "caller"),
-    Option("throws", "caller"),
-    Option("max_retries", "caller"),
-    Option("min_backoff", "caller"),
-    Option("max_backoff", "caller"),
-    Option("on_retry_exhausted", "caller"),
-    Option("on_success", "caller"),
-    Option("on_failure", "caller"),
-    Option("pipe_target", "caller"),
-    Option("pipe_ignore", "caller"),
-)
+DRAMATIQ_OPTIONS: Final[dict[Scope, str]] = {
+    "attempt": "eta redis_message_id requeue_timestamp retries traceback",
+    "caller": "max_age max_backoff max_retries min_backoff notify_shutdown on_failure on_retry_exhausted on_success "
+    "pipe_ignore pipe_target throws time_limit",
+}
 
 
 def names_of(*scopes: Scope) -> frozenset[str]:
@@ -65,7 +51,7 @@ def names_of(*scopes: Scope) -> frozenset[str]:
 
 
 def _declared() -> Iterator[tuple[str, str]]:
-    yield from DRAMATIQ_OPTIONS
+    yield from ((name, scope) for scope, names in DRAMATIQ_OPTIONS.items() for name in names.split())
     for cls in (*_loaded(Middleware), *_loaded(Broker)):
         yield from vars(cls).get("message_options", ())
 

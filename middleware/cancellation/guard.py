@@ -74,10 +74,6 @@ class Cancellation(Guard["RunningAttempt"]):
         make_interruptible(actor)
         _end_cancelled_jobs_skipped(actor)
 
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        self.before_declare_actor(broker, actor)
-
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
         self._flags.add("cancellations", self.refresh)

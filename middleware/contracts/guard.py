@@ -119,10 +119,6 @@ class Contracts(Guard):
         if model is not None:
             _give_the_function_the_model(actor, model)
 
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        self.before_declare_actor(broker, actor)
-
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
         if _can_hold(broker):

@@ -78,12 +78,7 @@ class Cron(Guard[RunningTick]):
     """
 
     position = Position.SCHEDULE
-    message_options = (
-        Option(SCHEDULED_AT, "life"),
-        Option(TICK, "life"),
-        Option(CLAIMED, "life"),
-        Option(MADE_UP, "life"),
-    )
+    message_options = tuple(Option(name, "life") for name in (SCHEDULED_AT, TICK, CLAIMED, MADE_UP))
 
     def __init__(
         self,
@@ -152,10 +147,6 @@ class Cron(Guard[RunningTick]):
                 f"not {type(schedule).__name__}"
             )
         self._sender.outlast(actor, schedule)
-
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        self.before_declare_actor(broker, actor)
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         schedule = _schedule(broker, message.actor_name)

@@ -149,10 +149,6 @@ class Deadlines(Guard["TimedAttempt"]):
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         make_interruptible(actor)
 
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        make_interruptible(actor)
-
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
         _take_out(broker)

@@ -171,8 +171,10 @@ class Idempotency(Guard[ClaimedKey]):
             sending.kept[id(self)] = held
 
     def after_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        sending = sending_of(message)
-        held = sending.kept.pop(id(self), None) if sending is not None else None
+        sending = sending_of(message) if self.on_duplicate == "reject" else None
+        if sending is None:
+            return
+        held, sending.kept[id(self)] = sending.kept.get(id(self)), None
         if held is None:
             return
         try:
