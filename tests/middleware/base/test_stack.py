@@ -106,7 +106,7 @@ def test_every_position_is_somebodys_and_has_a_reason() -> None:
     assert all(position.reason for position in Position)
 
 
-def test_dramatiqs_own_are_known_by_their_class_alone() -> None:
+def test_dramatiqs_own_are_known_by_their_exact_class() -> None:
     """A subclass may be about something else; ours say where they stand themselves."""
 
     class Own(dramatiq.middleware.Retries):
