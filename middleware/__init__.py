@@ -27,7 +27,10 @@ from .base.errors import (
 from .base.guard import Guard, OnError, Outcome
 from .base.interrupts import Cancelled, DeadlineExceeded
 from .base.observer import Observer
+from .base.options import Option
+from .base.options import Scope as OptionScope
 from .base.poller import Poller
+from .base.stack import Position, in_order
 from .callbacks import Callbacks
 from .cancellation.guard import Cancellation, checkpoint
 from .cancellation.requests import CancellationClient, CancellationStore, CancelRequest
@@ -97,6 +100,7 @@ from .pauses.pauses import Pause, PauseControl, PauseStore, PauseTarget
 from .progress.guard import JobProgress, Progress, ProgressReader, ProgressState, ProgressStore, progress
 from .region_concurrency.guard import RegionConcurrency, in_region
 from .retries import Retries, is_final_attempt
+from .standard import StandardParts, standard_guards
 from .tracing import Tracing
 
 __version__ = "0.1.0"
@@ -184,6 +188,8 @@ __all__ = [
     "OnLimit",
     "OnMissed",
     "OnOverlap",
+    "Option",
+    "OptionScope",
     "OrgLimits",
     "OrgLimitsStore",
     "Outcome",
@@ -195,6 +201,7 @@ __all__ = [
     "Pauses",
     "PausesInForce",
     "Poller",
+    "Position",
     "Progress",
     "ProgressReader",
     "ProgressState",
@@ -215,6 +222,7 @@ __all__ = [
     "SlotAnswer",
     "SlotRequest",
     "SlotWake",
+    "StandardParts",
     "StatsdHandler",
     "StoreUnavailable",
     "Tracing",
@@ -230,6 +238,7 @@ __all__ = [
     "emit_gauge",
     "emit_metric",
     "emit_timer",
+    "in_order",
     "in_region",
     "is_final_attempt",
     "json_schemas",
@@ -238,6 +247,7 @@ __all__ = [
     "record_result",
     "remaining",
     "remove_metric_handler",
+    "standard_guards",
 ]
 
 # What is public goes by its public name, in tracebacks and stored letters: a module may move without their noticing.
