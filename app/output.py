@@ -1,8 +1,8 @@
 """How the command line talks: tables and colours for people, JSON for scripts."""
 
 import json
-import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,13 +34,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COPIED = frozenset({"id", "key", "worker", "queue", "fingerprint", "variable"})
 
 
-def _asked_width(stream_is_terminal: bool) -> int | None:
-    """None: rich asks the terminal, or COLUMNS."""
-    return None if stream_is_terminal or os.environ.get("COLUMNS", "").isdigit() else WIDTH
+def _room() -> int | None:
+    """Columns of the terminal, or what COLUMNS says; None where neither is, and nothing is left out."""
+    return shutil.get_terminal_size((0, 0)).columns or None
 
 
-out = Console(width=_asked_width(sys.stdout.isatty()))
-err = Console(stderr=True, width=_asked_width(sys.stderr.isatty()))
+out = Console(width=None if _room() else WIDTH)
+err = Console(stderr=True, width=None if _room() or sys.stderr.isatty() else WIDTH)
 
 
 def show(
@@ -183,14 +183,6 @@ def _fit(columns: Sequence[_Column], room: int | None) -> None:
 
 def _width_of(columns: Sequence[_Column]) -> int:
     return sum(each.width + GAP for each in columns)
-
-
-def _room() -> int | None:
-    """Columns of the terminal; None where there is none, and nothing is left out."""
-    asked = os.environ.get("COLUMNS", "")
-    if asked.isdigit():
-        return int(asked)
-    return out.width if sys.stdout.isatty() else None
 
 
 @contextmanager
