@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test model chaos test-rabbitmq test-redis7 check fast format clean
+.PHONY: help demo up test model chaos cases test-rabbitmq test-redis7 check fast format clean
 
 help: ## Say what each target does
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ model: $(STAMP) ## The model of the broker's state machine, for a quarter of an 
 
 chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
 	$(BIN)/python -m tests.broker.chaos
+
+cases: $(STAMP) ## Hard cases from the outside, each with its verdict; ONLY="hostile a1" runs some
+	$(BIN)/python -m tests.cases $(ONLY)
 
 test-rabbitmq: $(STAMP) ## The guards on a RabbitMQ server of your own, named by RABBITMQ_URL
 	$(BIN)/python -m pytest -q -m rabbitmq tests/middleware

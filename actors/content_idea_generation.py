@@ -1,15 +1,13 @@
 """The job that writes content ideas for a domain."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.content_idea_generation import ContentIdeaGeneration
 from domain.priorities import NORMAL
-from middleware import record_result
+from middleware import actor, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="content",
     priority=NORMAL,

@@ -1,14 +1,12 @@
 """The job that, each minute, has content published whose time has come."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.priorities import HIGH
-from middleware import cron, record_result
+from middleware import actor, cron, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="publishing",
     priority=HIGH,

@@ -1,14 +1,12 @@
 """The daily job that removes what is past its retention."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.priorities import BACKGROUND
-from middleware import cron, record_result
+from middleware import actor, cron, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="maintenance",
     priority=BACKGROUND,

@@ -1,15 +1,13 @@
 """The job that exports a domain."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.domain_export import DomainExport
 from domain.priorities import LOW
-from middleware import record_result
+from middleware import actor, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="exports",
     priority=LOW,

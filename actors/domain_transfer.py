@@ -1,15 +1,13 @@
 """The job that hands a domain over to another org."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.domain_transfer import DomainTransfer
 from domain.priorities import HIGH
-from middleware import record_result
+from middleware import actor, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="domains",
     priority=HIGH,

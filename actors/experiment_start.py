@@ -1,15 +1,13 @@
 """The job that starts an experiment."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.experiment_start import ExperimentStart
 from domain.priorities import HIGH
-from middleware import record_result
+from middleware import actor, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="experiments",
     priority=HIGH,

@@ -1,15 +1,13 @@
 """The job that takes feedback in and counts it."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.feedback_ingest import FeedbackIngest
 from domain.priorities import NORMAL
-from middleware import record_result
+from middleware import actor, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="feedback",
     priority=NORMAL,

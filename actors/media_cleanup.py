@@ -1,14 +1,12 @@
 """The daily job that moves media nobody looks at to cold storage, and deletes media that nothing shows."""
 
-import dramatiq
-
 from app.broker import broker, settings
 from app.services import services
 from domain.priorities import BACKGROUND
-from middleware import cron, record_result
+from middleware import actor, cron, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="media",
     priority=BACKGROUND,

@@ -1,15 +1,13 @@
 """The job that publishes one intent."""
 
-import dramatiq
-
 from app.broker import broker
 from app.services import services
 from domain.priorities import HIGH
 from domain.publish_execution import PublishExecution
-from middleware import record_result
+from middleware import actor, record_result
 
 
-@dramatiq.actor(
+@actor(
     broker=broker,
     queue_name="publishing",
     priority=HIGH,

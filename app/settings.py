@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -44,9 +44,12 @@ _DEFAULTS = Limits()
 class SettingsError(Exception):
     """The environment cannot be used; the message names each variable and the fix."""
 
+    #: The supervisor's workers print the message and no traceback.
+    usage_error: ClassVar[bool] = True
+
 
 class AiProvider(BaseModel):
-    """One OpenAI-compatible provider of content ideas."""
+    """An OpenAI-compatible provider of content ideas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -301,7 +304,7 @@ def variable(field: str) -> str:
 
 
 def is_setting(name: str) -> bool:
-    """Whether an environment variable sets something here."""
+    """True if an environment variable sets something here."""
     return name in {variable(field) for field in Settings.model_fields}
 
 

@@ -11,7 +11,7 @@ from benchmarks.tasks import Tasks
 
 
 def main() -> None:
-    """Do one task after the other until the pipe closes."""
+    """Work on one task after the other until the pipe closes."""
     system, url, guarded, descriptor = sys.argv[1:]
     tasks = Tasks(system, url, guarded=guarded == "guarded")
     with Connection(int(descriptor)) as pipe:

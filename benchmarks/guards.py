@@ -17,6 +17,7 @@ import typer
 
 from app.embedded import running
 from app.output import err
+from benchmarks.closed_calls import closed_calls, closed_calls_table
 from benchmarks.stacks import BARE, NAMES
 from benchmarks.systems import PREFETCH, PREFETCHED
 
@@ -31,7 +32,7 @@ def main(
         Path(folder).chmod(0o711)
         with running(Path(folder), durable=False) as servers:
             rows = _rounds(jobs, rounds, servers.redis_url)
-    table = _table(rows, jobs, rounds)
+    table = _table(rows, jobs, rounds) + "\n" + closed_calls_table(closed_calls(rounds))
     sys.stdout.write(table)
     if write is not None:
         write.write_text(table)

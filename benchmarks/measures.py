@@ -99,7 +99,7 @@ QUICK = Sizes(
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """One system on its server, and a process that sends."""
+    """A system on its server, and a process that sends."""
 
     system: System
     url: str
@@ -114,7 +114,7 @@ class Setup:
 
 
 def enqueue(setup: Setup) -> Samples:
-    """One at a time, and in bulk where there is such a thing."""
+    """Send one at a time, and in bulk where there is such a thing."""
     sender, sizes, orgs = setup.sender, setup.sizes, _orgs()
     sender.ask(Tasks.send, "noop", orgs, sizes.one // 10)
     samples = {"enqueue_per_s": [sizes.one / sender.ask(Tasks.send, "noop", orgs, sizes.one)]}
@@ -183,7 +183,7 @@ def idle(setup: Setup) -> Samples:
 
 
 def flood(setup: Setup) -> Samples:
-    """One org's backlog of 5 ms jobs, and another's few behind it: how long these wait, and how many begin first."""
+    """Send an org's backlog of 5 ms jobs and another's few: how long these wait, and how many begin first."""
     sizes, loud, quiet, before = setup.sizes, str(uuid4()), str(uuid4()), str(uuid4())
     with Child(setup.system, setup.url) as worker:
         worker.ask(Tasks.work, expect=0)

@@ -45,7 +45,7 @@ class Drained:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """One job that began, by the clock that all processes of a machine share."""
+    """A job that began, by the clock that all processes of a machine share."""
 
     org: str
     sent_ns: int

@@ -4,23 +4,76 @@ Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
 from .configuration import OrgShare
-from .errors import BrokerScriptError, MessageTooLarge, NotReplicated, PoisonMessage, QueueFull
-from .inspection.admin import Operations
+from .delegation import ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
+from .enqueuing import Route
+from .errors import (
+    BrokerScriptError,
+    MessageTooLarge,
+    NotReplicated,
+    PoisonMessage,
+    QueueFull,
+    UnsafeServer,
+    UnsupportedConnection,
+)
+from .inspection.admin import Moved, Operations
 from .inspection.inspector import Inspector
-from .inspection.why import Why
+from .inspection.views import (
+    InFlightMessage,
+    Lane,
+    QueueDepth,
+    QueueState,
+    WaitingMessage,
+    WaitingState,
+    WorkerView,
+)
+from .inspection.why import Cause, Reason, Why
 from .redis import FairRedisBroker
-from .server_check import UnsafeServer
+from .sending import Durability
+from .supervisor.exit_codes import ExitCode
+from .supervisor.options import SupervisorOptions
+from .supervisor.stop_signal import on_stop_signal
+from .supervisor.supervisor import OnDeath, Supervisor
 
 __all__ = [
     "BrokerScriptError",
+    "Cause",
+    "ConcurrencyKeys",
+    "Durability",
+    "ExitCode",
     "FairRedisBroker",
+    "Gates",
+    "InFlightMessage",
     "Inspector",
+    "Lane",
+    "MaxActive",
     "MessageTooLarge",
+    "Moved",
     "NotReplicated",
+    "OnDeath",
     "Operations",
     "OrgShare",
     "PoisonMessage",
+    "QueueDepth",
     "QueueFull",
+    "QueueState",
+    "Reason",
+    "Route",
+    "Rule",
+    "StartRate",
+    "Supervisor",
+    "SupervisorOptions",
     "UnsafeServer",
+    "UnsupportedConnection",
+    "WaitingMessage",
+    "WaitingState",
     "Why",
+    "WorkerView",
+    "on_stop_signal",
 ]
+
+# What is public goes by its public name, in tracebacks and stored letters: a module may move without their noticing.
+for _name in __all__:
+    _value = globals()[_name]
+    if isinstance(_value, type) and _value.__module__.startswith(f"{__name__}."):
+        _value.__module__ = __name__
+del _name, _value

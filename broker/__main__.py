@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .supervisor.fleet import DRAIN_S, Fleet
+from .supervisor.options import DRAIN_S, SupervisorOptions
 from .supervisor.supervisor import Supervisor
 
 _EXAMPLES = """\
@@ -39,21 +39,28 @@ examples:
 """
 
 
+#: What `drain-dramatiq` was called before 0.2.
+_OLD_DRAIN = "drain-stock"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; the exit code."""
+    """Run the command line. Returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["one-worker"]:
         from .supervisor.worker import main as be_one_worker  # late: the supervisor itself runs no jobs
 
         return be_one_worker(words[1:])
-    if words[:1] in (["drain-dramatiq"], ["drain-stock"]):
+    if words[:1] == [_OLD_DRAIN]:
+        sys.stderr.write(f"{_OLD_DRAIN} is called drain-dramatiq now; the old name goes with 0.3\n")
+        words[0] = "drain-dramatiq"
+    if words[:1] == ["drain-dramatiq"]:
         from .drain.command import main as drain_dramatiq  # late: it loads the broker
 
         return drain_dramatiq(words[1:])
     parser = _parser()
     options = parser.parse_args(words)
     try:
-        fleet = Fleet(
+        supervised = SupervisorOptions(
             modules=tuple(options.modules),
             processes=options.processes,
             threads=options.threads,
@@ -65,16 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
-    if fleet.max_rss_mb is not None and not Path("/proc/self/statm").exists():
+    if supervised.max_rss_mb is not None and not Path("/proc/self/statm").exists():
         parser.error("--max-rss-mb needs /proc, as Linux has it; use --max-jobs instead")
     logging.basicConfig(level=logging.INFO)
-    return Supervisor(fleet, status_file=options.status_file).run()
+    return Supervisor(supervised, status_file=options.status_file).run()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pressroom.broker")
-    commands = parser.add_subparsers(required=True, metavar="worker|drain-stock")
-    commands.add_parser("drain-stock", help="take over the messages of Dramatiq's own Redis broker")
+    commands = parser.add_subparsers(required=True, metavar="worker|drain-dramatiq")
+    commands.add_parser("drain-dramatiq", help="take over the messages of Dramatiq's own Redis broker")
     worker = commands.add_parser(
         "worker",
         help="run workers, and keep them running",
@@ -105,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=DRAIN_S,
         metavar="S",
-        help=f"seconds that running jobs may take to end when told to stop (default: {DRAIN_S:g})",
+        help=f"seconds that running jobs may take to end when a worker stops (default: {DRAIN_S:g})",
     )
     add(
         "--restart-delay-s",

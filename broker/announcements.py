@@ -1,6 +1,6 @@
-"""What a worker process tells the supervisor that started it: that it is ready, who it is, what it wants of it.
+"""What a worker process announces to the supervisor that started it: that it is ready, who it is, what it needs.
 
-One line of JSON each, on a pipe that the supervisor reads. In a process that nobody supervises nothing is told.
+One line of JSON each, on a pipe that the supervisor reads. In a process that nobody supervises nothing is announced.
 """
 
 import json
@@ -18,19 +18,19 @@ class _Channel:
 
 
 def announce_to(fd: int) -> None:
-    """Tell it there from now on. Processes that jobs start do not inherit the pipe."""
+    """Write announcements to a pipe from now on. Processes that jobs start do not inherit it."""
     os.set_inheritable(fd, False)
     os.set_blocking(fd, False)
     _Channel.fd = fd
 
 
 def announce_ready() -> None:
-    """The worker has booted; where there is one, its predecessor may go."""
+    """Announce that the worker has booted; where there is one, its predecessor may go."""
     _announce({"ready": True})
 
 
 def announce_worker_id(worker_id: str) -> None:
-    """Who this process is to the broker, so that its death can be told from others' there.
+    """Announce who this process is to the broker, so that its death can be reported there.
 
     Example:
         >>> announce_worker_id(worker_id)  # before the first fetch
@@ -38,16 +38,16 @@ def announce_worker_id(worker_id: str) -> None:
     _announce({"worker_id": worker_id})
 
 
-def announce_spent() -> None:
-    """This process has done as many jobs as it may, and asks for a successor."""
+def announce_max_jobs_reached() -> None:
+    """Announce that this process has run as many jobs as it may, and needs a successor."""
     _announce({"spent": True})
 
 
 def announce_suspects() -> None:
-    """Messages wait that may kill whoever runs them: a probe is wanted. Said once a second, however often it is called.
+    """Announce messages that may kill whoever runs them: a probe is needed. Once a second, however often it is called.
 
     Example:
-        >>> announce_suspects()  # at each fetch that was told so
+        >>> announce_suspects()  # at each fetch that found some
     """
     now_s = time.monotonic()
     if now_s >= _Channel.suspects_at_s:
@@ -56,22 +56,22 @@ def announce_suspects() -> None:
 
 
 def announce_began() -> None:
-    """A message begins in this probe; if the process dies now, the message is why."""
+    """Announce that a message begins in this probe; if the process dies now, the message is why."""
     _announce({"began": True})
 
 
 def announce_idle() -> None:
-    """This probe ends, since nothing is left to be run alone."""
+    """Announce that this probe ends, since nothing is left to be run alone."""
     _announce({"idle": True})
 
 
 def announce_stopping() -> None:
-    """This process was told to stop, by whomever; what it has in hand is not to blame for its end."""
+    """Announce that this process was asked to stop, by whomever; what it runs is not to blame for its end."""
     _announce({"stopping": True})
 
 
 def announce_reported(worker_id: str) -> None:
-    """The broker knows of this worker's death."""
+    """Announce that the broker knows of another worker's death."""
     _announce({"reported": worker_id})
 
 

@@ -1,9 +1,9 @@
-"""What is configured beside the messages: shares of orgs, start rates, gates; and what a guard may hand over."""
+"""What is configured beside the messages: shares of orgs, start rates, gates; and what becomes of it at once."""
 
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import redis
 
@@ -15,9 +15,9 @@ _BATCH_SIZE: Final = 256
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
-_LIMIT = Script("limit")
+_LIMIT = Script("set_rates")
 _RELEASE = Script("release")
-_SHUT = Script("shut")
+_SHUT = Script("set_gates")
 
 
 @dataclass(frozen=True)
@@ -43,38 +43,7 @@ class OrgShare:
             )
 
 
-class Rule(Protocol):
-    """What a guard asks the broker to decide at fetch."""
-
-    @property
-    def kind(self) -> str:
-        """`max_active`, `concurrency`, `rate` or `gates`."""
-        ...
-
-
-class MaxActive(Protocol):
-    """A rule of kind `max_active`."""
-
-    @property
-    def default(self) -> int | None:
-        """Messages of an org that may be leased at once."""
-        ...
-
-
-class StartRate(Protocol):
-    """A rule of kind `rate`, as the generic cell rate algorithm takes it."""
-
-    @property
-    def actor(self) -> str: ...
-
-    @property
-    def interval_ms(self) -> float: ...
-
-    @property
-    def tolerance_ms(self) -> float: ...
-
-
-class Rules:
+class Configuration:
     """Writes configuration where the scripts read it; every call replaces what was there, so it may be repeated.
 
     Parameters:
@@ -91,26 +60,31 @@ class Rules:
         self._base = base
 
     def configure_orgs(self, shares: Mapping[str, OrgShare]) -> int:
-        """Replace the shares of all orgs; those not named have weight 1 and the default. How many changed."""
+        """Replace the shares of all orgs; those not named have weight 1 and the default. Returns how many changed."""
         arguments: list[Argument] = []
         for org, share in shares.items():
             most = "" if share.max_active is None else share.max_active
             arguments += [part(org), f"{share.weight:g}", most]
         return int(_CONFIGURE(self._client, self._base, arguments))
 
-    def limit(self, actor: str, rate: StartRate | None) -> None:
-        """Set, or remove, how often an actor's jobs may start for one org."""
-        interval_ms, tolerance_ms = (
-            ("", "") if rate is None else (repr(rate.interval_ms), repr(rate.tolerance_ms))
-        )
-        _LIMIT(self._client, self._base, [part(actor), interval_ms, tolerance_ms])
+    def limit(self, actor: str, interval_ms: float, tolerance_ms: float) -> None:
+        """Set how often an actor's jobs may start for one org; an interval of 0 removes the limit."""
+        rate = (repr(interval_ms), repr(tolerance_ms)) if interval_ms > 0 else ("", "")
+        _LIMIT(self._client, self._base, [part(actor), *rate])
 
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> bool:
-        """Replace all that a source has shut; whether anything changed.
+        """Replace all gates that a source blocks; an empty mapping unblocks them all.
 
         Parameters:
-            source: who shuts.
-            gates: until when, in milliseconds since 1970 by the server's clock (0: until it is opened), and why.
+            source: who blocks them.
+            gates: `q:<queue>`, `a:<actor>`, `o:<org>` or `x:<org>:<actor>`; until when, in epoch milliseconds by the
+                server's clock (0: until it is unblocked), and why.
+
+        Returns:
+            False if nothing changed.
+
+        Raises:
+            ValueError: a gate is none of these.
         """
         arguments: list[Argument] = [source]
         for gate, (until_ms, cause) in gates.items():
@@ -118,19 +92,19 @@ class Rules:
         return bool(_SHUT(self._client, self._base, arguments))
 
     def release(self, key: str) -> int:
-        """Make due what is parked under a key; how many messages."""
+        """Make due what is parked under a key. Returns how many messages."""
         released = 0
         while batch := int(_RELEASE(self._client, self._base, [key, _BATCH_SIZE])):
             released += batch
         return released
 
     def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
-        """A supervisor saw a worker end: what it held comes back with the next call of anybody.
+        """Report that a supervisor saw a worker end: what it held comes back with the next call of anybody.
 
         Parameters:
             worker_id: whose.
             code: exit code, or the negative number of the signal that ended it.
-            stopped: it was told to end, so that its messages are not to blame.
+            stopped: it was asked to end, so that its messages are not to blame.
         """
         ended = "unknown" if code is None else f"code {code}" if code >= 0 else _name_of(-code)
         what = "stopped" if stopped else ended

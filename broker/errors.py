@@ -1,4 +1,22 @@
-"""What can go wrong here and nowhere else."""
+"""What the broker raises.
+
+    dramatiq.errors.BrokerError     every error of the broker's; the first two are Dramatiq's own
+    ├── dramatiq.errors.ConnectionClosed  the server does not answer; what was asked may have been done or not
+    ├── dramatiq.errors.QueueJoinTimeout  from `join`: the queue still has messages
+    ├── BrokerScriptError           the server refused: no memory left, or its access rules
+    ├── QueueFull                   at send: the queue or the org has too many; `retry_after_s` says for how long
+    ├── MessageTooLarge             at send: more bytes than the broker takes
+    ├── NotReplicated               at send: sent, but no replica has confirmed it in time
+    └── UnsafeServer                at worker boot: the server may drop messages; the worker does not boot
+    Exception
+    └── PoisonMessage               the error of a message that killed its workers; given to hooks, not raised
+    ValueError
+    └── UnsupportedConnection       the heartbeat's helper cannot connect as the client does; a warning says so
+    OSError
+    └── Refused                     inside the heartbeat's helper process: the server answered with an error
+
+Wrong parameters are a plain `ValueError`, and modules that a worker cannot load are an `ImportError` or a `TypeError`.
+"""
 
 from typing import ClassVar
 
@@ -43,6 +61,14 @@ class MessageTooLarge(BrokerError):
 
 class NotReplicated(BrokerError):
     """The server has the message and no replica has confirmed it in time; sending it again doubles nothing."""
+
+
+class UnsafeServer(BrokerError):
+    """The server is set up so that it may drop messages; the message says how to mend it."""
+
+
+class UnsupportedConnection(ValueError):
+    """The heartbeat's helper cannot make connections of this kind; the message says which it can."""
 
 
 class PoisonMessage(Exception):

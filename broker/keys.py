@@ -1,50 +1,51 @@
 """The key schema, and how messages are written into it.
 
-Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that all of them share one hash slot:
+Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that all of them share one hash slot. Scripts
+name them in `lua/parts/keys.lua`:
 
-    B:m                       hash   mid -> record            every message that is not dead
+    B:m                       hash   message id -> record     every message that is not dead
     B:n                       hash   queue -> how many        messages that are not dead
     B:no                      hash   org -> how many          the same, over all queues
-    B:l:<queue>:<org>:<lane>  list   "<since ms>|<mid>"       a lane, oldest first
+    B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
-    B:qd:<queue>              zset   mid -> due ms            delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   lanes, and orgs with an empty lane, that a gate or a rate
-                                                              keeps from running until then
-    B:qx:<queue>              zset   mid -> since ms          suspects: messages that run alone
+    B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
+    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
+                                                              until then
+    B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
     B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
     B:a                       hash   org -> how many          leased
     B:ak                      hash   "<org>\\n<key>" -> how many  leased with that concurrency key
-    B:p                       hash   mid -> "<cause>\\n<key>" parked: why, and what may release it
-    B:pk:<key>                set    mid                      parked under a key (TTL)
+    B:p                       hash   message id -> "<cause>\\n<key>"  parked: why, and what may release it
+    B:pk:<key>                set    message id               parked under a key (TTL)
     B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
-    B:d                       hash   mid -> "<deaths>|<lonely deaths>|<last>"  workers that died with it (TTL)
-    B:lease:<wid>             hash   mid -> token             what a worker holds; token = "<number>|<since ms>|
-                                                              <charged ms>|<rate interval ms>|<leased ms>|<flags>"
-    B:workers                 zset   wid -> last beat ms      workers that live
+    B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
+    B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|
+                                                              <charged ms>|<rate interval ms>|<leased ms>|<flag>"
+    B:workers                 zset   worker id -> last heartbeat ms  workers that live
     B:heard                   string ms                       when anybody fetched or finished last (TTL)
     B:up                      string ms                       nobody was heard for long, and now somebody is (TTL)
-    B:wi                      hash   wid -> JSON              what they are
-    B:quiet                   set    wid                      workers that are to fetch nothing
-    B:dw:<wid>                string "stopped" or what        how a supervisor saw a worker end (TTL)
-    B:probe:<queue>           string wid                      who makes itself idle for a suspect (TTL)
+    B:wi                      hash   worker id -> JSON        what they are
+    B:quiet                   set    worker id                workers that are to fetch nothing
+    B:dw:<worker id>          string "stopped" or what        how a supervisor saw a worker end (TTL)
+    B:probe:<queue>           string worker id                who makes itself idle for a suspect (TTL)
     B:seq                     string counter                  numbers of leases (TTL)
     B:avg                     hash   actor -> mean ms         what a run takes (TTL)
-    B:o                       hash   org -> "<weight>|<most leased>"  configuration of orgs
+    B:o                       hash   org -> "<weight>|<max leased>"  configuration of orgs
     B:r                       hash   actor -> "<interval ms>|<tolerance ms>"  configuration: start rates, per org
-    B:g                       hash   gate -> JSON             configuration: what is shut; {source: [until ms, cause]};
+    B:g                       hash   gate -> JSON             configuration: what is blocked, {source: [until ms, why]};
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
-    B:xq:<queue>, B:xm:<queue>  zset mid -> ms, hash mid -> record  dead letters (TTL)
+    B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
-A mid is the id of its message. A second copy that is put while the first is there is `<id>~<uniq>`. A lane is
-`<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<most at once>`. A record is
-`queue \\n org \\n lane \\n uniq \\n encoded message`.
+A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
+lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record
+is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
 """
 
 import itertools
@@ -127,8 +128,8 @@ def gate_of(gate: str) -> str:
     raise ValueError(f"a gate is q:<queue>, a:<actor>, o:<org> or x:<org>:<actor>, not {gate!r}")
 
 
-class Uniqs:
-    """Tells two enqueues of one message apart: unique over all processes, short, and quick to make."""
+class EnqueueIds:
+    """Makes ids that distinguish two enqueues of one message: unique over all processes, short, and quick to make."""
 
     def __init__(self) -> None:
         self._pid = -1

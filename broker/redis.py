@@ -1,32 +1,30 @@
-"""The broker: Dramatiq's side of it, thin. `lua/` decides what happens to messages, `process.py` what is held here."""
+"""The broker: Dramatiq's side of it, thin. `lua/` decides what happens to messages, `leasing` what is held here."""
 
-import os
-import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import redis
 from dramatiq import Message, Worker
-from dramatiq.broker import Consumer
-from dramatiq.common import q_name
-from dramatiq.errors import BrokerError, QueueJoinTimeout
+from dramatiq.broker import Broker, Consumer, MessageProxy
+from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from .configuration import Rules
-from .delegation import DelegatingBroker
-from .hooks import HookedBroker
+from .configuration import Configuration, OrgShare
+from .delegation import Delegation, Rule
+from .enqueuing import Enqueuer, Route
+from .hooks import HookRunner
 from .inspection.inspector import Inspector
 from .inspection.views import QueueState
 from .keys import base_key
-from .leasing.consumer import LONGEST_WAIT_S, FairConsumer
-from .leasing.delivery import DEFAULT_HOLD_MS, Intake, known_actors
-from .leasing.dramatiq_worker import FairWorkQueue
+from .leasing.consumer import FairConsumer
+from .leasing.delivery import DEFAULT_HOLD_MS, Intake, release_held
+from .leasing.lease import AckOperation
 from .leasing.prefetch import Mode
-from .leasing.session import Process
+from .leasing.session import WorkerSession
+from .leasing.session_manager import SessionManager
 from .scripts import Script, away
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
@@ -44,7 +42,7 @@ _BATCH_SIZE: Final = 1_000
 _FLUSH = Script("flush")
 
 
-class FairRedisBroker(DelegatingBroker, HookedBroker):
+class FairRedisBroker(Broker):
     """A Dramatiq broker on Redis or Valkey, fair between orgs, that loses nothing it accepted.
 
     A message belongs to the org its option `org` names; messages without one are an org of their own. Orgs share each
@@ -66,6 +64,9 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         max_message_bytes: The largest message that is taken. Default 2 MiB.
         max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
         max_org_depth: The same of an org, over all queues. Default None.
+        route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
+            sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
+            queue; what it raises is the sender's. Default None: to the queue that the message names.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
         client: A client of redis-py to use; workers make connections of their own with its parameters.
         parameters: What `redis.Redis` takes.
@@ -94,6 +95,7 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_queue_depth: int | None = None,
         max_org_depth: int | None = None,
+        route: Route | None = None,
         durability: Durability = "local",
         client: "redis.Redis | None" = None,
         **parameters: Any,
@@ -103,49 +105,61 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
                 "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
                 f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
-        # The base class adds middleware, whose hooks are found through these.
-        self.queues: set[str] = set()
-        super().__init__(middleware=middleware)
-        self.queues = set()
+        if url:
+            parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
+        self.client = client or redis.Redis(**parameters)
+        self._made_client = [] if client else [self.client]
         self.namespace = namespace
         self.base = base_key(namespace)
         self.heartbeat_timeout = heartbeat_timeout
         self.dead_message_ttl = dead_message_ttl
         self.stall_timeout = stall_timeout
-        if url:
-            parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
-        self.client = client or redis.Redis(**parameters)
-        self._made_client = [] if client else [self.client]
-        bounds = Bounds(
-            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
-        )
         self.hold_unknown = hold_unknown
         #: Set before the worker starts: it runs suspects alone and nothing else, or leaves them to such a worker.
         self.probe_only = self.probe_elsewhere = False
-        #: What whoever looks at the fleet is told of this process, such as `version` and `region`.
+        #: What is published of this process for whoever inspects the fleet, such as `version` and `region`.
         self.worker_facts: dict[str, str] = {}
-        self._sender = Sender(self.client, self.base, bounds, durability)
-        self._encode = Encoder(self._priority_of, self._concurrency_of)
-        self._rules = Rules(self.client, self.base)
-        self._starting = threading.Lock()
-        self._worker: Worker | None = None
-        self._process: Process | None = None
-        self._process_pid = -1
-        self._worker_clients: list[redis.Redis] = []
+        self.encoder = Encoder(self)
+        self._inspector = Inspector(self.client, self.base)
+        self._configuration = Configuration(self.client, self.base)
+        self._delegation = Delegation(self.client, self.base, self._configuration)
+        self._sessions = SessionManager(self.client, self._open_session)
+        self._hooks = HookRunner(
+            self,
+            self._sessions,
+            on_boot=partial(check_server, self.client),
+            on_booted=lambda: release_held(self.actors, self.release),
+        )
+        bounds = Bounds(
+            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
+        )
+        sender = Sender(self.client, self.base, bounds, durability)
+        self._enqueuer = Enqueuer(self, self.encoder, sender, self._hooks, route)
+        # Last: it adds the middleware, whose hooks are found through what is above.
+        super().__init__(middleware=middleware)
+        self.queues: set[str] = set()
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the `before_` hooks of a signal; see `HookRunner`."""
+        self._hooks.before(signal, args, kwargs)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the `after_` hooks of a signal; see `HookRunner`."""
+        self._hooks.after(signal, args, kwargs)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
-        """A consumer of a queue.
+        """Make a consumer of a queue.
 
         Parameters:
             queue_name: Its name.
             prefetch: How many messages may be held, where no worker says how many threads it has.
-            timeout: Milliseconds after which it says that there is nothing.
+            timeout: Milliseconds after which it returns None.
         """
-        process = self._start_process()
-        process.allow(prefetch)
-        process.queues.add(queue_name)
-        intake = Intake(self, process, self._deaths_of, self._encode, hold_ms=self.hold_unknown)
-        return FairConsumer(process, self._waiting_client, self.base, queue_name, timeout, intake)
+        session = self._sessions.get()
+        session.allow(prefetch)
+        session.queues.add(queue_name)
+        intake = Intake(self, session, self._deaths_of, self.encoder, hold_ms=self.hold_unknown)
+        return FairConsumer(session, self.base, queue_name, timeout, intake)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; no effect when it is. Delayed messages need no queue of their own."""
@@ -156,7 +170,7 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
 
     def get_declared_queues(self) -> set[str]:
         """The names of all declared queues."""
-        return self.queues.copy()
+        return set(self.queues)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Send a message, now or, from a message's after hooks, together with that message's end.
@@ -164,8 +178,11 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         Parameters:
             message: What to send.
             delay: Milliseconds until it is due, any number of them. Default None: now.
+
+        Returns:
+            The message as it was sent.
         """
-        return self._enqueue(message, delay)
+        return self._enqueuer.enqueue(message, delay)
 
     def send_many(
         self, messages: Iterable[Message[Any]], *, delay: int | None = None
@@ -184,32 +201,78 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         Example:
             >>> broker.send_many(resize.message(number) for number in range(10_000))
         """
-        delay_ms = max(0, delay or 0)
-        answers: list[Message[Any] | Exception] = []
-        sent, positions = [], []
-        for message in messages:
-            plain = _plain(message)
-            try:
-                self.emit_before("enqueue", plain, delay)
-                encoded = self._encode(plain, delay_ms)
-                self._sender.check_size(plain.actor_name, encoded)
-            except Exception as error:  # noqa: BLE001  # it is this message's answer
-                answers.append(error)
-            else:
-                positions.append(len(answers))
-                answers.append(plain)
-                sent.append(encoded)
-        lease = self._current.lease
-        if lease is not None:
-            lease.carried.extend(sent)
-        faults = [None] * len(sent) if lease is not None else self._sender.send_all(sent)
-        for place, fault in zip(positions, faults, strict=True):
-            sent_one = answers[place]
-            if fault is not None:
-                answers[place] = fault
-            elif isinstance(sent_one, Message):
-                self.emit_after("enqueue", sent_one, delay)
-        return answers
+        return self._enqueuer.enqueue_many(messages, delay)
+
+    def enforce(self, rule: Rule) -> bool:
+        """Decide at fetch, from now on, what a guard would decide before a job starts; see `Delegation.enforce`."""
+        return self._delegation.enforce(rule)
+
+    def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> None:
+        """Replace all gates that a source blocks; an empty mapping unblocks them all. See `Configuration.shut`."""
+        self._configuration.shut(source, gates)
+
+    def park(
+        self, message: "Message[Any] | MessageProxy", *, delay_ms: int, cause: str, key: str | None = None
+    ) -> None:
+        """Send a message that waits for something; from a message's after hooks, together with that message's end.
+
+        Parameters:
+            message: what waits.
+            delay_ms: milliseconds until it is due all the same.
+            cause: why it waits, for people.
+            key: what `release` may call it by. Default None: nothing.
+
+        Raises:
+            ConnectionClosed: the server does not answer.
+        """
+        raw = message._message if isinstance(message, MessageProxy) else message
+        self._enqueuer.enqueue(raw, max(0, delay_ms), parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
+
+    def release(self, key: str) -> int:
+        """Make due what is parked under a key. Returns how many messages.
+
+        Raises:
+            ConnectionClosed: the server does not answer.
+        """
+        return self._configuration.release(key)
+
+    def on_ack(
+        self,
+        message: "Message[Any] | MessageProxy",
+        operation: "tuple[str, str, str, tuple[str, str] | None, int]",
+    ) -> bool:
+        """Change a hash together with the end of a message; the operation is the fields of an `AckOperation`.
+
+        Returns:
+            False where that is not possible: the message is not leased here, or the key is not one of this broker's.
+        """
+        return self._delegation.on_ack(message, AckOperation(*operation))
+
+    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
+        """Give a message's start back to its actor's rate when the message ends: it did not run."""
+        self._delegation.refund_start(message)
+
+    def server_now_ms(self) -> int:
+        """The server's time in epoch milliseconds."""
+        return self._delegation.server_now_ms()
+
+    def configure_orgs(self, shares: Mapping[str, OrgShare]) -> int:
+        """Replace the shares of all orgs, live; those not named have weight 1 and the default.
+
+        Returns:
+            How many changed.
+
+        Raises:
+            ConnectionClosed: the server does not answer.
+
+        Example:
+            >>> broker.configure_orgs({"acme": OrgShare(weight=3, max_active=20)})
+        """
+        return self._configuration.configure_orgs(shares)
+
+    def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
+        """Report that a supervisor saw a worker end: what it held comes back at once. See `Configuration`."""
+        self._configuration.report_death(worker_id, code, stopped=stopped)
 
     def queue_state(self, queue_name: str) -> QueueState:
         """How full a queue is, in one round trip.
@@ -217,7 +280,7 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        return Inspector(self.client, self.base).queue_state(queue_name)
+        return self._inspector.queue_state(queue_name)
 
     def parked_by_cause(self, queue_name: str) -> dict[str, int]:
         """How many messages of a queue are parked, by the first word of what they wait for, in one round trip.
@@ -225,12 +288,13 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        return Inspector(self.client, self.base).parked_by_cause(queue_name)
+        return self._inspector.parked_by_cause(queue_name)
 
     @property
     def worker_id(self) -> str | None:
         """Who the worker of this process is to the broker; None while there is none."""
-        return self._process.worker_id if self._process is not None else None
+        session = self._sessions.current
+        return session.worker_id if session is not None else None
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
@@ -247,7 +311,7 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
 
         Parameters:
             queue_name: Its name.
-            interval: Milliseconds between two looks. Default 20.
+            interval: Milliseconds between two polls. Default 20.
             timeout: Most milliseconds to wait. Default None: for ever.
 
         Raises:
@@ -271,122 +335,33 @@ class FairRedisBroker(DelegatingBroker, HookedBroker):
             raise away(error) from error
 
     def close(self) -> None:
-        """Return what was fetched, say what is finished, and close the connections.
+        """Return what was fetched, report what is finished, and close the connections.
 
         Those of a `client` that was passed in stay its owner's.
         """
-        self._end_process()
-        for client in (*self._worker_clients, *self._made_client):
+        self._sessions.end()
+        self._sessions.disconnect()
+        for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
-        self._worker_clients.clear()
 
-    def _enqueue(self, message: Message[Any], delay: int | None, parked: str = "") -> Message[Any]:
-        message = _plain(message)
-        self.emit_before("enqueue", message, delay)
-        sent = self._encode(message, max(0, delay or 0), parked)
-        lease = self._current.lease
-        if lease is not None:
-            lease.carried.append(sent)
-        else:
-            self._sender.check_size(message.actor_name, sent)
-            self._sender.send([sent], bounded=not parked)
-        self.emit_after("enqueue", message, delay)
-        return message
-
-    def _release_held(self) -> None:
-        """What waits for a worker that knows its actor."""
-        try:
-            for key in known_actors(self.actors):
-                self.release(key)
-        except BrokerError as error:
-            self.logger.warning(
-                "What is held for this worker is not released (%s); it waits its time.", error
-            )
-
-    def _limit_active(self, most: int | None) -> None:
-        if self._process is not None:
-            self._process.max_active = most or 0
+    def _open_session(
+        self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None
+    ) -> WorkerSession:
+        mode: Mode = "probe" if self.probe_only else "share" if self.probe_elsewhere else "any"
+        return WorkerSession(
+            client,
+            waiting_client,
+            self.base,
+            heartbeat_timeout_ms=self.heartbeat_timeout,
+            dead_ttl_ms=self.dead_message_ttl,
+            stall_timeout_ms=self.stall_timeout,
+            worker=worker,
+            max_active=lambda: self._delegation.max_active,
+            mode=mode,
+            facts=self.worker_facts,
+        )
 
     def _deaths_of(self, message_id: str) -> str:
         deaths = self.client.hget(f"{self.base}:d", message_id)
         return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"
-
-    def _priority_of(self, actor_name: str) -> int:
-        actor = self.actors.get(actor_name)
-        return actor.priority if actor is not None else 0
-
-    def _concurrency_of(self, actor_name: str) -> object:
-        actor = self.actors.get(actor_name)
-        return actor.options.get("concurrency") if actor is not None else None
-
-    @property
-    def _mode(self) -> Mode:
-        if self.probe_only:
-            return "probe"
-        return "share" if self.probe_elsewhere else "any"
-
-    def _worker_boots(self, worker: Worker) -> None:
-        check_server(self.client)
-        worker.work_queue = FairWorkQueue()
-        self._worker = worker
-
-    def _worker_booted(self) -> None:
-        self._release_held()
-
-    def _worker_stops(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-
-    def _worker_stopped(self) -> None:
-        self._end_process()
-        self._worker = None
-
-    def _start_process(self) -> Process:
-        with self._starting:
-            if self._process is None or self._process_pid != os.getpid():
-                calling = self._client_like(retry=Retry(NoBackoff(), 0))
-                # Longer than any wait: a connection that died without a word is still noticed.
-                self._waiting_client = self._client_like(
-                    socket_timeout=3 * LONGEST_WAIT_S, retry=Retry(NoBackoff(), 0)
-                )
-                self._process = Process(
-                    calling,
-                    self.base,
-                    heartbeat_timeout_ms=self.heartbeat_timeout,
-                    dead_ttl_ms=self.dead_message_ttl,
-                    stall_timeout_ms=self.stall_timeout,
-                    worker=self._worker,
-                    max_active=self._max_active,
-                    mode=self._mode,
-                    facts=self.worker_facts,
-                )
-                self._process_pid = os.getpid()
-            return self._process
-
-    def _end_process(self) -> None:
-        with self._starting:
-            process, self._process = self._process, None
-            if process is not None and self._process_pid == os.getpid():
-                process.close()
-
-    def _client_like(self, **changed: Any) -> "redis.Redis":
-        pool = self.client.connection_pool
-        parameters = {**pool.connection_kwargs, "decode_responses": False, **changed}
-        made = redis.Redis(
-            connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **parameters)
-        )
-        self._worker_clients.append(made)
-        return made
-
-
-def _plain(message: Message[Any]) -> Message[Any]:
-    """What Dramatiq's own brokers write into a delayed message means nothing here."""
-    if "eta" not in message.options and not message.queue_name.endswith(".DQ"):
-        return message
-    options = {name: value for name, value in message.options.items() if name != "eta"}
-    queue = q_name(message.queue_name)
-    plain = message.copy(queue_name=queue)
-    plain.options.clear()
-    plain.options.update(options)
-    return plain

@@ -1,7 +1,10 @@
 """Loads the Lua scripts, one operation a file, and maps what goes wrong to Dramatiq's errors.
 
-Functions that several operations need stand in `lua/parts/` and are put before the operation's own text, in the
-order of its header's `-- INCLUDE:` line.
+Functions that several operations need stand in `lua/parts/`. An operation, and a part, names in its line `-- NEEDS:`
+the parts whose names it uses itself; a script is all that its operation needs, each part once and after what it needs.
+
+The server makes all functions of a script anew at each call, which costs as much as a command or two. So what parts
+define on one line, as keys and constants are, is written out where it is used.
 """
 
 import hashlib
@@ -16,7 +19,17 @@ from dramatiq.errors import ConnectionClosed
 
 from .errors import BrokerScriptError
 
-_INCLUDE = re.compile(r"^-- INCLUDE:(.*)$", re.MULTILINE)
+_NEEDS = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+#: What one line defines.
+_FUNCTION = re.compile(
+    r"^local function (?P<name>\w+)\((?P<parameters>[\w, ]+)\) return (?P<value>.+?) end(?: --.*)?$",
+    re.MULTILINE,
+)
+_CONSTANT = re.compile(r"^local (?P<name>[A-Z_]+) = (?P<value>.+?)(?: --.*)?$", re.MULTILINE)
+_NAME = re.compile(r"'[^'\n]*'|(?<![\w.])[A-Za-z_]\w*")  # or a string, which is none
+_SIMPLE_CALL = re.compile(r"(?<![\w.])([a-z]\w*)\(([^()]*)\)")
+_STRING_OR_ARGUMENTS = re.compile(r"'[^'\n]*'|\([^()']*\)")
 
 #: What every script begins with.
 _PROLOGUE = """local B = KEYS[1]
@@ -39,7 +52,7 @@ class Script:
         BrokerScriptError: From calls: the server refused it.
 
     Example:
-        >>> Script("enqueue")(client, "dramatiq:{0}", [mid, 0, record])
+        >>> Script("release")(client, "dramatiq:{0}", ["flag:x", 100])
     """
 
     def __init__(self, name: str) -> None:
@@ -70,12 +83,78 @@ def source(name: str) -> str:
     """A script's whole text.
 
     Raises:
-        ValueError: its header has no `-- INCLUDE:` line.
+        ValueError: as `assemble`.
     """
     folder = resources.files(__package__) / "lua"
-    operation = (folder / f"{name}.lua").read_text()
-    header = _INCLUDE.search(operation)
-    if header is None:
-        raise ValueError(f"{name}.lua does not say what it includes in a line '-- INCLUDE: ...'")
-    parts = [(folder / "parts" / f"{each}.lua").read_text() for each in header[1].split()]
-    return "\n".join((_PROLOGUE, *parts, operation))
+    return assemble(name, lambda file: folder.joinpath(file).read_text())
+
+
+def assemble(name: str, read: Callable[[str], str]) -> str:
+    """Put an operation behind all parts that it needs, directly or through others.
+
+    Parameters:
+        name: of the operation.
+        read: gives the text of a file in `lua/`, or raises FileNotFoundError.
+
+    Raises:
+        ValueError: a file has no `-- NEEDS:` line; it needs a part that is not there or, through others, itself; or it
+            calls what one line defines with anything but names and fields.
+    """
+    texts: dict[str, str] = {}
+    needs: dict[str, list[str]] = {}
+
+    def add(file: str, path: tuple[str, ...]) -> list[str]:
+        """Read a file and what it needs. Returns it behind all of that, each file behind what it needs itself."""
+        if file in path:
+            raise ValueError(f"parts need each other: {' > '.join((*path, file))}")
+        if file not in needs:
+            path = (*path, file)
+            try:
+                text = read(file)
+            except FileNotFoundError as error:
+                raise ValueError(f"there is no {file}: {' > '.join(path)}") from error
+            header = _NEEDS.search(text)
+            if header is None:
+                raise ValueError(f"{file} does not say what it needs in a line '-- NEEDS: ...'")
+            needed = [each for part in header[1].split() for each in add(f"parts/{part}.lua", path)]
+            texts[file] = _COMMENT.sub("", text)
+            needs[file] = list(dict.fromkeys((*needed, file)))
+        return needs[file]
+
+    files = add(f"{name}.lua", ())
+    written = [_written_out(file, texts[file], tuple(texts[each] for each in needs[file])) for file in files]
+    return "\n".join((_PROLOGUE, *written))
+
+
+@cache
+def _written_out(file: str, text: str, defining: tuple[str, ...]) -> str:
+    """Put what one line of these texts defines in the places of its name, and leave out its own such lines."""
+    functions = {each["name"]: each for other in defining for each in _FUNCTION.finditer(other)}
+    constants = {each["name"]: each["value"] for other in defining for each in _CONSTANT.finditer(other)}
+    text = _CONSTANT.sub("", _FUNCTION.sub("", text))
+
+    def constant(match: re.Match[str]) -> str:
+        return f"({constants[match[0]]})" if match[0] in constants else match[0]
+
+    def call(match: re.Match[str]) -> str:
+        function = functions.get(match[1])
+        if function is None:
+            return match[0]
+        arguments = dict(zip(function["parameters"].split(", "), match[2].split(", "), strict=True))
+        value = _NAME.sub(lambda name: arguments.get(name[0], name[0]), function["value"])
+        # In brackets, a call answers one value only.
+        return value if _is_call(value) else f"({value})"
+
+    for form, replacement in ((_SIMPLE_CALL, call), (_NAME, constant)):
+        while (written := form.sub(replacement, text)) != text:
+            text = written
+    left = functions.keys() & set(_NAME.findall(text))
+    if left:
+        raise ValueError(f"{file}: call with names and fields alone: {', '.join(sorted(left))}")
+    return text
+
+
+def _is_call(value: str) -> bool:
+    while (rest := _STRING_OR_ARGUMENTS.sub("", value)) != value:
+        value = rest
+    return re.fullmatch(r"[\w.]+", value) is not None

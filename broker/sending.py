@@ -1,15 +1,15 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import redis
-from dramatiq import Message
+from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
 from .errors import MessageTooLarge, NotReplicated, QueueFull
-from .keys import Uniqs, lane_of, record_of, split_record
+from .keys import EnqueueIds, lane_of, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script, away
 
@@ -79,8 +79,8 @@ class Sender:
 
         Parameters:
             messages: at most a few hundred.
-            more: how many of the same queue are still to come; they count when the queue's bound is asked. Default 0.
-            bounded: False for what a call before has asked for. Default True.
+            more: how many of the same queue are still to come; they count when the queue's bound is checked. Default 0.
+            bounded: False for what a call before has checked. Default True.
 
         Raises:
             QueueFull: a queue or an org has too many.
@@ -119,7 +119,7 @@ class Sender:
         for start in range(0, len(indexes), BATCH_SIZE):
             batch = indexes[start : start + BATCH_SIZE]
             try:
-                # The first call asks for all of them; what it has let in is not refused half-way.
+                # The first call checks for all of them; what it has let in is not refused half-way.
                 more = len(indexes) - len(batch)
                 self.send([messages[index] for index in batch], more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
@@ -135,25 +135,23 @@ class Sender:
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "
-                "again, or look at the replicas (INFO replication)"
+                "again, or check the replicas (INFO replication)"
             )  # type: ignore[no-untyped-call]
 
 
 class Encoder:
-    """Makes of messages what scripts take.
+    """Encodes messages as scripts take them.
 
     Parameters:
-        priority_of: the priority of an actor by its name.
-        concurrency_of: the concurrency option of an actor by its name.
+        broker: whose actors say what a message does not say itself: its priority, its concurrency key.
     """
 
-    def __init__(self, priority_of: Callable[[str], int], concurrency_of: Callable[[str], object]) -> None:
-        self._priority_of = priority_of
-        self._concurrency_of = concurrency_of
-        self._uniqs = Uniqs()
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._enqueue_ids = EnqueueIds()
 
     def __call__(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
-        """An enqueue of it.
+        """Encode an enqueue of a message.
 
         Parameters:
             message: on its real queue.
@@ -162,13 +160,14 @@ class Encoder:
         """
         options = message.options
         name = message.actor_name
+        actor = self._broker.actors.get(name)
         priority = options.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
-            priority = self._priority_of(name)
-        concurrency = options.get("concurrency") or self._concurrency_of(name)
+            priority = actor.priority if actor is not None else 0
+        concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
         lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
         org = options.get("org")
-        enqueue_id = self._uniqs()
+        enqueue_id = self._enqueue_ids()
         record = record_of(
             message.queue_name, "" if org is None else str(org), lane, enqueue_id, message.encode()
         )

@@ -3,8 +3,8 @@
 import logging
 
 import redis
-from dramatiq.errors import BrokerError
 
+from .errors import UnsafeServer
 from .scripts import away
 
 #: The only policy under which a full server refuses to take more, instead of dropping what it has.
@@ -13,14 +13,10 @@ SAFE_POLICY = "noeviction"
 logger = logging.getLogger(__name__)
 
 
-class UnsafeServer(BrokerError):
-    """The server is set up so that it may drop messages; the message says how to mend it."""
-
-
 def check_server(client: "redis.Redis") -> None:
-    """Look at how the server is set up.
+    """Check that the server is set up to drop no messages.
 
-    A server that does not say is let pass with a warning: managed ones may forbid to ask.
+    A server that hides its policy passes with a warning: managed ones may forbid the command.
 
     Parameters:
         client: of the server.

@@ -61,13 +61,13 @@ class IdeaBatch(Model):
 
 
 class IdeaRepository(Protocol):
-    """One org's keywords, idempotency keys and ideas, within one transaction."""
+    """The keywords of an org, its idempotency keys and ideas, within one transaction."""
 
     def ping(self) -> None:
         """Prove that the database answers."""
 
     def domain_exists(self, domain_id: UUID) -> bool:
-        """Whether the org owns this domain."""
+        """True if the org owns this domain."""
 
     def batch_for_key(self, key: str) -> UUID | None:
         """The batch that holds the key, as long as its window lasts."""

@@ -137,7 +137,7 @@ class TransferRepository(Protocol):
         """Keep everybody else away from the org's domain, and read it; None when the org has no such domain."""
 
     def org_exists(self, org_id: UUID) -> bool:
-        """Whether there is such an org."""
+        """True if there is such an org."""
 
     def use(self, token: HeldToken, job_id: UUID) -> bool:
         """Note the job as the token's user; False when it has one."""

@@ -62,7 +62,7 @@ class ExperimentRun:
 
 
 class ExperimentRepository(Protocol):
-    """One org's experiments, within one transaction."""
+    """The experiments of an org, within one transaction."""
 
     def lock_runs(self, experiment_id: UUID) -> None:
         """Hold the experiment's running run, if there is one."""

@@ -18,7 +18,7 @@ from .export_records import (
 
 
 class ExportRepository(Protocol):
-    """One org's domains and exports, within one transaction."""
+    """The domains and exports of an org, within one transaction."""
 
     def domain_name(self, domain_id: UUID) -> str | None:
         """The domain's host name; None when the org owns no such domain."""

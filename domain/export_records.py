@@ -27,7 +27,7 @@ class ExportHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class ContentRow:
-    """One content item."""
+    """A content item, as a row."""
 
     id: UUID
     title: str
@@ -45,7 +45,7 @@ class ContentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class KeywordPerformance:
-    """One keyword over the range."""
+    """A keyword over the range."""
 
     keyword: str
     clicks: int
@@ -55,7 +55,7 @@ class KeywordPerformance:
 
 @dataclass(frozen=True, kw_only=True)
 class ContentPerformance:
-    """One content item over the range."""
+    """A content item over the range."""
 
     content_id: UUID
     title: str
@@ -65,7 +65,7 @@ class ContentPerformance:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting of the domain; `value` is JSON data."""
+    """A setting of the domain; `value` is JSON data."""
 
     name: str
     value: object

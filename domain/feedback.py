@@ -44,7 +44,7 @@ def _of_our_time(at: datetime) -> datetime:
 
 
 class FeedbackEvent(Model):
-    """One thing that somebody said."""
+    """Something that somebody said."""
 
     event_id: Label
     """Unique within the org and the source; of two events with one id the first that arrives counts."""
@@ -120,7 +120,7 @@ class FeedbackSource(Protocol):
     """A far side that keeps feedback."""
 
     def events(self, query: FeedbackQuery, *, timeout_s: float | None) -> FeedbackPage:
-        """One page of an entity's events.
+        """Fetch a page of an entity's events.
 
         Parameters:
             query: whose, and from where on.

@@ -107,7 +107,7 @@ class IngestOutcome(Model):
 
 
 class FeedbackRepository(Protocol):
-    """One org's feedback, within one transaction."""
+    """The feedback of an org, within one transaction."""
 
     def insert_events(self, source: Source, entity: Entity, events: Sequence[FeedbackEvent]) -> None:
         """Add those whose ids the source has not brought before; of two with one id, the first."""

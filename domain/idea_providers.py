@@ -53,7 +53,7 @@ class Usage:
 
 
 class IdeaGenerator(Protocol):
-    """One provider of idea drafts."""
+    """A provider of idea drafts."""
 
     @property
     def name(self) -> str:

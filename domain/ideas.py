@@ -37,7 +37,7 @@ class IdeaDraft(Model):
 
 
 class Idea(Model):
-    """One idea, ready to be stored."""
+    """An idea, ready to be stored."""
 
     id: UUID
     title: Title

@@ -43,7 +43,7 @@ Storage = Literal["hot", "cooling", "cold", "deleting"]
 
 @dataclass(frozen=True, kw_only=True)
 class MediaItem:
-    """One media file. It may change hands in the middle of a run, so its object key is what identifies it."""
+    """A media file. It may change hands in the middle of a run, so its object key is what identifies it."""
 
     media_id: UUID
     object_key: str

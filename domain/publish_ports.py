@@ -64,7 +64,7 @@ class Execution:
     result: PublishOutcome | None
 
     def is_held_by(self, claim: str) -> bool:
-        """Whether this claim's lease is the last one that was taken, and still at work."""
+        """True if this claim's lease is the last one that was taken, and still at work."""
         return self.status == "running" and self.state.claim == claim
 
 
@@ -77,7 +77,7 @@ class PublishFailure:
 
 
 class PublishRepository(Protocol):
-    """One org's intents, executions and content, within one transaction.
+    """The intents, executions and content of an org, within one transaction.
 
     Locks are taken in the order intent, execution, content. Every write names the execution's fence, and is the
     same when it is made twice.

@@ -91,7 +91,7 @@ class Journal(Protocol):
 
 
 class Publisher(Protocol):
-    """One far side, reached with its credentials.
+    """A target, reached with its credentials.
 
     Both methods raise ProviderUnavailable (worth another attempt; `retry_after_s` when the far side named a time),
     AuthFailed, InvalidReply or InvalidInput. Neither text ever quotes a credential or a body.

@@ -92,10 +92,10 @@ class TokenRecord:
 
 
 class TokenRepository(Protocol):
-    """One org's tokens, within one transaction. Whatever it changes it also writes into the audit log."""
+    """The tokens of an org, within one transaction. Whatever it changes it also writes into the audit log."""
 
     def has_domain(self, domain_id: UUID) -> bool:
-        """Whether the org owns this domain."""
+        """True if the org owns this domain."""
 
     def add(self, token_id: UUID, hashed: bytes, order: TokenOrder) -> datetime | None:
         """Keep a token; when it expires. None when there is no such receiver. Nothing new when it is there already."""

@@ -6,9 +6,8 @@ from uuid import uuid4
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from pressroom import Contracts, Idempotency, InvalidPayload, OrgLimits, Rate
-from pressroom.idempotency.redis import RedisIdempotencyStore
-from pressroom.org_limits.redis import RedisOrgLimitsStore
+from pressroom import Contracts, Idempotency, InvalidPayload, OrgLimits, Rate, actor
+from pressroom.redis import RedisIdempotencyStore, RedisOrgLimitsStore
 from pydantic import BaseModel
 
 client = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379/0"))
@@ -24,7 +23,7 @@ class Invoice(BaseModel):
     idempotency_key: str
 
 
-@dramatiq.actor(broker=broker, rate=Rate(20, per="1s"))
+@actor(broker=broker, rate=Rate(20, per="1s"))
 def send_invoice(invoice: Invoice) -> None:
     print(f"invoice {invoice.number} of {invoice.org_id} is sent")
 

@@ -79,12 +79,12 @@ class Draining(Guard):
 
     @property
     def draining(self) -> bool:
-        """Whether the worker of this process has been told to stop."""
+        """True once the worker of this process has to stop."""
         return self._stop is not None and self._stop.begun.is_set()
 
     @property
     def clean(self) -> bool:
-        """Whether nothing had to be given up; True as long as nothing was."""
+        """True as long as nothing had to be given up."""
         return self._stop is None or self._stop.clean
 
     def begin(self) -> None:

@@ -201,7 +201,7 @@ class Retries(dramatiq.middleware.Retries):
 
 
 def is_final_attempt(exception: BaseException) -> bool:
-    """Whether the job that asks is given up when this attempt ends with the exception.
+    """True if the job that asks is given up when this attempt ends with the exception.
 
     For a job that has to leave other things behind when it fails for good than when it is tried again. Outside an
     attempt, or without `Retries`, nobody tries again: True. Threads that a job starts itself ask in a copy of its

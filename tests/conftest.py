@@ -22,7 +22,7 @@ __all__ = ["engine", "new_tenant", "tenant"]
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Folders of tests whose modules are slow, all of them.
-SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations"}
+SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "mission"}
 
 #: Modules that are slow in whichever folder they lie: suites of stores, outages, killed processes.
 SLOW_MODULES = ("_stores", "_outage", "_spool", "_crash", "_stuck_process")

@@ -12,7 +12,7 @@ SCHEMA_NAME = "content_ideas"
 # Every field is required and none is bounded: providers' strict modes know no more of JSON Schema than that.
 # The bounds are the domain's, and are checked when a draft is made. The docstrings go out with the schema.
 class IdeaReply(BaseModel):
-    """One content idea."""
+    """A content idea, as a model has to write it."""
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 

@@ -73,7 +73,7 @@ class SqlDeadLetters(Generic[LetterT]):
         return new
 
     def of_org(self, org: str) -> "SqlDeadLetterBox[LetterT]":
-        """One org's letters.
+        """The letters of an org.
 
         Raises:
             ValueError: `org` is no UUID.

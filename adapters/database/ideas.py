@@ -40,7 +40,7 @@ class SqlIdeas:
         self._connection.execute(select(1))
 
     def domain_exists(self, domain_id: UUID) -> bool:
-        """Whether the org owns this domain."""
+        """True if the org owns this domain."""
         domains = domain_registry.c
         owned = select(domains.id).where(domains.org_id == self._org_id, domains.id == domain_id)
         return self._connection.scalar(owned) is not None

@@ -25,7 +25,7 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class OrgRow:
-    """One org."""
+    """An org, as its row has it."""
 
     id: UUID
     name: str
@@ -63,7 +63,7 @@ class SqlOrgs:
             ]
 
     def get(self, org_id: UUID) -> OrgRow | None:
-        """One org, None when there is none."""
+        """The org with this id, None when there is none."""
         with self._connection(org_id) as connection:
             row = connection.execute(select(orgs).where(orgs.c.id == org_id)).mappings().one_or_none()
             return None if row is None else _org(row)
@@ -106,7 +106,7 @@ class SqlOrgs:
             return connection.scalars(query).one()
 
     def unsent(self, message_id: str, org_id: UUID | None) -> bool:
-        """Whether a message waits in the outbox; with `org_id`, for that org."""
+        """True if a message waits in the outbox; with `org_id`, for that org."""
         try:
             known = UUID(message_id)
         except ValueError:

@@ -108,7 +108,7 @@ class SqlPublishTargets:
         return self._do(org_id, read)
 
     def target(self, org_id: UUID | None, target_id: UUID) -> PublishTarget:
-        """One target with its credentials as they are kept.
+        """A target with its credentials as they are kept.
 
         Raises:
             NotFound: there is none for this org.

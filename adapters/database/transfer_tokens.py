@@ -37,7 +37,7 @@ class SqlTransferTokens:
         self._org_id = unit.org_id
 
     def has_domain(self, domain_id: UUID) -> bool:
-        """Whether the org owns this domain."""
+        """True if the org owns this domain."""
         domains = domain_registry.c
         owned = select(domains.id).where(domains.org_id == self._org_id, domains.id == domain_id)
         return self._connection.scalar(owned) is not None

@@ -88,7 +88,7 @@ class SqlTransfers:
         )
 
     def org_exists(self, org_id: UUID) -> bool:
-        """Whether there is such an org."""
+        """True if there is such an org."""
         return self._connection.scalar(select(orgs.c.id).where(orgs.c.id == org_id)) is not None
 
     def use(self, token: HeldToken, job_id: UUID) -> bool:

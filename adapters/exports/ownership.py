@@ -24,7 +24,7 @@ _MARKS: Mapping[Format, re.Pattern[bytes]] = {
 
 
 def written_by(file: BinaryIO, kind: Format, export_id: UUID) -> bool:
-    """Whether `file`, from its position on, is what the export `export_id` wrote as `kind`.
+    """True if `file`, from its position on, is what the export `export_id` wrote as `kind`.
 
     Example:
         >>> written_by(io.BytesIO(b"somebody's notes"), "csv", export_id)

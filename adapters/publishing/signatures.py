@@ -45,7 +45,7 @@ def verify_signature(
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
 ) -> bool:
-    """Whether a request was signed with this secret, not long ago, and nobody changed it.
+    """True if a request was signed with this secret, not long ago, and nobody changed it.
 
     Parameters:
         secret: shared with the sender.

@@ -77,7 +77,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class WordPressApi:
-    """One site as one user.
+    """A WordPress site, reached as one of its users.
 
     Parameters:
         exchange: sends requests.

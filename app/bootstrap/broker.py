@@ -7,7 +7,7 @@ from middleware import __version__
 from .breakers import circuit_breakers
 from .redis import NAMESPACE, redis_client
 from .stack import build_stack
-from .worker.routing import org_regions, send_in_regions
+from .worker.routing import org_regions, route_to_region
 
 #: How long the broker keeps its own dead letters, as they came, secrets included. Those of `DeadLetters` are there
 #: before, redacted.
@@ -27,8 +27,8 @@ def build_broker(settings: Settings) -> FairRedisBroker:
         namespace=NAMESPACE,
         middleware=build_stack(settings, client, circuit_breakers(client)),
         dead_message_ttl=DEAD_MESSAGE_TTL_MS,
+        route=route_to_region(org_regions(settings, client)),
     )
     region = {} if settings.region is None else {"region": settings.region}
     broker.worker_facts = {"version": __version__, **region}
-    send_in_regions(broker, org_regions(settings, client))
     return broker

@@ -9,7 +9,7 @@ from app.cli.commands import Invocation, command
 from app.cli.deprecated import old_spelling
 from app.cli.queues import queues
 from app.output import note, out
-from broker.drain.drain import Drained, Progress
+from broker.drain.drain import Drained, ProgressPrinter
 
 FromNamespace = Annotated[str, typer.Option(help="What the other broker's keys begin with.")]
 Queues = Annotated[list[str] | None, typer.Option("--queue", help="Only this one; may be repeated.")]
@@ -37,7 +37,7 @@ def drain_dramatiq(
     dry_run: DryRun = False,
 ) -> None:
     """Move jobs from Dramatiq's own Redis broker here, while its workers run; see docs/migrating.md. For operators."""
-    drained, progress = Drained(), Progress(note)
+    drained, progress = Drained(), ProgressPrinter(note)
     for drained in call.control.queues.drain_dramatiq(
         call.caller,
         queues=queue or (),

@@ -40,7 +40,7 @@ class Breakers(Section):
 
     @reads("breakers.show", "key", operators_only=True)
     def show(self, caller: Caller, key: str) -> BreakerState:
-        """One circuit; one of which nothing is known is closed.
+        """Show a circuit; where nothing is known of it, it is closed.
 
         Parameters:
             key: as `list` has it, like `ai:openai` or `publish:wordpress:example.org`.

@@ -20,7 +20,7 @@ from app.bootstrap.redis import NAMESPACE, redis_client
 from app.bootstrap.worker.org_shares import OrgShares
 from app.bootstrap.worker.schedules import keep_schedules
 from app.settings import Settings, SettingsError
-from broker.configuration import Rules
+from broker.configuration import Configuration
 from broker.inspection.admin import Operations
 from broker.inspection.inspector import Inspector
 from broker.keys import base_key
@@ -100,7 +100,7 @@ def build(
     inspector = FairInspector(
         broker or _platform, recorded, Inspector(client, base), Operations(client, base)
     )
-    configure = Rules(client, base).configure_orgs
+    configure = Configuration(client, base).configure_orgs
     shares = OrgShares(SqlOrgShares(engine), client, configure, prefix=namespace)
     cancellations = CancellationClient(RedisCancellationStore(client, prefix=NAMESPACE))
     return Control(

@@ -131,7 +131,7 @@ class Inspector(Protocol):
     """
 
     def takes_org(self, actor: str) -> bool:
-        """Whether an actor works for one org, named in its payload.
+        """True if an actor works for one org, named in its payload.
 
         Raises:
             InvalidInput: no such actor.

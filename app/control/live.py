@@ -193,7 +193,7 @@ class FairInspector:
     def unquiet(self, worker_id: str) -> bool:
         """See `Fleet`."""
         with redis_answers():
-            return self._operations.unquiet(worker_id)
+            return self._operations.resume(worker_id)
 
     def _why(self, job_id: str, org_id: UUID | None, recorded: JobDetails | None) -> JobWhy | None:
         with redis_answers():

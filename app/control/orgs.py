@@ -22,7 +22,7 @@ MAX_REGION_CHARS = 64
 
 
 class Org(Protocol):
-    """One org."""
+    """An org as operators see it."""
 
     @property
     def id(self) -> UUID: ...
@@ -51,7 +51,7 @@ class OrgRepository(Protocol):
         ...
 
     def get(self, org_id: UUID) -> Org | None:
-        """One org, None when there is none."""
+        """The org with this id, None when there is none."""
         ...
 
     def set(

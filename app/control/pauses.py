@@ -8,7 +8,7 @@ from dramatiq import Broker
 
 from domain.errors import InvalidInput, NotFound
 from middleware import Pause, PauseControl
-from middleware.pauses.pauses import PauseStore, Target
+from middleware.pauses.pauses import PauseStore, PauseTarget
 
 from .audit import AuditLog, Section, changes, reads
 from .caller import Caller, Operator, OperatorsOnly
@@ -130,13 +130,13 @@ class Pauses(Section):
 
     def _what(
         self, doing: str, caller: Caller, queue: str | None, actor: str | None, org_id: UUID | None
-    ) -> Target:
+    ) -> PauseTarget:
         if queue is not None and not isinstance(caller, Operator):
             raise OperatorsOnly(f"{doing} a queue")
         org = caller.org_id or org_id
-        return Target(queue=queue, actor=actor, org=None if org is None else str(org))
+        return PauseTarget(queue=queue, actor=actor, org=None if org is None else str(org))
 
-    def _check_names(self, what: Target) -> None:
+    def _check_names(self, what: PauseTarget) -> None:
         # Only when pausing: what was paused under a name that is gone can still be resumed.
         actors = self._broker().actors
         queues = {each.queue_name for each in actors.values()}

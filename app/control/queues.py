@@ -8,7 +8,7 @@ from dramatiq.errors import BrokerError
 
 from app.bootstrap.redis import NAMESPACE
 from broker import FairRedisBroker
-from broker.drain.drain import Drained, drain_all, look_at_all
+from broker.drain.drain import Drained, drain_all, inspect_all
 from broker.drain.dramatiq_queues import DramatiqDrain
 from broker.inspection.admin import WAITING
 from broker.inspection.views import Lane, WaitingState
@@ -54,7 +54,7 @@ class Queues(Section):
 
     @reads("queues.show", "queue", "org_id")
     def show(self, caller: Caller, queue: str, *, org_id: UUID | None = None) -> QueueInfo:
-        """One queue. Parameters as for `list`."""
+        """Show a queue. Parameters as for `list`."""
         return self._found(queue, caller.org_id or org_id)
 
     @reads("queues.lanes", "queue", "org_id")
@@ -167,7 +167,7 @@ class Queues(Section):
         drain = DramatiqDrain(broker, namespace=namespace)
         try:
             if dry_run:
-                yield look_at_all(drain, queues)
+                yield inspect_all(drain, queues)
             else:
                 yield from drain_all(drain, queues=queues, dead=dead, follow=follow, silent_s=silent_s)
         except BrokerError as error:

@@ -123,7 +123,7 @@ class RecordedJobs:
         )
 
     def is_unsent(self, job_id: str, *, org_id: UUID | None) -> bool:
-        """Whether it waits in the outbox, to be sent."""
+        """True if it waits in the outbox, to be sent."""
         return self._unsent(job_id, org_id)
 
     def running_by_queue(self, *, org_id: UUID | None) -> dict[str, int]:

@@ -155,7 +155,7 @@ class Schedules(Section):
 
     @reads("schedules.show", "schedule_id")
     def show(self, caller: Caller, schedule_id: UUID) -> Schedule:
-        """One schedule, with what it did last and why it paused itself."""
+        """Show a schedule, with what it did last and why it paused itself."""
         return self._found(caller, schedule_id)
 
     @changes("schedules.pause", "schedule_id")

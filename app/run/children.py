@@ -15,7 +15,7 @@ import psutil
 
 from app.process_identity import ProcessIdentity, wait_gone
 from app.settings import Settings
-from broker.supervisor.fleet import DRAIN_S, GRACE_S
+from broker.supervisor.options import DRAIN_S, GRACE_S
 
 #: What a supervisor may take beside the drain and the grace of its workers, in seconds.
 AFTER_GRACE_S = 5.0

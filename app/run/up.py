@@ -18,9 +18,9 @@ from app.run.children import AFTER_GRACE_S, Children, scheduler_command, web_com
 from app.run.servers import platform
 from app.run.worker_events import in_words
 from app.settings import RUN_FILE, Settings, child_environment, load_settings
-from broker.supervisor.fleet import GRACE_S
+from broker.supervisor.options import GRACE_S
 
-_LOOK_S = 0.2
+_POLL_S = 0.2
 _HTTP_TIMEOUT_S = 1.0
 
 
@@ -106,7 +106,7 @@ def public_url(settings: Settings, web: socket.socket) -> str:
 
 @contextmanager
 def announced(settings: Settings, values: Mapping[str, object]) -> Iterator[None]:
-    """Tell other processes of this home where the servers are, for as long as the context is."""
+    """EmitEvent other processes of this home where the servers are, for as long as the context is."""
     path = settings.home / RUN_FILE
     half = path.with_name(f"{RUN_FILE}.{os.getpid()}")
     half.touch(mode=0o600)
@@ -120,7 +120,7 @@ def announced(settings: Settings, values: Mapping[str, object]) -> Iterator[None
 
 def _until_ready(settings: Settings, web: socket.socket, children: Children, stop: threading.Event) -> bool:
     """Whether all take work by now; False when one ended or a signal came first."""
-    while not children.ended() and not stop.wait(_LOOK_S):
+    while not children.ended() and not stop.wait(_POLL_S):
         ready = len(list(settings.ready_folder.glob("*.json")))
         if ready >= settings.worker_processes and _answers(_address(web)):
             return True
@@ -140,7 +140,7 @@ def _address(web: socket.socket) -> str:
 
 
 def _wait(children: Children, stop: threading.Event) -> dict[str, int]:
-    while not children.ended() and not stop.wait(_LOOK_S):
+    while not children.ended() and not stop.wait(_POLL_S):
         pass
     return children.ended()
 

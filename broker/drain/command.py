@@ -1,4 +1,4 @@
-"""`python -m pressroom.broker drain-stock`: takes over what lies in the queues of Dramatiq's own Redis broker."""
+"""`python -m pressroom.broker drain-dramatiq`: takes over what lies in the queues of Dramatiq's own Redis broker."""
 
 import argparse
 import importlib
@@ -14,12 +14,12 @@ from dramatiq import Actor, Broker, get_broker
 from dramatiq.errors import BrokerError
 
 from ..redis import FairRedisBroker
-from .drain import Drained, Progress, drain_all, look_at_all
+from .drain import Drained, ProgressPrinter, drain_all, inspect_all
 from .dramatiq_queues import SILENT_S, DramatiqDrain
 
 _EXAMPLES = """\
 what it does:
-  Everything that no worker there has in hand moves here, at its place in its queue, with its id and what is left of
+  Everything that no worker there has fetched moves here, at its place in its queue, with its id and what is left of
   its delay. What workers there hold stays theirs: delayed messages too, which they fetch long before they are due.
   It comes back when they stop. So: start the new workers and senders, drain, stop the old workers, drain again.
 
@@ -27,19 +27,19 @@ exit codes:
   0  nothing is left there (of dead letters, with --dead)
   1  the server does not answer, or refuses
   2  the command line is wrong, or the modules cannot be loaded
-  3  something is left, mostly in the hands of workers there: run it again, or with --follow
+  3  something is left, mostly with workers there: run it again, or with --follow
 
 examples:
   # What is there, and whether it can be read.
-  $ python -m pressroom.broker drain-stock --url redis://localhost --dry-run
+  $ python -m pressroom.broker drain-dramatiq --url redis://localhost --dry-run
 
   # All of it, dead letters too, until the last worker there has let go; jobs.py has the actors' priorities.
-  $ python -m pressroom.broker drain-stock jobs --url redis://localhost --to-namespace fair --dead --follow
+  $ python -m pressroom.broker drain-dramatiq jobs --url redis://localhost --to-namespace fair --dead --follow
 """
 
 
 class DrainExit(IntEnum):
-    """What the exit code says."""
+    """How a drain ended."""
 
     EMPTY = 0
     AWAY = 1
@@ -48,7 +48,7 @@ class DrainExit(IntEnum):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line; the exit code."""
+    """Run the command line. Returns the exit code."""
     options = _parser().parse_args(arguments)
     broker = FairRedisBroker(url=options.url, namespace=options.to_namespace, middleware=[])
     try:
@@ -82,7 +82,7 @@ def _actors(modules: Sequence[str]) -> "Mapping[str, Actor[..., Any]]":
 
 
 def _look(drain: DramatiqDrain, options: argparse.Namespace) -> int:
-    found = look_at_all(drain, options.queue)
+    found = inspect_all(drain, options.queue)
     unread = {name: drain.undecodable(name) for name in found.left}
     if options.json:
         _say(json.dumps({"queues": found.as_json(), "undecodable": unread}))
@@ -98,7 +98,7 @@ def _look(drain: DramatiqDrain, options: argparse.Namespace) -> int:
 
 
 def _drain(drain: DramatiqDrain, options: argparse.Namespace) -> int:
-    progress = Progress(lambda row: _say(row, to_errors=True))
+    progress = ProgressPrinter(lambda row: _say(row, to_errors=True))
     drained, over = Drained(), False
     # Left off at any point, each message is here or there.
     with suppress(KeyboardInterrupt):
@@ -129,7 +129,7 @@ def _say(row: str, *, to_errors: bool = False) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pressroom.broker drain-stock",
+        prog="python -m pressroom.broker drain-dramatiq",
         description="Take over the messages of Dramatiq's own Redis broker, on the same server, while its workers run.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,30 +1,30 @@
-"""Moves all there is of Dramatiq's own Redis broker, queue by queue, and says how far it is."""
+"""Moves all there is of Dramatiq's own Redis broker, queue by queue, and reports how far it is."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .dramatiq_queues import DramatiqDrain, DramatiqQueue, Moved
+from .dramatiq_queues import DramatiqDrain, DramatiqQueue, MovedCounts
 
-#: Seconds between two looks at what workers there still hold.
-LOOK_EVERY_S = 1.0
+#: Seconds between two checks of what workers there still hold.
+POLL_EVERY_S = 1.0
 #: Seconds between two lines about how far it is.
-TELL_EVERY_S = 1.0
+PRINT_EVERY_S = 1.0
 
 
 @dataclass(kw_only=True)
 class Drained:
     """What came over, and what is left, by queue."""
 
-    moved: dict[str, Moved] = field(default_factory=dict)
+    moved: dict[str, MovedCounts] = field(default_factory=dict)
     left: dict[str, DramatiqQueue] = field(default_factory=dict)
 
     def is_over(self, *, dead: bool) -> bool:
-        """Whether nothing is left there that is to be moved.
+        """Check that nothing is left there that is to be moved.
 
         Parameters:
-            dead: whether dead letters are.
+            dead: dead letters are to be moved too.
         """
         return not any(
             each.ready or each.delayed or each.held or (dead and each.dead) for each in self.left.values()
@@ -35,7 +35,7 @@ class Drained:
         names = sorted({*self.moved, *self.left})
         return {
             name: {
-                "moved": asdict(self.moved.get(name, Moved())),
+                "moved": asdict(self.moved.get(name, MovedCounts())),
                 "left": asdict(self.left[name]) if name in self.left else None,
             }
             for name in names
@@ -44,7 +44,7 @@ class Drained:
     def lines(self) -> list[str]:
         """For people, a line a queue."""
         names = sorted({*self.moved, *self.left})
-        return [_row(name, self.moved.get(name, Moved()), self.left.get(name)) for name in names]
+        return [_row(name, self.moved.get(name, MovedCounts()), self.left.get(name)) for name in names]
 
 
 def drain_all(
@@ -84,27 +84,27 @@ def drain_all(
             if silent_s is not None:
                 drain.reclaim(name, silent_s=silent_s)
             for moved in drain.drain(name, dead=dead):
-                drained.moved[name] = drained.moved.get(name, Moved()) + moved
+                drained.moved[name] = drained.moved.get(name, MovedCounts()) + moved
                 yield drained
-        drained.left = {name: drain.look(name) for name in sorted({*names, *drained.moved})}
+        drained.left = {name: drain.inspect(name) for name in sorted({*names, *drained.moved})}
         yield drained
         if not follow or drained.is_over(dead=dead):
             return
-        wait(LOOK_EVERY_S)
+        wait(POLL_EVERY_S)
 
 
-def look_at_all(drain: DramatiqDrain, queues: Sequence[str] = ()) -> Drained:
-    """What is there; nothing is moved.
+def inspect_all(drain: DramatiqDrain, queues: Sequence[str] = ()) -> Drained:
+    """Count what is there; nothing is moved.
 
     Parameters:
         drain: looks.
         queues: which. Default: all that have messages.
     """
-    return Drained(left={name: drain.look(name) for name in list(queues) or drain.queues()})
+    return Drained(left={name: drain.inspect(name) for name in list(queues) or drain.queues()})
 
 
-class Progress:
-    """Says now and then how far it is.
+class ProgressPrinter:
+    """Reports once in a while how far a drain is.
 
     Parameters:
         say: takes a line.
@@ -114,22 +114,22 @@ class Progress:
     def __init__(self, say: Callable[[str], None], clock_s: Callable[[], float] = time.monotonic) -> None:
         self._say = say
         self._clock_s = clock_s
-        self._next_s = clock_s() + TELL_EVERY_S
+        self._next_s = clock_s() + PRINT_EVERY_S
         self._said = ""
 
     def __call__(self, drained: Drained) -> None:
         if self._clock_s() < self._next_s:
             return
-        self._next_s = self._clock_s() + TELL_EVERY_S
+        self._next_s = self._clock_s() + PRINT_EVERY_S
         moved = sum(each.total for each in drained.moved.values())
         held = sum(each.held for each in drained.left.values())
-        row = f"{moved:,} moved" + (f", {held:,} in the hands of workers there" if held else "")
+        row = f"{moved:,} moved" + (f", {held:,} with workers there" if held else "")
         if row != self._said:
             self._said = row
             self._say(row)
 
 
-def _row(name: str, moved: Moved, left: DramatiqQueue | None) -> str:
+def _row(name: str, moved: MovedCounts, left: DramatiqQueue | None) -> str:
     parts = [f"{value:,} {word}" for word, value in vars(moved).items() if value]
     text = f"{name}: moved {', '.join(parts)}" if parts else f"{name}: nothing moved"
     if left is None:

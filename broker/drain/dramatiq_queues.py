@@ -1,6 +1,6 @@
 """Takes the messages of Dramatiq's own Redis broker over, while its workers go on.
 
-What such a worker has in hand stays its own. Everything else moves, one message after the other from the head of its
+What such a worker has fetched stays its own. Everything else moves, one message after the other from the head of its
 queue, so that any number of drains and of workers there share the queue: each message goes to one of them.
 """
 
@@ -37,9 +37,9 @@ _SPECIAL = re.compile(r"([*?\[\]\\])")
 #: The lane of what cannot be decoded: nobody knows what it was.
 _NO_LANE = f"{part('?')}:0"
 
-_DRAIN = Script("drain_stock")
-_DRAIN_DEAD = Script("drain_stock_dead")
-_RECLAIM = Script("reclaim_stock")
+_DRAIN = Script("drain_dramatiq")
+_DRAIN_DEAD = Script("drain_dramatiq_dead_letters")
+_RECLAIM = Script("reclaim_dramatiq")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class DramatiqQueue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moved:
+class MovedCounts:
     """What came from a queue."""
 
     ready: int = 0
@@ -68,8 +68,8 @@ class Moved:
     #: Ids without a message, which Dramatiq sometimes leaves behind.
     gone: int = 0
 
-    def __add__(self, other: "Moved") -> "Moved":
-        return Moved(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+    def __add__(self, other: "MovedCounts") -> "MovedCounts":
+        return MovedCounts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     @property
     def total(self) -> int:
@@ -87,7 +87,7 @@ class DramatiqDrain:
     Parameters:
         broker: ours. Its actors, where it has some, say what a message that does not say it itself has: the priority.
         namespace: of the other broker. Default `dramatiq`.
-        portion: messages a call. Default 100.
+        batch: messages a call. Default 100.
 
     Raises:
         ConnectionClosed: from every method: the server does not answer; what was not moved is where it was.
@@ -96,14 +96,14 @@ class DramatiqDrain:
     Example:
         >>> drain = DramatiqDrain(broker, namespace="dramatiq")
         >>> for queue in drain.queues():
-        ...     print(queue, sum((each for each in drain.drain(queue)), Moved()))
+        ...     print(queue, sum((each for each in drain.drain(queue)), MovedCounts()))
     """
 
     def __init__(
         self, broker: FairRedisBroker, *, namespace: str = "dramatiq", batch: int = BATCH_SIZE
     ) -> None:
         if batch < 1:
-            raise ValueError(f"portion must be at least 1, not {batch}")
+            raise ValueError(f"batch must be at least 1, not {batch}")
         self._broker = broker
         self._client: Any = broker.client
         self._namespace = namespace
@@ -112,7 +112,7 @@ class DramatiqDrain:
     def queues(self) -> list[str]:
         """The queues there that have messages, dead ones included, by name.
 
-        Dramatiq keeps no list of them, so this looks through the names of all keys.
+        Dramatiq keeps no list of them, so this scans the names of all keys.
         """
         begin = f"{self._namespace}:"
         pattern = _SPECIAL.sub(r"\\\1", begin) + "*" + _MESSAGES
@@ -126,7 +126,7 @@ class DramatiqDrain:
             raise away(error) from error
         return sorted(found)
 
-    def look(self, queue: str) -> DramatiqQueue:
+    def inspect(self, queue: str) -> DramatiqQueue:
         """How much is left of a queue there.
 
         Parameters:
@@ -159,8 +159,8 @@ class DramatiqDrain:
             ),
         )
 
-    def drain(self, queue: str, *, dead: bool = False) -> Iterator[Moved]:
-        """Move what is there now, a portion a step; nothing is moved that nobody asks the next step for.
+    def drain(self, queue: str, *, dead: bool = False) -> Iterator[MovedCounts]:
+        """Move what is there now, a batch a step; the iterator moves nothing until its next step is taken.
 
         Parameters:
             queue: its name.
@@ -201,20 +201,20 @@ class DramatiqDrain:
                     back += count
         return back
 
-    def undecodable(self, queue: str, *, most: int = 1_000) -> int:
+    def undecodable(self, queue: str, *, limit: int = 1_000) -> int:
         """How many of the first messages cannot be decoded here; a wrong encoder makes it all of them.
 
         Parameters:
             queue: its name.
-            most: how many to look at of what is ready, and of what is delayed. Default 1,000.
+            limit: how many to decode of what is ready, and of what is delayed. Default 1,000.
         """
         return sum(
             isinstance(body, bytes)
             for name in (queue, dq_name(queue))
-            for _, body in self._head(self._list(name), most)
+            for _, body in self._head(self._list(name), limit)
         )
 
-    def _drain_list(self, name: str) -> Iterator[Moved]:
+    def _drain_list(self, name: str) -> Iterator[MovedCounts]:
         list_, queue, delayed = self._list(name), q_name(name), name != q_name(name)
         while head := self._head(list_, self._batch):
             self._keep(queue, head)
@@ -224,7 +224,7 @@ class DramatiqDrain:
                 for value in (dramatiq_id, _due_ms(body), *self._entry(dramatiq_id, body, queue))
             ]
             moved, dead, gone = self._run(_DRAIN, list_, list_ + _MESSAGES, queue, self._ttl_ms, *entries)
-            yield Moved(
+            yield MovedCounts(
                 ready=0 if delayed else moved, delayed=moved if delayed else 0, undecodable=dead, gone=gone
             )
 
@@ -236,7 +236,7 @@ class DramatiqDrain:
                     if isinstance(each, KeepsUndecodable):
                         each.keep_undecodable(self._broker, queue, body, dramatiq_id.decode())
 
-    def _drain_dead(self, queue: str) -> Iterator[Moved]:
+    def _drain_dead(self, queue: str) -> Iterator[MovedCounts]:
         set_ = self._list(xq_name(queue))
         while head := self._head(set_, self._batch, sorted_set=True):
             entries = [
@@ -244,14 +244,16 @@ class DramatiqDrain:
                 for dramatiq_id, body in head
                 for value in (dramatiq_id, *self._entry(dramatiq_id, body, queue))
             ]
-            yield Moved(dead=self._run(_DRAIN_DEAD, set_, set_ + _MESSAGES, queue, self._ttl_ms, *entries))
+            yield MovedCounts(
+                dead=self._run(_DRAIN_DEAD, set_, set_ + _MESSAGES, queue, self._ttl_ms, *entries)
+            )
 
     def _head(
-        self, key: str, most: int, *, sorted_set: bool = False
+        self, key: str, count: int, *, sorted_set: bool = False
     ) -> list[tuple[bytes, "Message[Any] | bytes | None"]]:
         """Ids, and what they stand for: a message, bytes that are none, or nothing."""
         try:
-            ids = (self._client.zrange if sorted_set else self._client.lrange)(key, 0, most - 1)
+            ids = (self._client.zrange if sorted_set else self._client.lrange)(key, 0, count - 1)
             bodies = self._client.hmget(key + _MESSAGES, ids) if ids else []
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise away(error) from error
@@ -260,7 +262,7 @@ class DramatiqDrain:
     def _entry(
         self, dramatiq_id: bytes, body: "Message[Any] | bytes | None", queue: str
     ) -> tuple[Argument, Argument, Argument]:
-        """Message id, uniq and record, as if it were sent here."""
+        """Message id, enqueue id and record, as if it were sent here."""
         if not isinstance(body, Message):
             record = b"" if body is None else record_of(queue, "", _NO_LANE, "", body)
             return dramatiq_id, dramatiq_id, record
@@ -268,7 +270,7 @@ class DramatiqDrain:
         plain = body.copy(queue_name=queue)
         plain.options.clear()
         plain.options.update(options)
-        sent = self._broker._encode(plain, 0)
+        sent = self._broker.encoder(plain, 0)
         return sent.message_id, sent.enqueue_id, sent.record
 
     @property
@@ -298,7 +300,7 @@ def _decoded(body: bytes) -> "Message[Any] | bytes":
 
 
 def _due_ms(body: "Message[Any] | bytes | None") -> int:
-    """When a message is due, in milliseconds since 1970: 0 for now; -1 for what is none."""
+    """When a message is due, in epoch milliseconds: 0 for now; -1 for what is none."""
     if not isinstance(body, Message):
         return -1
     eta = body.options.get("eta")

@@ -1,1 +1,1 @@
-"""Looks into queues, lanes and workers, says why a message waits, and acts on what waits."""
+"""Inspects queues, lanes and workers, explains why a message waits, and acts on what waits."""

@@ -1,4 +1,4 @@
-"""What people change by hand: messages that are dropped, priorities, workers that are to be quiet."""
+"""What operators change: messages that are dropped, priorities, workers that are to be quiet."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final, Literal
@@ -8,7 +8,7 @@ from dramatiq.errors import DecodeError
 
 from ..keys import part
 from ..scripts import Argument, Script
-from .lookup import answers, entry_of, lanes_of, org_of, stored_org
+from .lookup import connection_errors, entry_of, lanes_of, org_of, stored_org
 from .views import WaitingState, read_lane
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held", "suspect"})
 #: How many messages one call drops, and of how many lanes.
 BATCH_SIZE: Final = 1_000
-MOST_LANES: Final = 10_000
+MAX_LANES: Final = 10_000
 
 #: What became of a message that was to get another priority: it has it, a worker has the message already, the
 #: message is not here, or it cannot be read.
 Moved = Literal["done", "in_hand", "unknown", "undecodable"]
 
-#: A message may go on while it is looked for; so often it is looked for again.
+#: A message may move while it is searched for; so often the search is repeated.
 _TRIES = 3
 
 _CLEAN_LANE = Script("clean_lane")
@@ -64,7 +64,7 @@ class Operations:
     ) -> int:
         """Drop a queue's messages that wait, for good: they do not become dead letters.
 
-        Done in portions of 1,000; what is sent meanwhile stays. Messages in hand are left alone.
+        Done in batches of 1,000; what is sent meanwhile stays. Leased messages are left as they are.
 
         Parameters:
             queue: its name.
@@ -115,16 +115,16 @@ class Operations:
         return "in_hand"
 
     def quiet(self, worker_id: str) -> bool:
-        """Have a worker fetch nothing more; what it has in hand it runs. Whether there is such a worker."""
+        """Have a worker fetch nothing more; what it has fetched it runs. Returns False if there is no such worker."""
         return bool(_QUIET(self._client, self._base, [worker_id, 1]))
 
-    def unquiet(self, worker_id: str) -> bool:
-        """Let it fetch again. Whether it was quiet."""
+    def resume(self, worker_id: str) -> bool:
+        """Resume fetching. Returns False if the worker was not quiet."""
         return bool(_QUIET(self._client, self._base, [worker_id, 0]))
 
     def _clean_lanes(self, queue: str, org: str | None, actor: str | None, before: str, dry_run: bool) -> int:
         found = 0
-        for row in lanes_of(self._client, self._base, queue, org, MOST_LANES):
+        for row in lanes_of(self._client, self._base, queue, org, MAX_LANES):
             if actor not in (None, read_lane(row["lane"]).actor):
                 continue
             arguments = [queue, row["org"], row["lane"], before, BATCH_SIZE, int(dry_run)]
@@ -162,12 +162,12 @@ class Operations:
         return found
 
     def _record(self, message_id: str) -> bytes | None:
-        with answers():
+        with connection_errors():
             record = self._client.hget(f"{self._base}:m", message_id)
         return record if isinstance(record, bytes) else None
 
     def _now_ms(self) -> int:
-        with answers():
+        with connection_errors():
             seconds, microseconds = self._client.time()
         return int(seconds) * 1_000 + int(microseconds) // 1_000
 

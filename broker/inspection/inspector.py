@@ -1,4 +1,4 @@
-"""Looking into a broker: what waits where, for how long, on whom, and why. Nothing here changes anything."""
+"""Inspection of a broker: what waits where, for how long, on whom, and why. Nothing here changes anything."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..scripts import Script
-from .lookup import LANES, answers, batch, entry_of, lane_key, lanes_of, org_of, stored_org
+from .lookup import LANES, batch, connection_errors, entry_of, lane_key, lanes_of, org_of, stored_org
 from .views import (
     Facts,
     Lane,
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 #: A worker that was silent for so long is taken for dead, in milliseconds.
 DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
-#: Most lanes and messages that one call lists, unless told otherwise.
+#: Most lanes and messages that one call lists by default.
 DEFAULT_LIMIT: Final = 100
-#: Of what is delayed, so many are looked at for an org's.
-MOST_LOOKED_AT: Final = 10_000
+#: Of what is delayed, so many are read to find an org's.
+MAX_INSPECTED: Final = 10_000
 
 #: So much of what is delayed comes with one call.
 _BATCH_SIZE = 1_000
-#: A message may go on while it is looked for; so often it is looked for again.
+#: A message may move while it is searched for; so often the search is repeated.
 _TRIES = 3
 
 _WHY = Script("why")
@@ -47,7 +47,7 @@ _WORKERS = Script("list_workers")
 
 
 class Inspector:
-    """Looks into a `FairRedisBroker`, from anywhere; the broker itself is not needed.
+    """Inspects a `FairRedisBroker`, from anywhere; the broker itself is not needed.
 
     With `org` nothing of other orgs is seen, and another org's message is unknown.
 
@@ -72,12 +72,12 @@ class Inspector:
         self._silent_ms = heartbeat_timeout_ms
 
     def why(self, message_id: str, org: str | None = None, *, queues: Sequence[str] = ()) -> Why:
-        """Why a message has not started.
+        """Explain why a message has not started.
 
         Parameters:
             message_id: the message's.
             org: only if it is this org's. Default any.
-            queues: whose dead letters are looked through, besides those of queues with messages. Default none.
+            queues: whose dead letters are searched, besides those of queues with messages. Default none.
         """
         entry, facts, record = "", {}, b""
         for _ in range(_TRIES):
@@ -91,7 +91,7 @@ class Inspector:
         return explain(message_id, facts, record, silent_ms=self._silent_ms)
 
     def depth(self, *queues: str, org: str | None = None) -> list[QueueDepth]:
-        """How many messages are where, by queue. Costs a look at all that is leased.
+        """How many messages are where, by queue. Costs a scan of all that is leased.
 
         Parameters:
             queues: their names. Default: all that have a message that is not dead.
@@ -127,7 +127,7 @@ class Inspector:
     def queues(self) -> list[str]:
         """The queues that have a message which is not dead."""
         read: Callable[[str], Any] = self._client.hkeys
-        with answers():
+        with connection_errors():
             return sorted(name.decode() for name in read(f"{self._base}:n"))
 
     def lanes(self, queue: str, org: str | None = None, *, limit: int = DEFAULT_LIMIT) -> list[Lane]:
@@ -146,8 +146,8 @@ class Inspector:
     ) -> list[WaitingMessage]:
         """Messages that wait: those that are due, lane by lane, then those that wait to run alone, then the others.
 
-        Of the two last the first 10,000 are looked at, by when they are due. Messages may go on while this looks from
-        one lane to the next.
+        Of the two last the first 10,000 are read, by when they are due. Messages may move while this goes from one lane
+        to the next.
 
         Parameters:
             queue: its name.
@@ -168,7 +168,7 @@ class Inspector:
         return list(islice(found, limit))
 
     def workers(self, org: str | None = None) -> list[WorkerView]:
-        """Worker processes, with what each has in hand, the longest in hand first.
+        """Worker processes, with what each has leased, the longest first.
 
         Parameters:
             org: show only this org's messages. Default all.
@@ -196,7 +196,7 @@ class Inspector:
                 )
 
     def _aside(self, which: str, queue: str, org: str | None) -> Iterator[WaitingMessage]:
-        for start in range(0, MOST_LOOKED_AT, _BATCH_SIZE):
+        for start in range(0, MAX_INSPECTED, _BATCH_SIZE):
             looked_at, *reply = _ASIDE(
                 self._client, self._base, [which, queue, stored_org(org), start, _BATCH_SIZE]
             )

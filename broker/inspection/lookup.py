@@ -1,4 +1,4 @@
-"""Where a message stands: whose it is, and its place in a lane, as they are stored."""
+"""Finds a message: whose it is, and its position in a lane, as they are stored."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from ..keys import part
 from ..scripts import Script, away
 from .views import read_org
 
-#: Asks the scripts for all orgs; no org is stored under this name.
+#: Stands for all orgs in the arguments of scripts; no org is stored under this name.
 ANY_ORG: Final = "|"
 #: So much of a lane comes with one call.
 BATCH_SIZE: Final = 1_000
@@ -59,7 +59,7 @@ def entry_of(client: "redis.Redis", base: str, message_id: str, record: bytes) -
         for entry in entries:
             if entry.endswith(ending):
                 return entry.decode()
-        # Those at the head may go meanwhile: so some are looked at twice, and none is missed.
+        # Those at the head may go meanwhile: so some are read twice, and none is missed.
         start += BATCH_SIZE // 2
     return None
 
@@ -71,16 +71,16 @@ def batch(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes
         ConnectionClosed: the server does not answer.
     """
     ask: Callable[..., list[bytes]] = client.execute_command
-    with answers():
+    with connection_errors():
         return ask("LRANGE", key, start, start + count - 1)
 
 
 @contextmanager
-def answers() -> Iterator[None]:
-    """A block that asks the server.
+def connection_errors() -> Iterator[None]:
+    """Map the connection errors of a block to Dramatiq's.
 
     Raises:
-        ConnectionClosed: it does not answer.
+        ConnectionClosed: the server does not answer.
     """
     try:
         yield

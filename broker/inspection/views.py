@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
 
-#: What a script tells of one thing, by name. What it did not find is None or False there.
+#: What a script returns about one thing, by name. What it did not find is None or False there.
 Facts = Mapping[str, object]
 
 #: Where a message that waits stands.
@@ -20,7 +20,7 @@ HELD = frozenset({"actor", "version"})
 class QueueState:
     """How full a queue is."""
 
-    #: Messages that are not done, those in hand included.
+    #: Messages that are not done, leased ones included.
     depth: int
     #: Seconds that the oldest one waits of those that nothing holds back; None when there is none.
     oldest_age_s: float | None = None
@@ -84,11 +84,11 @@ class WorkerView:
     """A worker process as the broker knows it."""
 
     id: str
-    #: Seconds since it last said that it lives.
+    #: Seconds since its last heartbeat.
     last_beat_s: float
     #: It fetches nothing more until it is resumed.
     quiet: bool
-    #: What it said of itself; None where it has not yet.
+    #: What it published of itself; None where it has not yet.
     pid: int | None = None
     host: str | None = None
     version: str | None = None
@@ -97,13 +97,13 @@ class WorkerView:
     region: str | None = None
     rss_bytes: int | None = None
     started_ms: int | None = None
-    #: How many messages it has in hand, and which.
+    #: How many messages it has leased, and which.
     leased: int = 0
     in_flight: tuple[InFlightMessage, ...] = field(default=())
 
     @property
     def place(self) -> str:
-        """Host and process, as people look for it."""
+        """Host and process, as people search for it."""
         return self.id if self.host is None else f"{self.host}:{self.pid}"
 
 
@@ -132,7 +132,7 @@ class LaneName:
     priority: int
     key: str | None
     #: How many of the key may run at once.
-    most: int | None
+    key_limit: int | None
 
 
 def read_lane(name: str) -> LaneName:
@@ -140,11 +140,11 @@ def read_lane(name: str) -> LaneName:
 
     Example:
         >>> read_lane("publish:5:example.org:2")
-        LaneName(actor='publish', priority=5, key='example.org', most=2)
+        LaneName(actor='publish', priority=5, key='example.org', key_limit=2)
     """
     actor, priority, *rest = name.split(":")
-    key, most = (_unescaped(rest[0]), int(rest[1])) if rest else (None, None)
-    return LaneName(actor=_unescaped(actor), priority=int(priority), key=key, most=most)
+    key, limit = (_unescaped(rest[0]), int(rest[1])) if rest else (None, None)
+    return LaneName(actor=_unescaped(actor), priority=int(priority), key=key, key_limit=limit)
 
 
 def read_org(stored: str) -> str | None:
@@ -153,40 +153,40 @@ def read_org(stored: str) -> str | None:
 
 
 def age_s(since_ms: str | bytes, now_ms: int) -> float:
-    """Seconds since then."""
+    """Seconds from a time in milliseconds until now, both by one clock."""
     return max(0.0, (now_ms - float(since_ms)) / 1_000)
 
 
 def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView:
-    """A worker process, from what a script tells of it; with `org`, only that org's messages are shown."""
+    """A worker process, from what a script returns; with `org`, only that org's messages are shown."""
     about = facts.get("about")
-    said = json.loads(about) if isinstance(about, str) and about else {}
+    published = json.loads(about) if isinstance(about, str) and about else {}
     messages = facts.get("messages")
     return WorkerView(
         id=str(facts["id"]),
         last_beat_s=age_s(str(facts["beat"]), now_ms),
         quiet=bool(facts["quiet"]),
-        pid=said.get("pid"),
-        host=said.get("host"),
-        version=said.get("version"),
-        queues=tuple(said["queues"]) if "queues" in said else None,
-        threads=said.get("threads"),
-        region=said.get("region") or None,
-        rss_bytes=said.get("rss_bytes"),
-        started_ms=said.get("started_ms"),
+        pid=published.get("pid"),
+        host=published.get("host"),
+        version=published.get("version"),
+        queues=tuple(published["queues"]) if "queues" in published else None,
+        threads=published.get("threads"),
+        region=published.get("region") or None,
+        rss_bytes=published.get("rss_bytes"),
+        started_ms=published.get("started_ms"),
         leased=int(str(facts["leased"])),
         in_flight=_in_flight(messages if isinstance(messages, list) else [], now_ms, org),
     )
 
 
 def leased_ms(token: str) -> int | None:
-    """When a lease began, from its token; None in tokens that do not say."""
+    """The epoch milliseconds at which a lease began, from its token; None for tokens without it."""
     parts = token.split("|")
     return int(float(parts[4])) if len(parts) > 4 else None
 
 
 def is_held(key: str) -> bool:
-    """Whether what is parked under a key waits for a worker of another version."""
+    """Check that what is parked under a key waits for a worker of another version."""
     return key.partition(":")[0] in HELD
 
 

@@ -11,7 +11,7 @@ from .views import Facts, WorkerView, is_held, leased_ms, read_lane, read_org, r
 #: What may be the matter with a message.
 #:
 #: - `unknown`: it is not here. It has ended, or was never sent, or is another org's.
-#: - `dead`: it was given up. `poison`: it will be, since it ended its workers.
+#: - `dead`: it was dead-lettered. `poison`: it will be, since it ended its workers.
 #: - `leased`: a worker process has it; it runs there or is about to.
 #: - `delayed`, `parked`, `held`: not due yet, as it was sent, for a cause, for want of a worker of another version.
 #: - `suspect`: it waits to run alone, since workers died while it ran.
@@ -48,7 +48,7 @@ QUARANTINED = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """One thing that keeps a message from starting."""
+    """A single thing that keeps a message from starting."""
 
     cause: Cause
     #: For people, one sentence.
@@ -110,7 +110,7 @@ class Why:
 
 
 def explain(message_id: str, facts: Facts, record: bytes, *, silent_ms: int) -> Why:
-    """The answer, from what `lua/why.lua` tells.
+    """Explain why a message waits, from what `lua/why.lua` returns.
 
     Parameters:
         message_id: the message's.
@@ -141,7 +141,7 @@ def explain(message_id: str, facts: Facts, record: bytes, *, silent_ms: int) -> 
 
 
 def shut_reasons(facts: Facts) -> list[Reason]:
-    """What holds a whole lane back, from what the scripts tell of it: gates, the org's limit, its key's, its rate."""
+    """What holds a whole lane back, from what the scripts return: gates, the org's limit, its key's, its rate."""
     now_ms = _number(facts, "now") or 0
     reasons = list(_gates(facts, now_ms))
     active, limit = _number(facts, "active") or 0, _org_limit(facts)
@@ -189,7 +189,7 @@ def _dead(facts: Facts, record: bytes) -> Reason:
         why = f"{error['category']} ({error['class']})"
     except (ValueError, KeyError, TypeError, IndexError):
         why = "no error is kept with it"
-    return Reason(cause="dead", text=f"Given up at {_at(since_ms)}: {why}.", since_ms=since_ms)
+    return Reason(cause="dead", text=f"Dead-lettered at {_at(since_ms)}: {why}.", since_ms=since_ms)
 
 
 def _leased(facts: Facts, everyone: Sequence[WorkerView], alive: Sequence[WorkerView]) -> Reason:
@@ -222,7 +222,8 @@ def _suspicion(facts: Facts) -> list[Reason]:
         return []
     deaths, isolated, signal = accounts.split("|", 2)
     if int(isolated) >= QUARANTINED:
-        text = f"Its worker died {deaths} times while it ran, {isolated} times alone ({signal}); it will be given up."
+        text = f"Its worker died {deaths} times while it ran, {isolated} times alone ({signal}); "
+        text += "it will be dead-lettered."
         return [Reason(cause="poison", text=text)]
     if facts["state"] != "suspect":
         return []
@@ -248,7 +249,7 @@ def _gates(facts: Facts, now_ms: int) -> Iterator[Reason]:
 
 def _nobody(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     if any(each.queues is None for each in workers):
-        return []  # one has only just started, and not said yet what it serves
+        return []  # one has only just started, and not published yet what it serves
     serving = [each for each in workers if queue in (each.queues or ())]
     if not serving:
         served = tuple(sorted({name for each in workers for name in each.queues or ()}))
@@ -268,7 +269,7 @@ def _busy(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     leased = sum(each.leased for each in serving)
     if not serving or any(each.threads is None or each.leased < each.threads for each in serving):
         return []
-    text = f"All {threads} threads of the queue's workers are busy; they have {leased} messages in hand."
+    text = f"All {threads} threads of the queue's workers are busy; they have leased {leased} messages."
     return [Reason(cause="workers_busy", text=text, running=leased, limit=threads)]
 
 

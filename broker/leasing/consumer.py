@@ -1,4 +1,4 @@
-"""Hands one queue's messages to Dramatiq's worker, and waits for more without asking again and again."""
+"""Hands one queue's messages to Dramatiq's worker, and waits for more without polling all the time."""
 
 import threading
 import time
@@ -13,12 +13,12 @@ from dramatiq.broker import Consumer, MessageProxy
 
 from ..keys import wake_key
 from .lease import BACK, DEAD, DONE, Lease, LeasedMessage
-from .session import Process
+from .session import WorkerSession
 
-#: An idle worker looks by itself this often, in seconds; what wakes it in time is the sender's token.
-LONGEST_WAIT_S = 5.0
+#: An idle worker polls by itself this often, in seconds; what wakes it in time is the sender's token.
+MAX_WAIT_S = 5.0
 
-#: A token nobody takes is gone after this, in milliseconds (as in parts/lanes.lua).
+#: A token nobody takes is gone after this, in milliseconds (as in parts/wakeups.lua).
 WAKE_TTL_MS = 10_000
 
 #: How long to leave a server alone that does not answer, in seconds.
@@ -31,32 +31,30 @@ class FairConsumer(Consumer):
     """Iterates over one queue's messages.
 
     Parameters:
-        process: Holds the leases and the budget.
-        client: For the connection that waits: one without a socket time-out below `LONGEST_WAIT_S`.
+        session: Holds the leases and the budget.
         base: The shard's base key.
         queue: Its name.
         timeout_ms: After so long without a message, `next` returns None.
-        reception: Makes a message of a lease; None where there is none for the worker.
+        intake: Makes a message of a lease; None where there is none for the worker.
     """
 
     def __init__(
         self,
-        process: Process,
-        client: "redis.Redis",
+        session: WorkerSession,
         base: str,
         queue: str,
         timeout_ms: int,
         intake: "Callable[[Lease, bytes], LeasedMessage | None]",
     ) -> None:
         self._receive = intake
-        self._process = process
+        self._session = session
         self._queue = queue
         self._timeout_s = timeout_ms / 1_000
         self._buffer: deque[tuple[Lease, bytes]] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
-        self._waiter = _Waiter(client, wake_key(base, queue), self._signals)
-        self._look_s = 0.0
-        process.look_out(self._look_again, close=self._close_waiter)
+        self._waiter = _Waiter(session.waiting_client, wake_key(base, queue), self._signals)
+        self._poll_at_s = 0.0
+        session.register_consumer(self._poll, close=self._close_waiter)
 
     def __next__(self) -> MessageProxy | None:
         until_s = time.monotonic() + self._timeout_s
@@ -67,18 +65,18 @@ class FairConsumer(Consumer):
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 return None
-            if self._process.stopping:
+            if self._session.stopping:
                 self._wait(left_s)
-            elif not self._process.wait_for_room(self._queue, self._signals, left_s):
+            elif not self._session.budget.wait_for_capacity(self._queue, self._signals, left_s):
                 self._waiter.pass_on()
-            elif self._waiter.woken or time.monotonic() >= self._look_s:
+            elif self._waiter.woken or time.monotonic() >= self._poll_at_s:
                 self._fetch()
             else:
                 self._waiter.arm()
-                self._wait(min(left_s, self._look_s - time.monotonic()))
+                self._wait(min(left_s, self._poll_at_s - time.monotonic()))
 
     def ack(self, message: MessageProxy) -> None:
-        """Remember that the message is done; never fails, the lease is held until it was told."""
+        """Remember that the message is done; never fails, the lease is held until that is reported."""
         self._end(message, DONE)
 
     def nack(self, message: MessageProxy) -> None:
@@ -88,18 +86,18 @@ class FairConsumer(Consumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Return messages to the heads of their lanes."""
         held = [message for message in messages if isinstance(message, LeasedMessage)]
-        for message in sorted(held, key=lambda each: each.lease.number, reverse=True):
+        for message in sorted(held, key=lambda message: message.lease.number, reverse=True):
             self._end(message, BACK)
 
     def close(self) -> None:
         """Return what was fetched for the worker and not begun."""
         self._buffer.clear()
-        self._process.hand_back(queue=self._queue)
+        self._session.hand_back(queue=self._queue)
         self._close_waiter()
 
     def _end(self, message: MessageProxy, outcome: str) -> None:
         if isinstance(message, LeasedMessage):
-            self._process.end(message.lease, outcome)
+            self._session.end(message.lease, outcome)
 
     def _from_buffer(self) -> LeasedMessage | None:
         while self._buffer:
@@ -110,17 +108,17 @@ class FairConsumer(Consumer):
 
     def _fetch(self) -> None:
         self._waiter.woken = False
-        fetched = self._process.fetch(self._queue)
+        fetched = self._session.fetch(self._queue)
         self._buffer.extend(fetched.leases)
-        wait_s = 0.0 if fetched.more else min(fetched.due_s, LONGEST_WAIT_S)
-        self._look_s = time.monotonic() + wait_s
+        wait_s = 0.0 if fetched.more else min(fetched.due_s, MAX_WAIT_S)
+        self._poll_at_s = time.monotonic() + wait_s
 
     def _close_waiter(self) -> None:
         with suppress(redis.RedisError):
             self._waiter.close()
 
-    def _look_again(self) -> None:
-        self._look_s = 0.0
+    def _poll(self) -> None:
+        self._poll_at_s = 0.0
         self._signals.put(None)
 
     def _wait(self, timeout_s: float) -> None:
@@ -144,7 +142,7 @@ class _Waiter:
         self._thread: threading.Thread | None = None
 
     def arm(self) -> None:
-        """Wait for a token from now on; nothing to do when it does."""
+        """Start to wait for a token, unless that was done before."""
         if self._armed:
             return
         self._armed = True
@@ -154,7 +152,7 @@ class _Waiter:
         self._arming.put(True)
 
     def pass_on(self) -> None:
-        """Let another worker have the token, since this one is busy."""
+        """Pass the token on to another worker, since this one is busy."""
         if self.woken:
             self.woken = False
             _push(self._client, self._key)
@@ -173,12 +171,12 @@ class _Waiter:
         while self._arming.get():
             try:
                 while not self._closed:
-                    found = self._client.blpop([self._key, self._own_key], LONGEST_WAIT_S)
+                    found = self._client.blpop([self._key, self._own_key], MAX_WAIT_S)
                     if found is not None:
                         self.woken = found[0] == self._key.encode()
                         break
             except redis.RedisError:
-                # The consumer's own look finds out, and says, what is wrong.
+                # The consumer's own poll finds out, and reports, what is wrong.
                 self.woken = True
                 time.sleep(_PAUSE_S)
             self._armed = False

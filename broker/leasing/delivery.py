@@ -2,23 +2,23 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
 
 from dramatiq import Broker, Message
-from dramatiq.errors import DecodeError
+from dramatiq.errors import BrokerError, DecodeError
 
 from ..errors import PoisonMessage
 from .lease import DEAD, DONE, QUARANTINED, Lease, LeasedMessage, Sent
-from .session import Process
+from .session import WorkerSession
 
 #: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
 DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000
 #: How long bytes wait that could not be kept, in milliseconds.
 KEEP_AGAIN_MS = 1_000
-#: Option of a message that was held: until when, in this machine's milliseconds since 1970.
+#: Option of a message that was held: until when, in epoch milliseconds of this machine.
 HELD_UNTIL = "held_until"
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ class KeepsUndecodable(Protocol):
     """Middleware that keeps bytes which are no message."""
 
     def keep_undecodable(self, broker: Broker, queue_name: str, body: bytes, mark: str = "") -> None:
-        """Keep them, whole.
+        """Keep bytes that are no message, whole.
 
         Parameters:
-            mark: tells equal bytes apart; the same when they are offered again.
+            mark: distinguishes equal bytes; the same when they are offered again.
 
         Raises:
             Exception: they are not kept; they are offered again.
@@ -44,24 +44,24 @@ class Intake:
     """Makes messages of leases.
 
     - Bytes that are no message are dead, and strand nobody; middleware that can keeps them before.
-    - A message whose workers died with it once too often is handed on as failed: it does not run, and whoever looks
-      after rejected messages sees it.
+    - A message whose workers died with it once too often is handed on as failed: it does not run, and whoever handles
+      rejected messages sees it.
     - A message of an actor that this build does not know is held for a worker that does, for `hold_ms`; after that
       Dramatiq rejects it.
 
     Parameters:
         broker: whose actors and middleware.
-        process: holds the leases.
-        deaths_of: looks up what is kept of the workers that died with a message, by its mid.
+        session: holds the leases.
+        deaths_of: finds what is kept of the workers that died with a message, by its id.
         copy_of: an enqueue of a message, with so many milliseconds of delay and what it is parked for.
         hold_ms: see above.
-        now_ms: milliseconds since 1970; for tests. Default: this machine's clock.
+        now_ms: epoch milliseconds; for tests. Default: this machine's clock.
     """
 
     def __init__(
         self,
         broker: Broker,
-        process: Process,
+        session: WorkerSession,
         deaths_of: "Callable[[str], str]",
         copy_of: "Callable[[Message[Any], int, str], Sent]",
         *,
@@ -69,7 +69,7 @@ class Intake:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._broker = broker
-        self._process = process
+        self._session = session
         self._deaths_of = deaths_of
         self._copy_of = copy_of
         self._hold_ms = hold_ms
@@ -82,7 +82,7 @@ class Intake:
         except DecodeError:
             self._dead_letter(lease, body)
             return None
-        works = self._process.worker is not None
+        works = self._session.worker is not None
         if works and message.actor_name not in self._broker.actors and self._holds(lease, message):
             return None
         leased = LeasedMessage(message, lease)
@@ -106,9 +106,9 @@ class Intake:
                 lease.message_id, uuid4().hex, KEEP_AGAIN_MS, "its bytes cannot be kept\nundecodable", record
             )
             lease.carried = [again]
-            self._process.end(lease, DONE)
+            self._session.end(lease, DONE)
         else:
-            self._process.end(lease, DEAD)
+            self._session.end(lease, DEAD)
 
     def _holds(self, lease: Lease, message: Message[Any]) -> bool:
         now_ms, until_ms = self._now_ms(), message.options.get(HELD_UNTIL)
@@ -126,7 +126,7 @@ class Intake:
         lease.carried = [
             self._copy_of(message, until_ms - now_ms, f"{cause}\n{unknown_actor(message.actor_name)}")
         ]
-        self._process.end(lease, DONE)
+        self._session.end(lease, DONE)
         return True
 
 
@@ -135,6 +135,15 @@ def unknown_actor(actor_name: str) -> str:
     return f"actor:{actor_name}"
 
 
-def known_actors(actors: Mapping[str, object]) -> list[str]:
-    """The keys that a worker which knows these actors may release."""
-    return [unknown_actor(name) for name in actors]
+def release_held(actors: Iterable[str], release: Callable[[str], int]) -> None:
+    """Release what is held for a worker that knows these actors; a broker that is away is logged.
+
+    Parameters:
+        actors: their names.
+        release: makes due what is parked under a key.
+    """
+    try:
+        for name in actors:
+            release(unknown_actor(name))
+    except BrokerError as error:
+        logger.warning("What is held for this worker is not released (%s); it waits its time.", error)

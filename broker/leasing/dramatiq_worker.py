@@ -35,7 +35,7 @@ class FairWorkQueue(PriorityQueue[Any]):
     """Takes the place of the worker's own queue: fair by org, and first in, first out within one.
 
     Each item stands where the server's order would have it: start-time fair queueing, by what its org was charged for
-    it (see `lua/parts/picking.lua`). An item that belongs to no lease stands as if it were an org's of its own.
+    it (see `lua/parts/selection.lua`). An item that belongs to no lease stands as if it were an org's of its own.
     """
 
     def _init(self, maxsize: int) -> None:

@@ -14,6 +14,8 @@ from typing import Self
 
 import redis
 
+from ..errors import UnsupportedConnection
+
 #: Seconds between two beats.
 EVERY_S = 1.0
 #: Seconds for which a live worker process may show no progress before nobody beats for it any more.
@@ -26,10 +28,6 @@ _HELPER = Path(__file__).with_name("heartbeat_process.py")
 _SCRIPT = Path(__file__).parent.with_name("lua") / "beat.lua"
 
 logger = logging.getLogger(__name__)
-
-
-class UnsupportedConnection(ValueError):
-    """The helper cannot make connections of this kind; the message says which it can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class Tls:
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where the server is and who asks, as the helper is told it: through a pipe, which no process list shows."""
+    """Address and credentials of the server, which the helper gets through a pipe that no process list shows."""
 
     host: str = "localhost"
     port: int = 6379
@@ -58,12 +56,12 @@ class Address:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """As redis-py reads it: `redis://`, `rediss://` or `unix://`."""
+        """The address in a URL, as redis-py reads it: `redis://`, `rediss://` or `unix://`."""
         return cls._of(redis.ConnectionPool.from_url(url))
 
     @classmethod
     def from_client(cls, client: "redis.Redis") -> Self:
-        """Where a client of redis-py connects to.
+        """The address that a client of redis-py connects to.
 
         Raises:
             UnsupportedConnection: through Sentinel, a cluster or a credential provider.
@@ -95,7 +93,7 @@ class HeartbeatSender:
 
     A small helper process sends one beat a second. It stops at once when this process ends, whatever ended it, and
     after `stall_timeout_s` in which no Python ran here: in a process that is frozen, or in which a job has held the
-    interpreter's lock all that time. When it runs again, so do the beats; a worker that was given up meanwhile
+    interpreter's lock all that time. When it runs again, so do the beats; a worker that was taken for dead meanwhile
     stays so. Redis away means beats that fail and are tried again with the next.
 
     Parameters:
@@ -103,9 +101,9 @@ class HeartbeatSender:
         stall_timeout_s: seconds without progress until the beats stop. Default 120.
 
     Example:
-        >>> beating = HeartbeatSender()
-        >>> beating.start(worker_id, "dramatiq:{0}", Address.from_client(client))
-        >>> beating.stop()
+        >>> heartbeat = HeartbeatSender()
+        >>> heartbeat.start(worker_id, "dramatiq:{0}", Address.from_client(client))
+        >>> heartbeat.stop()
     """
 
     def __init__(self, *, every_s: float = EVERY_S, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
@@ -129,7 +127,7 @@ class HeartbeatSender:
         return None if helper is None else helper.pid
 
     def start(self, worker_id: str, base: str, address: Address) -> None:
-        """Begin.
+        """Start beating.
 
         Parameters:
             worker_id: as it stands in `<base>:workers`. Until it does, beats do nothing.
@@ -142,7 +140,7 @@ class HeartbeatSender:
         """
         with self._lock:
             if self._helper is not None:
-                raise RuntimeError("Beating was started already; stop it first")
+                raise RuntimeError("The heartbeat was started already; stop it first")
             self._owner_pid = os.getpid()
             self._greeting = self._greeting_for(worker_id, base, address)
             self._stopping = threading.Event()
@@ -152,7 +150,7 @@ class HeartbeatSender:
             ).start()
 
     def start_for(self, worker_id: str, base: str, client: "redis.Redis") -> None:
-        """Begin where a client connects to; where the helper cannot connect or start, a warning says so."""
+        """Start beating at the server of a client; where the helper cannot connect or start, that is logged."""
         try:
             self.start(worker_id, base, Address.from_client(client))
         except (UnsupportedConnection, OSError) as error:

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-#: Seconds that Redis may take to answer before the connection is given up and made anew at the next beat.
+#: Seconds that Redis may take to answer before the connection is closed and made anew at the next beat.
 ANSWER_S = 2.0
 
 
@@ -22,7 +22,7 @@ class Refused(OSError):
 
 
 class RedisConnection:
-    """One connection, and the one command it is for."""
+    """A connection, and the one command it is for."""
 
     def __init__(self, address: dict[str, Any]) -> None:
         self._address = address
@@ -49,7 +49,7 @@ class RedisConnection:
         self._ask("EVAL", address["script"], "1", address["base"], address["worker_id"])
 
     def close(self) -> None:
-        """Forget the connection."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
         self._socket = None

@@ -12,10 +12,10 @@ from dramatiq.broker import MessageProxy
 DONE: Final = "done"
 DEAD: Final = "dead"
 BACK: Final = "back"
-#: Taken by others: nothing is left to be said about it.
+#: Taken by others: nothing is left to be reported about it.
 LOST: Final = "lost"
 
-#: Poller of a token: the message runs alone in its process; it killed too many to run at all.
+#: Flag of a token: the message runs alone in its process; it killed too many to run at all.
 ISOLATED: Final = "a"
 QUARANTINED: Final = "p"
 
@@ -24,7 +24,7 @@ class Sent(NamedTuple):
     """An enqueue as the scripts take it."""
 
     message_id: str
-    #: Tells two enqueues of one message apart.
+    #: Distinguishes two enqueues of one message.
     enqueue_id: str
     delay_ms: int
     #: `<cause>\\n<key>` for a message that is parked; empty for others.
@@ -32,20 +32,27 @@ class Sent(NamedTuple):
     record: bytes
 
 
-class Operation(NamedTuple):
-    """What is done together with the end of a lease: a field of a hash is changed, if another is as expected."""
+class AckOperation(NamedTuple):
+    """A change of a hash that is made together with the end of a lease, if one of its fields is as expected.
+
+    Guards have a tuple of the same shape; it is what `on_ack` takes.
+    """
 
     key: str
     field: str
     expected: str
-    #: Empty: the key is deleted.
-    new_field: str
-    new_value: str
+    #: Field and value to set; None: the key is deleted.
+    new: tuple[str, str] | None
+    #: How long the key lives then, in milliseconds.
     ttl_ms: int
+
+    def arguments(self) -> tuple[str | int, ...]:
+        """As the scripts take it (parts/finish.lua); an empty field deletes the key."""
+        return self.key, self.field, self.expected, *(self.new or ("", "")), self.ttl_ms
 
 
 class Lease:
-    """One message, leased by this process until its end was told.
+    """A message that is leased by this process until the server knows its end.
 
     `token` is the fence: a number no other lease of the shard has, the time the message is ready since, what its org
     was charged for it in advance, its actor's rate, and when it was leased.
@@ -79,7 +86,7 @@ class Lease:
         self.done_s = 0.0
         self.outcome: str | None = None
         self.carried: list[Sent] = []
-        self.operations: list[Operation] = []
+        self.operations: list[AckOperation] = []
         #: Its start was none, and is given back to the actor's rate.
         self.refund = False
         self.thread: Thread | None = None
@@ -88,22 +95,22 @@ class Lease:
 
     @property
     def number(self) -> int:
-        """Its place among all leases of the shard."""
+        """The position among all leases of the shard."""
         return int(self.token.partition("|")[0])
 
     @property
     def charged_ms(self) -> float:
-        """What its org was charged for it in advance."""
+        """Milliseconds that its org was charged for it in advance."""
         return float(self.token.split("|", 3)[2])
 
     @property
     def flag(self) -> str:
-        """ALONE, CONDEMNED, or empty."""
+        """ISOLATED, QUARANTINED, or empty."""
         return self.token.rpartition("|")[2]
 
     @property
     def was_taken_away(self) -> bool:
-        """Whether it went to others before it began here."""
+        """True if others have the message, or it went back, before it began here."""
         return self.outcome is not None and self.began_s is None
 
     def record(self) -> tuple[str | int | float | bytes, ...]:
@@ -125,8 +132,8 @@ class Lease:
         )
         if not self.carried and not self.operations:
             return head
-        along = (*self.carried, *self.operations)
-        return (*head, *(value for each in along for value in each))
+        carried = (value for sent in self.carried for value in sent)
+        return (*head, *carried, *(value for each in self.operations for value in each.arguments()))
 
 
 class Fetched(NamedTuple):
@@ -148,7 +155,7 @@ class LeasedMessage(MessageProxy):
 
 
 def drop(held: dict[str, Lease], lease: Lease) -> bool:
-    """Take a lease out; whether it was there, and not another lease of the same message. One atomic step."""
+    """Remove a lease in one atomic step. Returns False if it is not there, or another lease of its message is."""
     found = held.pop(lease.message_id, None)
     if found is not None and found is not lease:
         held.setdefault(found.message_id, found)
@@ -156,27 +163,27 @@ def drop(held: dict[str, Lease], lease: Lease) -> bool:
 
 
 def find_lost_leases(
-    leases: Sequence[Lease], running: Mapping[Thread, Lease], reported: Collection[Lease], old_s: float
+    leases: Sequence[Lease], running: Mapping[Thread, Lease], buffered: Collection[Lease], before_s: float
 ) -> tuple[list[Lease], list[Lease]]:
-    """Leases that ended and are on no list to be told, and leases that began and that no thread runs.
+    """Leases that ended and are not going to be reported, and leases that began and that no thread runs.
 
     Parameters:
         leases: all that are held.
         running: what each living thread runs.
-        told: what is on the list to be told.
-        old_s: only what ended or began before this monotonic time; anything later may be under way.
+        buffered: what is going to be reported.
+        before_s: only what ended or began before this monotonic time; anything later may be under way.
     """
     unreported = [
         lease
         for lease in leases
-        if lease.outcome is not None and lease.done_s < old_s and lease not in reported
+        if lease.outcome is not None and lease.done_s < before_s and lease not in buffered
     ]
     lost = [
         lease
         for lease in leases
         if lease.outcome is None
         and lease.began_s is not None
-        and lease.began_s < old_s
+        and lease.began_s < before_s
         and (lease.thread is None or running.get(lease.thread) is not lease)
     ]
     return unreported, lost

@@ -1,11 +1,15 @@
-"""How much a process may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
+"""How much a session may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Final, Literal
+
+from ..announcements import announce_suspects
 
 #: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
 AHEAD_MS: Final = 20
-MOST_AHEAD: Final = 128
+MAX_AHEAD: Final = 128
 
 #: A fetch is worth while for what the threads finish in this time, in milliseconds: so long may it take until what
 #: another org sends is known here.
@@ -18,8 +22,12 @@ _FIRST_GUESS_MS = 10.0
 Mode = Literal["share", "any", "alone", "probe"]
 
 
-class Budget:
-    """One process's, over all its queues.
+class PrefetchBudget:
+    """The budget of one session, over all its queues, and the consumers that wait for it.
+
+    State: numbers and flags, written by the thread that holds the session's call lock, or, like the mean run time, by
+    worker threads that may overwrite each other's share of it; and a dictionary of waiting consumers, changed in
+    atomic steps. No lock.
 
     Parameters:
         threads: jobs that run at once.
@@ -31,7 +39,7 @@ class Budget:
 
     def __init__(self, threads: int, *, ahead: bool, held: Callable[[], int], mode: Mode) -> None:
         self.threads = threads
-        #: An operator told the worker to fetch nothing.
+        #: An operator asked the worker to fetch nothing.
         self.quiet = False
         #: Jobs run for so long that nothing fetched ahead would begin soon.
         self.stuck = False
@@ -41,8 +49,11 @@ class Budget:
         self._held = held
         self._mode: Mode = mode
         self._mean_ms = _FIRST_GUESS_MS
+        self._waiting_consumers: dict[int, SimpleQueue[None]] = {}
+        #: While more messages than this are held, no consumer need be woken.
+        self._wake_at_held = 0
 
-    def room(self, queue: str | None = None) -> int:
+    def capacity(self, queue: str | None = None) -> int:
         """How many messages may be fetched now; 0 while fetching would be for too few.
 
         Parameters:
@@ -55,31 +66,81 @@ class Budget:
             return 1 if served and self._held() <= 0 else 0
         ahead = self._ahead()
         free = self.threads + ahead - self._held()
-        return free if free >= self._least(ahead) else 0
-
-    def full_above(self) -> int:
-        """So many messages held, and fewer, leave room; -1 when nothing would."""
-        if self.quiet:
-            return -1
-        if self._mode == "probe" or self.isolated_in is not None:
-            return 0
-        ahead = self._ahead()
-        return self.threads + ahead - self._least(ahead)
+        return free if free >= self._min_batch(ahead) else 0
 
     def mode(self, queue: str) -> Mode:
         """What a fetch of the queue may bring."""
         return "alone" if self.isolated_in == queue else self._mode
 
-    def learn(self, took_ms: float) -> None:
-        """A job ended that took so long."""
+    def record_run(self, took_ms: float) -> None:
+        """Count the duration of a job that ended."""
         self.stuck = False
         self._mean_ms += (took_ms - self._mean_ms) * _SMOOTHING
+
+    def note_suspects(self, queue: str, waiting: int, *, isolated: bool) -> None:
+        """Act on suspects: they run here, once nothing else does, or in a process of the supervisor's.
+
+        Parameters:
+            queue: where they wait.
+            waiting: 0 for none, 1 where there are some, 2 where this session was chosen for one, as a fetch returns it.
+            isolated: whether the fetch brought one.
+        """
+        if waiting == 1 and self.mode(queue) == "share":
+            announce_suspects()
+        if waiting == 2:
+            self.isolated_in = queue
+        elif self.isolated_in == queue and not isolated:
+            self.isolated_in = None
+
+    def wait_for_capacity(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
+        """Block until messages of a queue may be fetched. Returns False when the time is over.
+
+        Parameters:
+            queue: the queue's name.
+            signals: the consumer's own; whatever is put into it ends the wait as well.
+            timeout_s: most seconds to wait.
+        """
+        self._waiting_consumers[id(signals)] = signals
+        self._wake_at_held = self._max_held()
+        try:
+            if self.capacity(queue):
+                return True
+            with suppress(Empty):
+                signals.get(timeout=timeout_s)
+            return bool(self.capacity(queue))
+        finally:
+            self._waiting_consumers.pop(id(signals), None)
+
+    def release_capacity(self) -> None:
+        """Wake the consumers that wait, where the end of a message made room for them."""
+        # Called for each message: the capacity is computed only when it may say something new, and signalled once.
+        if self._waiting_consumers and self._held() <= self._wake_at_held:
+            self._wake_at_held = -1
+            if not self.wake_consumers():
+                self._wake_at_held = self._max_held()
+
+    def wake_consumers(self) -> bool:
+        """Wake the consumers that wait, where there is capacity. Returns False where there is none."""
+        has_capacity = bool(self._waiting_consumers and self.capacity())
+        if has_capacity:
+            for signals in list(self._waiting_consumers.values()):
+                signals.put(None)
+        return has_capacity
+
+    def _max_held(self) -> int:
+        """So many messages held, and fewer, leave capacity; -1 when nothing would."""
+        if self.quiet:
+            return -1
+        if self._mode == "probe" or self.isolated_in is not None:
+            return 0
+        ahead = self._ahead()
+        return self.threads + ahead - self._min_batch(ahead)
 
     def _ahead(self) -> int:
         if self.stuck or not self._with_ahead:
             return 0
-        return min(MOST_AHEAD, int(self.threads * AHEAD_MS / max(self._mean_ms, 0.01)))
+        return min(MAX_AHEAD, int(self.threads * AHEAD_MS / max(self._mean_ms, 0.01)))
 
-    def _least(self, ahead: int) -> int:
+    def _min_batch(self, ahead: int) -> int:
         soon = int(self.threads * FETCH_EVERY_MS / max(self._mean_ms, 0.01))
         return max(1, min(ahead // 2, soon))

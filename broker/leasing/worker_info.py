@@ -1,6 +1,7 @@
-"""What a worker says of itself to whoever looks at the fleet."""
+"""What a worker publishes about itself, for whoever inspects the fleet."""
 
 import json
+import math
 import os
 import socket
 import time
@@ -11,15 +12,17 @@ import redis
 
 from ..scripts import Script
 
-#: Seconds between two introductions: what they say changes slowly.
+#: Seconds between two publications: what they say changes slowly.
 EVERY_S = 10.0
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_INTRODUCE = Script("publish_worker")
+_PUBLISH = Script("publish_worker")
 
 
 class WorkerInfo:
-    """One worker's.
+    """The registration of one worker, renewed every ten seconds.
+
+    State: the time of the last publication, for the session's timer alone.
 
     Parameters:
         worker_id: whose.
@@ -29,6 +32,7 @@ class WorkerInfo:
 
     def __init__(self, worker_id: str, threads: int, facts: Mapping[str, str]) -> None:
         self._worker_id = worker_id
+        self._published_s = -math.inf
         self._fixed: dict[str, object] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -37,14 +41,17 @@ class WorkerInfo:
             **facts,
         }
 
-    def tell(self, client: "redis.Redis", base: str, queues: Iterable[str]) -> None:
-        """Say it now.
+    def publish(self, client: "redis.Redis", base: str, queues: Iterable[str]) -> None:
+        """Publish what is known of the worker, unless that was done a moment ago.
 
         Raises:
             BrokerError: the server does not answer, or refuses.
         """
+        if time.monotonic() - self._published_s < EVERY_S:
+            return
         reported = {**self._fixed, "queues": sorted(queues), "rss_bytes": _rss_bytes()}
-        _INTRODUCE(client, base, [self._worker_id, json.dumps(reported)])
+        _PUBLISH(client, base, [self._worker_id, json.dumps(reported)])
+        self._published_s = time.monotonic()
 
 
 def _rss_bytes() -> int | None:

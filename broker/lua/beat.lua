@@ -1,4 +1,4 @@
--- Says that a worker lives. One that was given up, or has left, stays so: a late beat must not bring it back.
+-- Records that a worker lives. One that was taken for dead, or has left, stays so: a late heartbeat must not bring it back.
 -- KEYS: base
 -- DERIVED: base:workers
 -- ARGV: worker_id
@@ -9,5 +9,5 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('ZADD', workers, 'XX', 'CH', now_ms, ARGV[1]) == 1 then
   return 1
 end
--- Nothing changed: unknown, or already seen in this very millisecond.
+-- Nothing changed: unknown, or already heard in this very millisecond.
 return redis.call('ZSCORE', workers, ARGV[1]) and 1 or 0

@@ -1,30 +1,30 @@
--- Replaces the shares of all orgs. Orgs whose number of leases has changed are looked at again at once.
+-- Replaces the shares of all orgs. Orgs whose number of leases has changed may run again at once.
 -- KEYS: base
 -- DERIVED: base:o, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:b:*, base:wake:*
--- ARGV: any number of times: org weight most; most is empty where the default holds
+-- ARGV: any number of times: org weight max; max is empty where the default holds
 -- Returns: how many orgs changed
--- INCLUDE: lanes
-local all, wanted, changed = B .. ':o', {}, {}
+-- NEEDS: keys lanes
+local wanted, changed = {}, {}
 for i = 1, #ARGV, 3 do
   wanted[ARGV[i]] = ARGV[i + 1] .. '|' .. ARGV[i + 2]
 end
-local known = redis.call('HGETALL', all)
+local known = redis.call('HGETALL', ORG_SHARES)
 for i = 1, #known, 2 do
   local org, share = known[i], known[i + 1]
   if wanted[org] ~= share then
     changed[#changed + 1] = org
     if not wanted[org] then
-      redis.call('HDEL', all, org)
+      redis.call('HDEL', ORG_SHARES, org)
     end
   else
     wanted[org] = nil
   end
 end
 for org, share in pairs(wanted) do
-  redis.call('HSET', all, org, share)
+  redis.call('HSET', ORG_SHARES, org, share)
   changed[#changed + 1] = org
 end
 for _, org in ipairs(changed) do
-  readmit_all(B .. ':b:' .. org, org)
+  readmit_all(org_waiters(org), org)
 end
 return #changed

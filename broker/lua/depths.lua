@@ -4,9 +4,9 @@
 --          base:a, base:ak, base:workers, base:lease:*, base:xq:*
 -- ARGV: org, then queues; the org `|` counts all orgs' messages, no queues means those that have any
 -- Returns: JSON of the queues
--- INCLUDE: lanes inspection
-local PORTION = 200
-local only, queues, listed = ARGV[1], {}, {}
+-- NEEDS: keys values counters inspection
+local BATCH = 200
+local only_org, queues, listed = ARGV[1], {}, {}
 
 local function add(queue)
   if not listed[queue] then
@@ -17,14 +17,14 @@ end
 
 local function leased_by_queue()
   local counts = {}
-  for _, wid in ipairs(redis.call('ZRANGE', B .. ':workers', 0, -1)) do
-    local mids = redis.call('HKEYS', B .. ':lease:' .. wid)
-    for start = 1, #mids, PORTION do
-      local records = redis.call('HMGET', B .. ':m', unpack(mids, start, math.min(start + PORTION - 1, #mids)))
+  for _, worker_id in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    local leased = redis.call('HKEYS', lease_key(worker_id))
+    for start = 1, #leased, BATCH do
+      local records = redis.call('HMGET', MESSAGES, unpack(leased, start, math.min(start + BATCH - 1, #leased)))
       for _, record in ipairs(records) do
-        local queue, org = header(record or '\n\n\n')
-        if record and (only == ANY_ORG or org == only) then
-          counts[queue] = (counts[queue] or 0) + 1
+        local queue, org = split_record(record)
+        if record and (only_org == ANY_ORG or org == only_org) then
+          tally(counts, queue, 1)
         end
       end
     end
@@ -34,7 +34,7 @@ end
 
 local function ready_of(queue, org)
   local length = 0
-  for _, lane in ipairs(lanes_of(queue, org, lanes_aside(queue))) do
+  for _, lane in ipairs(lanes_of(queue, org, held_lanes(queue))) do
     length = length + redis.call('LLEN', lane_key(queue, org, lane))
   end
   return length
@@ -44,22 +44,22 @@ for i = 2, #ARGV do
   add(ARGV[i])
 end
 if #ARGV == 1 then
-  for _, queue in ipairs(redis.call('HKEYS', B .. ':n')) do
+  for _, queue in ipairs(redis.call('HKEYS', QUEUE_SIZES)) do
     add(queue)
   end
 end
 
 local leased, rows = leased_by_queue(), {}
 for _, queue in ipairs(queues) do
-  local row = {queue = queue, leased = leased[queue] or 0, oldest = oldest(queue, only)}
-  if only == ANY_ORG then
-    row.all = redis.call('HGET', B .. ':n', queue) or '0'
-    row.delayed = redis.call('ZCARD', B .. ':qd:' .. queue)
-    row.suspects = redis.call('ZCARD', B .. ':qx:' .. queue)
-    row.dead = redis.call('ZCARD', B .. ':xq:' .. queue)
+  local row = {queue = queue, leased = leased[queue] or 0, oldest = oldest_since(queue, only_org)}
+  if only_org == ANY_ORG then
+    row.all = redis.call('HGET', QUEUE_SIZES, queue) or '0'
+    row.delayed = redis.call('ZCARD', delayed_messages(queue))
+    row.suspects = redis.call('ZCARD', suspect_messages(queue))
+    row.dead = redis.call('ZCARD', dead_letter_index(queue))
   else
-    row.ready = ready_of(queue, only)
+    row.ready = ready_of(queue, only_org)
   end
   rows[#rows + 1] = row
 end
-return {now, cjson.encode(rows), redis.call('HGETALL', B .. ':pn')}
+return {now, cjson.encode(rows), redis.call('HGETALL', PARKED_COUNTS)}

@@ -2,44 +2,48 @@
 -- refused before anything is written.
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:b:*, base:p, base:pn, base:pk:*, base:wake:*
--- ARGV: most_of_queue most_of_org more; 0 means any number, `more` is how many are still to come of the same queue and
---       count as well; then any number of times: message_id uniq delay_ms parked record; parked is "<cause>\n<key>",
---       empty for what is not
+--          base:qx:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*
+-- ARGV: max_of_queue max_of_org more; 0 means any number, `more` is how many are still to come of the same queue and
+--       count as well; then any number of times: message_id enqueue_id delay_ms parked record; parked is
+--       "<cause>\n<key>", empty for what is not
 -- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full
--- INCLUDE: lanes putting
-local most_of_queue, most_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- NEEDS: keys values enqueueing
+local max_of_queue, max_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local function too_full(hash, names, most)
-  for name, number in pairs(names) do
-    local depth = tonumber(redis.call('HGET', hash, name) or '0')
-    if depth + number > most then
-      return {name, depth}
+-- What is too full for so many more, and how many it holds.
+local function too_full(sizes, arriving, max)
+  for name, number in pairs(arriving) do
+    local depth = tonumber(redis.call('HGET', sizes, name) or '0')
+    if depth + number > max then
+      return name, depth
     end
   end
 end
 
-if most_of_queue > 0 or most_of_org > 0 then
-  local queues, orgs = {}, {}
-  for i = 4, #ARGV, 5 do
-    -- One that is here already was let in by a call whose answer got lost: it needs no room.
-    if not is_here(ARGV[i], ARGV[i + 1]) then
-      local queue, org = header(ARGV[i + 4])
-      queues[queue] = (queues[queue] or more) + 1
-      orgs[org] = (orgs[org] or 0) + 1
+if max_of_queue > 0 or max_of_org > 0 then
+  local in_queues, in_orgs = {}, {}
+  for at = 4, #ARGV, ENQUEUE_FIELDS do
+    local message_id, enqueue_id, _, _, record = read_enqueue(at)
+    -- One that has arrived was let in by a call whose answer got lost: it needs no room.
+    if not has_arrived(message_id, enqueue_id) then
+      local queue, org = split_record(record)
+      in_queues[queue] = (in_queues[queue] or more) + 1
+      in_orgs[org] = (in_orgs[org] or 0) + 1
     end
   end
-  local full = most_of_queue > 0 and too_full(B .. ':n', queues, most_of_queue)
-  if full then
-    return {full[1], '', full[2]}
+  local full_queue, queue_depth = too_full(QUEUE_SIZES, max_of_queue > 0 and in_queues or {}, max_of_queue)
+  if full_queue then
+    return {full_queue, '', queue_depth}
   end
-  full = most_of_org > 0 and too_full(B .. ':no', orgs, most_of_org)
-  if full then
-    return {header(ARGV[8]), full[1], full[2]}
+  local full_org, org_depth = too_full(ORG_SIZES, max_of_org > 0 and in_orgs or {}, max_of_org)
+  if full_org then
+    local _, _, _, _, first = read_enqueue(4)
+    local queue = split_record(first)
+    return {queue, full_org, org_depth}
   end
 end
-for i = 4, #ARGV, 5 do
-  put(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 4], ARGV[i + 3])
+for at = 4, #ARGV, ENQUEUE_FIELDS do
+  enqueue(read_enqueue(at))
 end
-count_in()
+count_arrivals()
 return {}

@@ -4,38 +4,39 @@
 --          base:qx:*, base:wake:*, base:avg, base:o, base:r, base:t:*, base:g, base:a, base:ak, base:b:*, base:bk:*,
 --          base:p, base:pn, base:pk:*, base:d, base:dw:*, base:probe:*, base:workers, base:heard, base:up, base:wi, base:quiet,
 --          base:lease:*, base:xq:*, base:xm:*, base:seq
--- ARGV: wid silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room max_active mode;
+-- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room max_active mode;
 --       max_active 0 means any number; mode 'share' (suspects are somebody else's), 'any' (this worker may be chosen to
 --       run one), 'alone' (it is idle and runs one), 'probe' (it runs nothing else)
--- Returns: {refused, new, quiet, due_ms, suspects, then for each: mid token record}; due_ms is how long until something
---          is due, -1 when nothing is; suspects as in parts/suspects.lua
--- INCLUDE: lanes putting delayed gates shares finish leases picking suspects
-local wid, queue, room = ARGV[1], ARGV[#ARGV - 3], tonumber(ARGV[#ARGV - 2])
+-- Returns: {refused, new, quiet, due_ms, suspects, then for each: message_id token record}; due_ms is how long until
+--          something is due, -1 when nothing is; suspects as in parts/suspects.lua
+-- NEEDS: keys wakeups gates delayed workers finish lost_leases selection suspects
+local worker_id, silent_ms, dead_ttl_ms, ends = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local queue, room = ARGV[#ARGV - 3], tonumber(ARGV[#ARGV - 2])
 local max_active, mode = tonumber(ARGV[#ARGV - 1]), ARGV[#ARGV]
-local fresh = beat(wid, tonumber(ARGV[2]))
-local stale = finish(wid, tonumber(ARGV[3]), 5, tonumber(ARGV[4]))
-reclaim(tonumber(ARGV[2]))
+local is_new = record_heartbeat(worker_id, silent_ms)
+local refused = finish(worker_id, dead_ttl_ms, 5, ends)
+reclaim(silent_ms)
 promote(queue, 100)
 
-local quiet = is_quiet(wid)
-local reply = {stale, fresh, quiet, -1, 0}
-local shut = redis.call('EXISTS', B .. ':g') == 1 and shut_until({'q:' .. queue})
-if quiet == 0 and not shut and room > 0 then
+local quiet = is_quiet(worker_id)
+local reply = {refused, is_new, quiet, -1, 0}
+local until_ms = redis.call('EXISTS', GATES) == 1 and blocked_until({'q:' .. queue})
+if quiet == 0 and not until_ms and room > 0 then
   if mode == 'alone' or mode == 'probe' then
-    pick_alone(queue, wid, reply)
+    lease_suspect(queue, worker_id, reply)
   else
-    pick(queue, wid, room, max_active > 0 and max_active, reply)
+    lease_next(queue, worker_id, room, max_active > 0 and max_active, reply)
   end
 end
-reply[4] = next_due(queue)
-if shut then
-  reply[4] = shut < NEVER_MS and math.ceil(shut - now) or -1
+reply[4] = next_due_ms(queue)
+if until_ms then
+  reply[4] = until_ms < NEVER_MS and math.ceil(until_ms - now) or -1
 else
-  reply[5] = suspects_of(queue, wid, mode == 'any' or mode == 'alone', 2 * tonumber(ARGV[2]) + 1000)
+  reply[5] = check_suspects(queue, worker_id, mode == 'any' or mode == 'alone', 2 * silent_ms + 1000)
 end
-if not shut and redis.call('EXISTS', B .. ':qr:' .. queue) == 1 then
+if not until_ms and redis.call('EXISTS', ready_orgs(queue)) == 1 then
   wake(queue)
 else
-  redis.call('DEL', B .. ':wake:' .. queue)
+  redis.call('DEL', wake_tokens(queue))
 end
 return reply

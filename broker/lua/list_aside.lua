@@ -1,19 +1,21 @@
--- A portion of a queue's messages that stand in no lane, the next due first. Reads only.
+-- A batch of a queue's messages that stand in no lane, the next due first. Reads only.
 -- KEYS: base
 -- DERIVED: base:m, base:p, base:qd:*, base:qx:*
 -- ARGV: set queue org start count; the set is qd for what is delayed or parked, qx for suspects; the org `|` means all
--- Returns: {how many were looked at, then for each that fits: mid due_ms org lane parked}
--- INCLUDE: lanes inspection
-local set, queue, only, start, many = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local due = redis.call('ZRANGE', B .. ':' .. set .. ':' .. queue, start, start + many - 1, 'WITHSCORES')
+-- Returns: {how many were checked, then for each that matches: message_id due_ms org lane parked}
+-- NEEDS: keys values inspection
+local set, queue, only_org, start, number = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local aside = set == 'qx' and suspect_messages(queue) or delayed_messages(queue)
+local due = redis.call('ZRANGE', aside, start, start + number - 1, 'WITHSCORES')
 local reply = {#due / 2}
 for i = 1, #due, 2 do
-  local record = redis.call('HGET', B .. ':m', due[i])
-  local _, org, lane = header(record or '\n\n\n')
-  if record and (only == ANY_ORG or org == only) then
+  local message_id, due_ms = due[i], due[i + 1]
+  local record = redis.call('HGET', MESSAGES, message_id)
+  local _, org, lane = split_record(record)
+  if record and (only_org == ANY_ORG or org == only_org) then
     local n = #reply
-    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = due[i], due[i + 1], org, lane
-    reply[n + 5] = redis.call('HGET', B .. ':p', due[i]) or ''
+    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = message_id, due_ms, org, lane
+    reply[n + 5] = redis.call('HGET', PARKED_CAUSES, message_id) or ''
   end
 end
 return reply

@@ -4,67 +4,63 @@
 -- DERIVED: base:pn, base:l:*, base:ql:*, base:qr:*, base:qs:*, base:b:*, base:bk:*, base:a, base:ak, base:g
 -- ARGV: queue
 -- Returns: any number of times: word number
--- INCLUDE: lanes inspection
-local MOST = 1000
-local queue, counts, left = ARGV[1], {}, MOST
-local aside = lanes_aside(queue)
+-- NEEDS: keys values counters inspection
+local MAX_COUNTED = 1000
+local queue, counts, lanes_left = ARGV[1], {}, MAX_COUNTED
+local held = held_lanes(queue)
 
-local function add(word, number)
-  counts[word] = (counts[word] or 0) + number
-end
-
-local function add_lanes(org, word)
-  for _, lane in ipairs(lanes_of(queue, org, aside)) do
-    if left > 0 then
-      left = left - 1
-      add(word, redis.call('LLEN', lane_key(queue, org, lane)))
+local function count_lanes_of(org, word)
+  for _, lane in ipairs(lanes_of(queue, org, held)) do
+    if lanes_left > 0 then
+      lanes_left = lanes_left - 1
+      tally(counts, word, redis.call('LLEN', lane_key(queue, org, lane)))
     end
   end
 end
 
--- What shuts any of these gates; nil when all are open.
-local function word_of(gates)
-  for _, shut in ipairs(redis.call('HMGET', B .. ':g', unpack(gates))) do
-    for source, each in pairs(shut and cjson.decode(shut) or {}) do
-      if each[1] == 0 or each[1] > now then
+-- What blocks any of these gates; nil when all are open.
+local function blocked_by(gates)
+  for _, blocks in ipairs(redis.call('HMGET', GATES, unpack(gates))) do
+    for source, block in pairs(blocks and cjson.decode(blocks) or {}) do
+      if block[1] == 0 or block[1] > now then
         return source == 'breakers' and 'breaker' or 'pause'
       end
     end
   end
 end
 
-local function add_lane(org, lane)
-  local actor, key = actor_of(lane), key_of(lane)
-  local waits = key and redis.call('SISMEMBER', B .. ':bk:' .. org .. ':' .. key, queue .. '\n' .. lane) == 1
-  local word = word_of({'a:' .. actor, 'x:' .. org .. ':' .. actor})
-  left = left - 1
-  add(word or waits and 'key' or 'rate', redis.call('LLEN', lane_key(queue, org, lane)))
+local function count_lane(org, lane)
+  local actor, key = actor_of(lane), concurrency_of(lane)
+  local waits = key and redis.call('SISMEMBER', key_waiters(org, key), pair(queue, lane)) == 1
+  local word = blocked_by({'a:' .. actor, 'x:' .. org .. ':' .. actor})
+  lanes_left = lanes_left - 1
+  tally(counts, word or waits and 'key' or 'rate', redis.call('LLEN', lane_key(queue, org, lane)))
 end
 
-local parked = redis.call('HGETALL', B .. ':pn')
+local parked = redis.call('HGETALL', PARKED_COUNTS)
 for i = 1, #parked, 2 do
-  local where, word = string.match(parked[i], '^([^\n]*)\n(.*)$')
-  if where == queue then
-    add(word, tonumber(parked[i + 1]))
+  local parked_in, word = split_pair(parked[i])
+  if parked_in == queue then
+    tally(counts, word, tonumber(parked[i + 1]))
   end
 end
 
-local shut = word_of({'q:' .. queue})
-if shut then
-  for _, org in ipairs(redis.call('ZRANGE', B .. ':qr:' .. queue, 0, MOST - 1)) do
-    add_lanes(org, shut)
-    aside[org] = nil
+local queue_blocked_by = blocked_by({'q:' .. queue})
+if queue_blocked_by then
+  for _, org in ipairs(redis.call('ZRANGE', ready_orgs(queue), 0, MAX_COUNTED - 1)) do
+    count_lanes_of(org, queue_blocked_by)
+    held[org] = nil
   end
 end
-for org, lanes in pairs(aside) do
-  local limited = redis.call('SISMEMBER', B .. ':b:' .. org, queue .. '\n') == 1
-  local whole = shut or lanes[''] and (word_of({'o:' .. org}) or limited and 'limit')
-  if whole then
-    add_lanes(org, whole)
+for org, lanes in pairs(held) do
+  local limited = redis.call('SISMEMBER', org_waiters(org), pair(queue, '')) == 1
+  local org_held_by = queue_blocked_by or lanes[''] and (blocked_by({'o:' .. org}) or limited and 'limit')
+  if org_held_by then
+    count_lanes_of(org, org_held_by)
   else
     for lane in pairs(lanes) do
-      if lane ~= '' and left > 0 then
-        add_lane(org, lane)
+      if lane ~= '' and lanes_left > 0 then
+        count_lane(org, lane)
       end
     end
   end

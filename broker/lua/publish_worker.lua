@@ -1,11 +1,12 @@
--- Says what a worker that lives is and serves.
+-- Publishes what a worker that lives is and serves.
 -- KEYS: base
 -- DERIVED: base:workers, base:wi
--- ARGV: wid description
+-- ARGV: worker_id description
 -- Returns: 1, or 0 where the worker is not on the list
--- INCLUDE:
-if not redis.call('ZSCORE', B .. ':workers', ARGV[1]) then
+-- NEEDS: keys
+local worker_id, description = ARGV[1], ARGV[2]
+if not redis.call('ZSCORE', WORKERS, worker_id) then
   return 0
 end
-redis.call('HSET', B .. ':wi', ARGV[1], ARGV[2])
+redis.call('HSET', WORKER_INFO, worker_id, description)
 return 1

@@ -3,5 +3,6 @@
 -- DERIVED: base:n, base:ql:*, base:qr:*
 -- ARGV: queue
 -- Returns: {now, how many are not done, since when the oldest waits that may run or nothing}
--- INCLUDE: lanes inspection
-return {now, tonumber(redis.call('HGET', B .. ':n', ARGV[1]) or '0'), oldest(ARGV[1], ANY_ORG)}
+-- NEEDS: keys inspection
+local queue = ARGV[1]
+return {now, tonumber(redis.call('HGET', QUEUE_SIZES, queue) or '0'), oldest_since(queue, ANY_ORG)}

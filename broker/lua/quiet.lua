@@ -1,14 +1,15 @@
--- Has a worker fetch nothing more, or fetch again. What it has in hand it runs.
+-- Has a worker fetch nothing more, or fetch again. What it has leased it runs.
 -- KEYS: base
 -- DERIVED: base:workers, base:quiet
--- ARGV: wid on; on is 1 or 0
+-- ARGV: worker_id on; on is 1 or 0
 -- Returns: 1; 0 where the worker is not known, or was not quiet
--- INCLUDE:
-if ARGV[2] == '0' then
-  return redis.call('SREM', B .. ':quiet', ARGV[1])
+-- NEEDS: keys
+local worker_id, on = ARGV[1], ARGV[2] ~= '0'
+if not on then
+  return redis.call('SREM', QUIET_WORKERS, worker_id)
 end
-if not redis.call('ZSCORE', B .. ':workers', ARGV[1]) then
+if not redis.call('ZSCORE', WORKERS, worker_id) then
   return 0
 end
-redis.call('SADD', B .. ':quiet', ARGV[1])
+redis.call('SADD', QUIET_WORKERS, worker_id)
 return 1

@@ -1,15 +1,16 @@
--- Makes a portion of what is parked under a key due now.
+-- Makes a batch of what is parked under a key due now.
 -- KEYS: base
 -- DERIVED: base:m, base:qd:*, base:pk:*, base:wake:*
--- ARGV: key most
--- Returns: how many were looked at; 0 when none is left
--- INCLUDE: lanes
-local index, released = B .. ':pk:' .. ARGV[1], redis.call('SPOP', B .. ':pk:' .. ARGV[1], ARGV[2])
-for _, mid in ipairs(released) do
-  local record = redis.call('HGET', B .. ':m', mid)
+-- ARGV: key max
+-- Returns: how many were checked; 0 when none is left
+-- NEEDS: keys values wakeups
+local key, max = ARGV[1], ARGV[2]
+local released = redis.call('SPOP', parked_under(key), max)
+for _, message_id in ipairs(released) do
+  local record = redis.call('HGET', MESSAGES, message_id)
   if record then
-    local queue = header(record)
-    redis.call('ZADD', B .. ':qd:' .. queue, 'XX', string.format('%.0f', now), mid)
+    local queue = split_record(record)
+    redis.call('ZADD', delayed_messages(queue), 'XX', string.format('%.0f', now), message_id)
     wake(queue)
   end
 end

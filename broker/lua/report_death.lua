@@ -1,10 +1,11 @@
--- A supervisor saw a worker end: what it had leased comes back at once, charged with its death unless it was stopped.
+-- A supervisor saw a worker end: what it had leased comes back at once, counted as a crash unless it was stopped.
 -- KEYS: base
 -- DERIVED: base:workers, base:dw:*
--- ARGV: wid what; what is 'stopped', or what ended it
+-- ARGV: worker_id what; what is 'stopped', or what ended it
 -- Returns: 1 when it was on the list
--- INCLUDE:
+-- NEEDS: keys
 local MINUTE_MS = 60 * 1000
-redis.call('SET', B .. ':dw:' .. ARGV[1], ARGV[2], 'PX', 10 * MINUTE_MS)
--- The next fetch or beat of anybody finds it silent.
-return redis.call('ZADD', B .. ':workers', 'XX', 'CH', 0, ARGV[1])
+local worker_id, what = ARGV[1], ARGV[2]
+redis.call('SET', worker_end(worker_id), what, 'PX', 10 * MINUTE_MS)
+-- The next fetch or heartbeat of anybody finds it silent.
+return redis.call('ZADD', WORKERS, 'XX', 'CH', 0, worker_id)

@@ -3,87 +3,94 @@
 -- DERIVED: base:m, base:n, base:p, base:d, base:qd:*, base:qx:*, base:probe:*, base:l:*, base:ql:*, base:qr:*, base:b:*,
 --          base:bk:*, base:g, base:r, base:t:*, base:o, base:a, base:ak, base:workers, base:lease:*, base:wi, base:quiet,
 --          base:xq:*, base:xm:*
--- ARGV: mid entry, then queues whose dead letters are looked at; entry is where it stands in its lane, as
---       "<since ms>|<mid>", or empty: then only the first 10,000 of the lane are looked through
+-- ARGV: message_id entry, then queues whose dead letters are searched; entry is where it stands in its lane, as
+--       "<since ms>|<message id>", or empty: then only the first 10,000 of the lane are searched
 -- Returns: JSON of what is known, and the record where the message is there or dead
--- INCLUDE: lanes inspection
-local PORTION, MOST = 1000, 10000
-local mid, entry = ARGV[1], ARGV[2]
+-- NEEDS: keys values inspection
+local BATCH = 1000
+local MAX_ENTRIES = 10000
+local message_id, entry = ARGV[1], ARGV[2]
 local known = {now = now, workers = worker_facts()}
 
-local function find_dead()
-  local queues = redis.call('HKEYS', B .. ':n')
+local function find_dead_letter()
+  local queues = redis.call('HKEYS', QUEUE_SIZES)
   for i = 3, #ARGV do
     queues[#queues + 1] = ARGV[i]
   end
   for _, queue in ipairs(queues) do
-    local record = redis.call('HGET', B .. ':xm:' .. queue, mid)
+    local record = redis.call('HGET', dead_letter_records(queue), message_id)
     if record then
       known.state = 'dead'
-      known.since = redis.call('ZSCORE', B .. ':xq:' .. queue, mid)
+      known.since = redis.call('ZSCORE', dead_letter_index(queue), message_id)
       return record
     end
   end
 end
 
--- Where it stands in its lane, from 0, and since when it waits there.
-local function place_in(lane)
+-- Its index in its lane, from 0, and since when it waits there.
+local function find_in_lane(key)
   if entry ~= '' then
-    return redis.call('LPOS', lane, entry), string.match(entry, '^(%d+)|')
+    return redis.call('LPOS', key, entry), since_of(entry)
   end
-  local ending = '|' .. mid
-  for start = 0, MOST - 1, PORTION do
-    local entries = redis.call('LRANGE', lane, start, start + PORTION - 1)
-    for i, each in ipairs(entries) do
-      if string.sub(each, -#ending) == ending then
-        return start + i - 1, string.match(each, '^(%d+)|')
+  local ending = '|' .. message_id
+  for start = 0, MAX_ENTRIES - 1, BATCH do
+    local entries = redis.call('LRANGE', key, start, start + BATCH - 1)
+    for i, candidate in ipairs(entries) do
+      if string.sub(candidate, -#ending) == ending then
+        return start + i - 1, since_of(candidate)
       end
     end
-    if #entries < PORTION then
+    if #entries < BATCH then
       return
     end
   end
 end
 
-local function look_at_lane(queue, org, lane)
+local function add_ready(queue, org, lane)
   local key = lane_key(queue, org, lane)
   known.length = redis.call('LLEN', key)
-  known.place, known.since = place_in(key)
+  known.place, known.since = find_in_lane(key)
   if known.place then
     known.others, known.lanes = ahead_in_others(queue, org, lane, lane_score(lane, known.since))
   end
-  known.rank = redis.call('ZRANK', B .. ':qr:' .. queue, org)
+  known.rank = redis.call('ZRANK', ready_orgs(queue), org)
 end
 
-local function look_at(queue, org, lane)
-  known.deaths = redis.call('HGET', B .. ':d', mid)
-  known.due = redis.call('ZSCORE', B .. ':qd:' .. queue, mid)
+-- Returns whether a worker has leased it.
+local function add_lease()
+  for _, worker in ipairs(known.workers) do
+    known.token = redis.call('HGET', lease_key(worker.id), message_id)
+    if known.token then
+      known.worker = worker.id
+      return true
+    end
+  end
+end
+
+local function add_message(queue, org, lane)
+  known.deaths = redis.call('HGET', CRASHES, message_id)
+  known.due = redis.call('ZSCORE', delayed_messages(queue), message_id)
   if known.due then
-    known.state, known.parked = 'delayed', redis.call('HGET', B .. ':p', mid)
+    known.state, known.parked = 'delayed', redis.call('HGET', PARKED_CAUSES, message_id)
     return
   end
-  known.suspect_since = redis.call('ZSCORE', B .. ':qx:' .. queue, mid)
+  known.suspect_since = redis.call('ZSCORE', suspect_messages(queue), message_id)
   if known.suspect_since then
-    known.state, known.probe = 'suspect', redis.call('GET', B .. ':probe:' .. queue)
+    known.state, known.probe = 'suspect', redis.call('GET', quarantine_worker(queue))
+  elseif add_lease() then
+    known.state = 'leased'
+    return
   else
-    for _, worker in ipairs(known.workers) do
-      known.token = redis.call('HGET', B .. ':lease:' .. worker.id, mid)
-      if known.token then
-        known.state, known.worker = 'leased', worker.id
-        return
-      end
-    end
     known.state = 'ready'
-    look_at_lane(queue, org, lane)
+    add_ready(queue, org, lane)
   end
-  shut_facts(known, queue, org, lane)
+  add_lane_facts(known, queue, org, lane)
 end
 
-local record = redis.call('HGET', B .. ':m', mid)
+local record = redis.call('HGET', MESSAGES, message_id)
 if record then
-  local queue, org, lane = header(record)
-  look_at(queue, org, lane)
+  add_message(split_record(record))
 else
-  record = find_dead()
+  record = find_dead_letter()
 end
 return {cjson.encode(known), record or ''}

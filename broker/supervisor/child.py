@@ -1,4 +1,4 @@
-"""One worker process as its supervisor sees it."""
+"""A worker process as its supervisor sees it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .death_reports import Death
-from .fleet import Fleet
+from .options import SupervisorOptions
 
 #: Bytes of a memory page.
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -22,7 +22,7 @@ class Running(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
 
     def poll(self) -> int | None:
         """None while it runs; then its exit code, or the negative number of the signal that ended it."""
@@ -39,7 +39,7 @@ Start = Callable[[list[str], Sequence[int]], Running]
 
 
 def start_process(command: list[str], fds: Sequence[int]) -> Running:
-    """Start it for real.
+    """Start a worker process.
 
     Raises:
         OSError: no process can be started now.
@@ -51,8 +51,8 @@ class Child:
     """A started worker process.
 
     Parameters:
-        fleet: whose worker it is.
-        slot: its place among them, for who reads the log; None for the probe.
+        options: how workers are started.
+        slot: the number of its slot, for who reads the log; None for the probe.
         now_s: the monotonic time.
         start: starts the process. Default: as a new program.
 
@@ -60,61 +60,63 @@ class Child:
         OSError: no process can be started now.
     """
 
-    def __init__(self, fleet: Fleet, slot: int | None, now_s: float, start: Start = start_process) -> None:
+    def __init__(
+        self, options: SupervisorOptions, slot: int | None, now_s: float, start: Start = start_process
+    ) -> None:
         self.slot = slot
         self.started_s = now_s
         self.ready = False
         self.worker_id: str | None = None
         #: It has run as many jobs as it may.
-        self.spent = False
+        self.max_jobs_reached = False
         #: It has seen messages that are to be run alone.
         self.suspects = False
-        #: A message has begun in it; only a probe says so.
+        #: A message has begun in it; only a probe announces that.
         self.began = False
         #: It ends because it has nothing to do; only a probe does.
         self.idle = False
-        #: It ends because it was told to, by whomever.
+        #: It ends because it was asked to, by whomever.
         self.stopping = False
-        #: Whose deaths it has told the broker since somebody asked.
+        #: Whose deaths it has reported to the broker since this list was read.
         self.reported: list[str] = []
         #: Memory when it was ready; None until then, and where it cannot be known.
         self.baseline_bytes: int | None = None
-        #: It was told to stop and is killed at this time; None while it may work.
+        #: It was asked to stop and is killed at this time; None while it may work.
         self.kill_at_s: float | None = None
         #: It was killed, since it did not stop in time.
         self.killed = False
-        self._rest = b""
+        self._unread = b""
         self._reported: set[str] = set()
         with ExitStack() as on_failure, ExitStack() as handed_over:
             self.pipe_fd, child_fd = os.pipe()
             on_failure.callback(os.close, self.pipe_fd)
             handed_over.callback(os.close, child_fd)
-            deaths_fd, self._tell_fd = os.pipe()
-            on_failure.callback(os.close, self._tell_fd)
+            deaths_fd, self._deaths_fd = os.pipe()
+            on_failure.callback(os.close, self._deaths_fd)
             handed_over.callback(os.close, deaths_fd)
             os.set_blocking(self.pipe_fd, False)
-            os.set_blocking(self._tell_fd, False)
-            command = [*_command(child_fd, deaths_fd), *fleet.worker_arguments(probe=slot is None)]
+            os.set_blocking(self._deaths_fd, False)
+            command = [*_command(child_fd, deaths_fd), *options.worker_arguments(probe=slot is None)]
             self._process = start(command, (child_fd, deaths_fd))
             on_failure.pop_all()
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def kind(self) -> str:
-        """What reports call it."""
+        """How events name it."""
         return "probe" if self.slot is None else "worker"
 
     @property
     def stop_requested(self) -> bool:
-        """Whether its end is what was asked of it."""
+        """True if the supervisor has asked it to end."""
         return self.kill_at_s is not None
 
     def facts(self) -> dict[str, object]:
-        """Which one it is, for a report."""
+        """Which one it is, for an event."""
         return {"slot": self.slot, "pid": self.pid, "worker_id": self.worker_id}
 
     def code(self) -> int | None:
@@ -122,16 +124,16 @@ class Child:
         return self._process.poll()
 
     def listen(self) -> bool:
-        """Take in what it has announced; whether it may announce more."""
+        """Read what it has announced. Returns False when it can announce nothing more."""
         try:
             read = os.read(self.pipe_fd, 65_536)
         except BlockingIOError:
             return True
-        *lines, self._rest = (self._rest + read).split(b"\n")
+        *lines, self._unread = (self._unread + read).split(b"\n")
         for row in lines:
             announced = json.loads(row)
             self.worker_id = announced.get("worker_id", self.worker_id)
-            self.spent = self.spent or "spent" in announced
+            self.max_jobs_reached = self.max_jobs_reached or "spent" in announced
             self.suspects = self.suspects or "suspects" in announced
             self.began = self.began or "began" in announced
             self.idle = self.idle or "idle" in announced
@@ -142,12 +144,12 @@ class Child:
                 self.baseline_bytes = self.rss_bytes()
         return bool(read)
 
-    def tell(self, death: Death) -> None:
-        """Have it tell the broker of a death, once; it says when it has."""
+    def report(self, death: Death) -> None:
+        """Have the worker report a death to the broker, once; it announces when it has."""
         if death.worker_id not in self._reported:
-            # One that is gone, or has not read for long, is not the only one that is told.
+            # One that is gone, or has not read for long, is not the only one that gets it.
             with suppress(OSError):
-                os.write(self._tell_fd, death.row())
+                os.write(self._deaths_fd, death.row())
                 self._reported.add(death.worker_id)
 
     def rss_bytes(self) -> int | None:
@@ -158,20 +160,20 @@ class Child:
             return None
 
     def grown_mb(self) -> float:
-        """How much more memory it uses than when it was ready."""
+        """Megabytes of memory that it uses more than when it was ready."""
         now_bytes = self.rss_bytes()
         if now_bytes is None or self.baseline_bytes is None:
             return 0.0
         return (now_bytes - self.baseline_bytes) / 1_048_576
 
     def stop(self, kill_at_s: float) -> None:
-        """Ask it to drain, once."""
+        """Request that it drains, once."""
         if self.kill_at_s is None:
             self.kill_at_s = kill_at_s
             self._process.send_signal(signal.SIGTERM)
 
     def insist(self, kill_at_s: float) -> None:
-        """Ask it again, with less patience; asking often must not lengthen it."""
+        """Repeat the request with an earlier deadline; repeating it often must not make it later."""
         self.kill_at_s = kill_at_s if self.kill_at_s is None else min(self.kill_at_s, kill_at_s)
         self._process.send_signal(signal.SIGTERM)
 
@@ -181,9 +183,9 @@ class Child:
         self._process.kill()
 
     def close(self) -> None:
-        """Let go of what belongs to a process that has ended."""
+        """Close the pipes of a process that has ended."""
         os.close(self.pipe_fd)
-        os.close(self._tell_fd)
+        os.close(self._deaths_fd)
 
 
 def _command(announce_fd: int, deaths_fd: int) -> list[str]:

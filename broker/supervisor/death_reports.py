@@ -1,6 +1,6 @@
 """How a broker learns why a worker died: the supervisor saw it but has no connection, its workers have one.
 
-It writes each death into a pipe of every worker that is ready; the first that has told the broker says so. In a
+It writes each death into a pipe of every worker that is ready; the first that has reported it announces that. In a
 process that nobody supervises nothing comes.
 """
 
@@ -15,7 +15,7 @@ from dramatiq.errors import BrokerError
 
 from ..announcements import announce_reported
 
-#: Seconds until a broker that was away is told again.
+#: Seconds until a report to a broker that was away is repeated.
 _RETRY_S = 1.0
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Death:
     Parameters:
         worker_id: who it was to the broker.
         code: its exit code, or the negative number of the signal that ended it.
-        stopped: it had been told to end; what it had in hand is not to blame.
+        stopped: it had been asked to end; what it ran is not to blame.
     """
 
     worker_id: str
@@ -36,7 +36,7 @@ class Death:
     stopped: bool
 
     def row(self) -> bytes:
-        """As it goes through the pipe."""
+        """The death as it goes through the pipe."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
@@ -50,11 +50,11 @@ class Probed(Protocol):
     probe_elsewhere: bool
 
     def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
-        """Take back at once what that worker had in hand, and charge it unless it was stopped."""
+        """Take back at once what that worker had leased, and blame it unless the worker was stopped."""
 
 
 def report_from(fd: int, broker: object) -> None:
-    """Tell the broker of each death that comes through this pipe, on a thread of its own."""
+    """EmitEvent the broker of each death that comes through this pipe, on a thread of its own."""
     os.set_inheritable(fd, False)
     threading.Thread(target=_run, args=(fd, broker), name="pressroom-deaths", daemon=True).start()
 
@@ -75,10 +75,10 @@ def _report(death: Death, broker: object) -> None:
         try:
             broker.report_death(death.worker_id, death.code, stopped=death.stopped)
         except BrokerError as error:
-            logger.warning("The broker cannot be told of a dead worker (%s); it is tried again.", error)
+            logger.warning("A dead worker cannot be reported to the broker (%s); it is tried again.", error)
             nobody.wait(_RETRY_S)
         except Exception:
-            logger.exception("The broker was told of a dead worker, and failed.")
+            logger.exception("The broker failed when a dead worker was reported.")
             return
         else:
             return

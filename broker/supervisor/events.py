@@ -1,4 +1,4 @@
-"""What a supervisor says: one line of JSON on standard output for each thing that happens, and how it is."""
+"""Events of a supervisor, a line of JSON on standard output each, and its status file."""
 
 import json
 import os
@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from signal import Signals
 
-#: Takes one report: what happened, and its facts.
-Tell = Callable[[str, dict[str, object]], None]
+#: Takes an event: what happened, and its facts.
+EmitEvent = Callable[[str, dict[str, object]], None]
 
 
-def tell_on_stdout(event: str, facts: dict[str, object]) -> None:
-    """One line, written whole: workers may write to the same place."""
+def emit_to_stdout(event: str, facts: dict[str, object]) -> None:
+    """Write an event as a line of JSON, whole: workers may write to the same place."""
     row = json.dumps({"event": event, "supervisor_pid": os.getpid(), **facts}) + "\n"
     # Whoever read it may be gone; the workers are not to suffer for that.
     with suppress(OSError):
@@ -22,9 +22,9 @@ def tell_on_stdout(event: str, facts: dict[str, object]) -> None:
 
 
 def write_status(path: Path, facts: dict[str, object]) -> None:
-    """Put it into a file that is never seen half written.
+    """Write a status into a file that is never seen half written.
 
-    A file that cannot be written grows old, which is what a health check looks at.
+    A file that cannot be written grows old, which is what a health check goes by.
     """
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with suppress(OSError):
@@ -32,11 +32,11 @@ def write_status(path: Path, facts: dict[str, object]) -> None:
         half.replace(path)
 
 
-def ending(code: int) -> dict[str, object]:
-    """An exit code as Python has it, in words.
+def exit_facts(code: int) -> dict[str, object]:
+    """Exit code or signal of a process, from its exit code as Python has it.
 
     Example:
-        >>> ending(-9)
+        >>> exit_facts(-9)
         {'code': None, 'signal': 'SIGKILL'}
     """
     if code >= 0:

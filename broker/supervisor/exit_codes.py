@@ -1,14 +1,14 @@
-"""How a worker process ended, as its exit code says; those of Dramatiq's own command mean the same."""
+"""How a worker process ended, by its exit code; those of Dramatiq's own command mean the same."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What supervisors, ours and those around it, may tell apart."""
+    """Exit codes that supervisors, ours and those around it, may distinguish."""
 
-    #: Everything in hand was finished or handed back.
+    #: Everything it had leased was finished or handed back.
     CLEAN = 0
-    #: A job had to be given up, or the process was killed.
+    #: A job had to be abandoned, or the process was killed.
     UNCLEAN = 1
     #: The modules cannot be loaded, their server is not fit for a broker, or the command line is wrong.
     IMPORT = 2

@@ -13,14 +13,14 @@ from ..announcements import announce_began, announce_idle
 #: A probe that had nothing to run for so long ends, in seconds.
 IDLE_S = 2.0
 
-#: Seconds between two looks.
-_LOOK_S = 0.2
+#: Seconds between two checks.
+_POLL_S = 0.2
 
 _Result = TypeVar("_Result")
 
 
 class IsolatedRunTracker(Middleware):
-    """Knows whether this process runs anything.
+    """Tracks whether this process runs anything.
 
     Parameters:
         monotonic: seconds that only go forward. Default `time.monotonic`.
@@ -33,14 +33,14 @@ class IsolatedRunTracker(Middleware):
         self._busy_s = 0.0
 
     def ran_out(self, stop_requested: Callable[[float], bool]) -> bool:
-        """Wait until nothing has run here for a while, and tell the supervisor; False when told to stop before.
+        """Block until nothing has run here for a while, and announce that. Returns False when asked to stop before.
 
         Parameters:
-            stop_requested: waits for so many seconds, or until it is.
+            stop_requested: blocks for so many seconds, or until a stop is requested.
         """
         self._busy_s = self._now_s()
         while self._running or self._now_s() < self._busy_s + IDLE_S:
-            if stop_requested(_LOOK_S):
+            if stop_requested(_POLL_S):
                 return False
         announce_idle()
         return True

@@ -1,4 +1,4 @@
-"""The place of one worker: who serves there, who is coming, who is leaving, and when the next one may start."""
+"""The slot of one worker: who serves there, its successor and predecessor, and when the next one may start."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from .child import Child
 
 #: The longest wait is this many times the first.
-_MOST_TIMES = 60
+_MAX_FACTOR = 60
 
 
 class Backoff:
@@ -35,13 +35,13 @@ class Backoff:
             self._fast_deaths = 0
             return 0.0
         # 2^10 is over the most already; more would only make large numbers.
-        times = min(1 << min(self._fast_deaths, 10), _MOST_TIMES)
+        times = min(1 << min(self._fast_deaths, 10), _MAX_FACTOR)
         self._fast_deaths += 1
         return self._first_s * times
 
 
-class Slot:
-    """One of the workers, over all the processes that are it in turn."""
+class WorkerSlot:
+    """A slot for one worker, over all the processes that fill it in turn."""
 
     def __init__(self, number: int, backoff: Backoff) -> None:
         self.number = number
@@ -49,52 +49,52 @@ class Slot:
         #: Works, or boots to; None while the next one is waited for.
         self.serving: Child | None = None
         #: Its successor, which is not ready yet.
-        self.coming: Child | None = None
+        self.successor: Child | None = None
         #: Its predecessor, which drains.
-        self.leaving: Child | None = None
+        self.predecessor: Child | None = None
         #: No process is started here before this time.
         self.start_at_s = 0.0
         #: A successor is wanted, while the one that serves is all right.
-        self.turning = False
+        self.rolling = False
 
     def children(self) -> Iterator[Child]:
-        """All its processes."""
-        yield from (each for each in (self.serving, self.coming, self.leaving) if each is not None)
+        """All processes of this slot."""
+        yield from (each for each in (self.serving, self.successor, self.predecessor) if each is not None)
 
     def wants_child(self) -> bool:
-        """Whether a process is missing here."""
+        """Check that a process is to be started here."""
         if self.serving is None:
             return True
-        return self.turning and self.coming is None and self.leaving is None
+        return self.rolling and self.successor is None and self.predecessor is None
 
-    def put(self, child: Child) -> None:
-        """A process was started for what is missing."""
+    def fill(self, child: Child) -> None:
+        """Fill the slot with a process that was started for it."""
         if self.serving is None:
             self.serving = child
         else:
-            self.coming = child
+            self.successor = child
 
-    def succeed(self) -> Child | None:
-        """Let a successor that is ready take over; whoever has to leave for it."""
-        if self.coming is None or not self.coming.ready:
+    def take_over(self) -> Child | None:
+        """Put a successor that is ready in charge. Returns the process that has to leave for it, if any."""
+        if self.successor is None or not self.successor.ready:
             return None
-        self.serving, self.leaving, self.coming = self.coming, self.serving, None
-        return self.leaving
+        self.serving, self.predecessor, self.successor = self.successor, self.serving, None
+        return self.predecessor
 
     def remove(self, child: Child) -> None:
-        """It has ended. Where it served and its successor is under way, that one serves."""
-        if child is self.leaving:
-            self.leaving = None
-            self.turning = False
-        elif child is self.coming:
-            self.coming = None
+        """Remove a process that has ended. Where it served and its successor is under way, that one serves."""
+        if child is self.predecessor:
+            self.predecessor = None
+            self.rolling = False
+        elif child is self.successor:
+            self.successor = None
         else:
-            self.serving, self.coming = self.coming, None
-            self.turning = False
+            self.serving, self.successor = self.successor, None
+            self.rolling = False
 
 
 class QuarantineSlot:
-    """Where suspects run alone: one process at most, and only while there are any."""
+    """The slot for the process in which suspects run alone, and which runs only while there are any."""
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
@@ -106,11 +106,11 @@ class QuarantineSlot:
         self.start_at_s = 0.0
 
     def wants_child(self) -> bool:
-        """Whether a probe is missing."""
+        """Check that a probe is to be started."""
         return self.wanted and self.child is None
 
     def remove(self, child: Child, ran_s: float) -> float | None:
-        """It has ended; seconds until the next one, None when nothing is left to be run alone."""
+        """Remove a probe that has ended. Returns seconds until the next one; None when nothing is left to run alone."""
         self.child = None
         if child.idle:
             self.wanted = False

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 #: What operators send.
-_ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Wakeups:
     """Whatever may end a wait."""
 
     def __init__(self) -> None:
-        self._asked: list[int] = []
+        self._requests: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._read_fd, self._write_fd = os.pipe()
         for fd in (self._read_fd, self._write_fd):
@@ -24,17 +24,17 @@ class Wakeups:
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Signals are noted, and end a wait, instead of ending the process. On the main thread only.
+        """Note signals, which end a wait, instead of ending the process. On the main thread only.
 
         Afterwards they are ignored: one that comes late must not change the code with which the process ends.
         """
         signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         try:
-            for number in (*_ASKED, signal.SIGCHLD):
+            for number in (*_REQUESTS, signal.SIGCHLD):
                 signal.signal(number, self._note)
             yield
         finally:
-            for number in _ASKED:
+            for number in _REQUESTS:
                 signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
@@ -42,31 +42,31 @@ class Wakeups:
             os.close(self._read_fd)
             os.close(self._write_fd)
 
-    def asked(self) -> list[int]:
+    def requests(self) -> list[int]:
         """The signals that operators sent since the last call, in order."""
         taken = []
-        while self._asked:
-            taken.append(self._asked.pop(0))
+        while self._requests:
+            taken.append(self._requests.pop(0))
         return taken
 
     def watch(self, fd: int) -> None:
-        """A wait ends when there is something to read here."""
+        """End a wait when there is something to read from a file descriptor."""
         self._selector.register(fd, selectors.EVENT_READ)
 
-    def forget(self, fd: int) -> None:
-        """No longer; it may have been forgotten already."""
+    def unwatch(self, fd: int) -> None:
+        """Stop watching a file descriptor; no effect when it is not watched."""
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
 
     def wait(self, timeout_s: float) -> None:
-        """Until anything happens, or that time is over."""
+        """Block until anything happens, or so many seconds are over."""
         for key, _ in self._selector.select(max(0.0, timeout_s)):
             if key.fd == self._read_fd:
                 os.read(self._read_fd, 4_096)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if number in _ASKED:
-            self._asked.append(number)
+        if number in _REQUESTS:
+            self._requests.append(number)
 
 
 def reap_orphans(own_pids: Set[int]) -> None:
@@ -77,7 +77,7 @@ def reap_orphans(own_pids: Set[int]) -> None:
     """
     while True:
         try:
-            # Looked at first, for a plain wait would take an exit code away from whoever started that child.
+            # Not collected yet: a plain wait would take an exit code away from whoever started that child.
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return

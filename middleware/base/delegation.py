@@ -8,7 +8,7 @@ work itself.
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 class MaxActive:
     """So many jobs of one org run at once."""
 
-    kind: ClassVar[str] = "max_active"
+    kind: ClassVar[Literal["max_active"]] = "max_active"
     #: None: any number.
     default: int | None
 
@@ -32,7 +32,7 @@ class MaxActive:
 class ConcurrencyKeys:
     """The option `concurrency` of messages and actors: so many jobs with one key run at once, within an org."""
 
-    kind: ClassVar[str] = "concurrency"
+    kind: ClassVar[Literal["concurrency"]] = "concurrency"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class StartRate:
     No interval means that there is no limit, or none any more.
     """
 
-    kind: ClassVar[str] = "rate"
+    kind: ClassVar[Literal["rate"]] = "rate"
     actor: str
     interval_ms: float
     tolerance_ms: float
@@ -52,22 +52,30 @@ class StartRate:
 class Gates:
     """What `Shuts.shut` names is not fetched."""
 
-    kind: ClassVar[str] = "gates"
+    kind: ClassVar[Literal["gates"]] = "gates"
 
 
 #: What a broker may enforce.
 Rule: TypeAlias = MaxActive | ConcurrencyKeys | StartRate | Gates
 
-#: For the end of a message: key, field, expected value, what to set instead (None: forget the key), and for how many
-#: milliseconds from then.
-Operation: TypeAlias = tuple[str, str, str, tuple[str, str] | None, int]
+
+class AckOperation(NamedTuple):
+    """A change of a hash that is made together with a message's end, if one of its fields is as expected."""
+
+    key: str
+    field: str
+    expected: str
+    #: Field and value to set; None: the key is deleted.
+    new: tuple[str, str] | None
+    #: How long the key lives then, in milliseconds.
+    ttl_ms: int
 
 
 @runtime_checkable
 class SupportsLimits(Protocol):
     """May decide at fetch what guards decide before a job starts."""
 
-    def enforce(self, rule: Any) -> bool:
+    def enforce(self, rule: Rule) -> bool:
         """Whether it does so from now on, for a `Rule`."""
         ...
 
@@ -103,7 +111,7 @@ class SupportsParking(Protocol):
 class SupportsAckOperations(Protocol):
     """Carries out operations in the very step that ends a message."""
 
-    def on_ack(self, message: MessageProxy, operation: Operation) -> bool:
+    def on_ack(self, message: MessageProxy, operation: AckOperation) -> bool:
         """Whether it will, if the message is still this worker's by then."""
         ...
 
@@ -140,7 +148,7 @@ def stamp_org(broker: Broker, message: "Message[Any]") -> None:
         message.options["org"] = org
 
 
-def complete_on_ack(broker: Broker, message: MessageProxy, operation: Operation | None) -> bool:
+def complete_on_ack(broker: Broker, message: MessageProxy, operation: AckOperation | None) -> bool:
     """Whether the broker carries the operation out when the message ends, so that nobody else has to."""
     return operation is not None and _supports_ack_operations(broker) and broker.on_ack(message, operation)
 

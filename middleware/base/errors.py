@@ -1,15 +1,30 @@
-"""What guards raise.
+"""What guards raise, those of every room.
 
     dramatiq.middleware.MiddlewareError
-    └── GuardError                 every error of ours; Dramatiq lets it through its hooks
-        ├── InvalidPayload         at send: the message does not fit the actor's contract
-        ├── RateLimited            at send: the org is over its rate; `retry_after_s` says for how long
-        ├── DuplicateMessage       at send: another message with the idempotency key is known
-        ├── MisplacedGuard         at worker boot: the middleware stands in an order that cannot work
-        ├── Parked                 not now: the message comes back later and is charged no attempt
-        └── Skipped                never: the message is done without running
+    └── GuardError                      every error of a guard; Dramatiq lets it through its hooks
+        ├── InvalidPayload              at send: the message does not fit the actor's contract
+        ├── RateLimited                 at send: the org is over its rate; `retry_after_s` says for how long
+        ├── DuplicateMessage            at send: another message with the idempotency key is known
+        ├── InvalidSchedule             at import: a cron expression or its options cannot be meant
+        ├── InvalidDependency           at import or send: `depends_on` names what cannot be a circuit
+        ├── MisplacedGuard              at worker boot: the middleware stands in an order that cannot work
+        ├── Parked                      not now: the message comes back later and is charged no attempt
+        ├── Skipped                     never: the message is done without running
+        ├── Expired                     never: it is too old to begin; it ends in the dead letters
+        ├── UnknownVersion              never: no worker knew its contract's version, or nothing leads from it to ours
+        └── DeadLettersUnavailable      a dead letter could not be kept; the message stays with the broker
     Exception
-    └── StoreUnavailable           a guard's store does not answer; the guard decides what that means
+    ├── StoreUnavailable                a guard's store does not answer; the guard decides what that means
+    └── ReplayError                     a dead letter was not sent again; the text says what to do
+        ├── LetterNotFound              there is none, or it is another org's
+        ├── NotReplayable               nothing can be sent that would be this message
+        ├── NeedsEdit                   secrets were taken out of it; `paths` says where to fill them in
+        ├── AlreadyReplayed             it was sent again before; `again=True` repeats that
+        └── ReplayUncertain             the broker failed while it was handed the message
+    dramatiq.threading.Interrupt        raised inside a running job, which does not swallow it: no `Exception`
+    └── Cancelled                       somebody asked for the job to stop
+    dramatiq.middleware.TimeLimitExceeded
+    └── DeadlineExceeded                likewise: the attempt's time is used up
 
 Dramatiq logs and swallows anything a hook raises that is not a `MiddlewareError`, and then carries on with
 the message: an error outside this tree would let bad input through.
@@ -37,7 +52,7 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a payload."""
+    """A thing that is wrong with a payload."""
 
     #: Dotted path of the field, `payload` for the payload as a whole.
     path: str

@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from .background import Outage, PeriodicThread
+
 #: How old what a guard knows may be, in seconds.
 DEFAULT_INTERVAL_S = 1.0
 
@@ -23,19 +25,16 @@ class Poller:
       interval_s: Seconds between two rounds. Default 1.
 
     Example:
-      >>> flags = Poller()
-      >>> flags.add("breakers", breakers.refresh)
+      >>> poller = Poller()
+      >>> poller.add("breakers", breakers.refresh)
     """
 
     def __init__(self, *, interval_s: float = DEFAULT_INTERVAL_S) -> None:
         if not interval_s > 0:
             raise ValueError(f"interval_s must be more than 0, not {interval_s}")
-        self._interval_s = interval_s
         self._lock = threading.Lock()
-        self._refreshes: dict[Callable[[], None], str] = {}
-        self._failing: set[Callable[[], None]] = set()
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._refreshes: dict[Callable[[], None], Outage] = {}
+        self._thread = PeriodicThread("flags", self.poll_now, interval_s)
 
     def add(self, name: str, refresh: Callable[[], None]) -> None:
         """Refresh now, so that nothing begins in ignorance, and from now on.
@@ -44,54 +43,38 @@ class Poller:
             name: for the log.
             refresh: fetches, in one round trip when nothing has changed; may raise.
         """
+        outage = Outage(
+            logger,
+            "Cannot refresh %s (%s); what was known last stays in force.",
+            "Refreshing %s works again.",
+            name,
+        )
         with self._lock:
-            self._refreshes[refresh] = name
-        self._call(name, refresh)
-        with self._lock:
-            # After a fork the object is here and its thread is not.
-            if self._refreshes and (self._thread is None or not self._thread.is_alive()):
-                self._stopping = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stopping,), name="pressroom-flags", daemon=True
-                )
-                self._thread.start()
+            self._refreshes[refresh] = outage
+        outage.attempt(refresh)
+        self._start_if_needed()
 
     def remove(self, refresh: Callable[[], None]) -> None:
         """Refresh no more; the last one to leave stops the thread. Fine when it never was added."""
         with self._lock:
             self._refreshes.pop(refresh, None)
-            self._failing.discard(refresh)
-            if self._refreshes or self._thread is None:
+            if self._refreshes:
                 return
-            thread, self._thread = self._thread, None
-            self._stopping.set()
-        if thread is not threading.current_thread():
-            thread.join(STOP_TIMEOUT_S)
+        self._thread.stop(STOP_TIMEOUT_S)
+        # Another may have been added before the thread was asked to stop.
+        self._start_if_needed()
 
     def poll_now(self) -> None:
         """Refresh everything at once, in the caller's thread; what fails is logged."""
         with self._lock:
             refreshes = list(self._refreshes.items())
-        for refresh, name in refreshes:
-            self._call(name, refresh)
+        for refresh, outage in refreshes:
+            outage.attempt(refresh)
 
-    def _run(self, stopping: threading.Event) -> None:
-        while not stopping.wait(self._interval_s):
-            self.poll_now()
-
-    def _call(self, name: str, refresh: Callable[[], None]) -> None:
-        try:
-            refresh()
-        except Exception as error:  # noqa: BLE001  # whatever one source does, the others are refreshed
-            if refresh not in self._failing:
-                self._failing.add(refresh)
-                logger.warning(
-                    "Cannot refresh %s (%s); what was known last stays in force.", name, type(error).__name__
-                )
-        else:
-            if refresh in self._failing:
-                self._failing.discard(refresh)
-                logger.info("Refreshing %s works again.", name)
+    def _start_if_needed(self) -> None:
+        with self._lock:
+            if self._refreshes:
+                self._thread.start()
 
 
 _of_this_process = Poller()

@@ -58,4 +58,4 @@ def check_order(middleware: Sequence[Middleware]) -> None:
 
 
 def _is_ours(middleware: Middleware) -> bool:
-    return type(middleware).__module__.startswith(_LIBRARY) and type(middleware).__name__ in ORDER
+    return f"{type(middleware).__module__}.".startswith(_LIBRARY) and type(middleware).__name__ in ORDER

@@ -33,7 +33,7 @@ class CancelRequest:
     withdrawn: bool = False
 
     def fits(self, message: MessageProxy) -> bool:
-        """Whether the message is one of those that are meant."""
+        """True if the message is one of those that are meant."""
         if self.message_id is not None:
             return message.message_id == self.message_id and self.org in (None, message.options.get("org"))
         return (
@@ -197,7 +197,7 @@ class RequestCache:
             self._forget_what_ended()
 
     def match(self, message: MessageProxy) -> bool:
-        """Whether a request that is known and in force means this message."""
+        """True if a request that is known and in force means this message."""
         # Requests for one message are known by that message's id, so that they need not be searched for.
         ids = {request_id_of(message.message_id, org) for org in (None, message.options.get("org"))}
         candidates = (*(self._known[each] for each in ids if each in self._known), *self._filters)

@@ -1,9 +1,10 @@
 -- Asks to call a half-open dependency; the same token asks again for the same trial.
 -- KEYS: breaker trials
 -- ARGV: token most lease_ms
--- Returns: {granted 0|1, first 0|1, now_ms, {field, value, ...}}
+-- Returns: {granted 0|1, first 0|1, now_us, {field, value, ...}}
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
 local known = redis.call('HMGET', KEYS[1], 'forced', 'until', 'successes')
 local granted, first = 0, 0
 if known[1] then
@@ -22,4 +23,4 @@ elseif now >= tonumber(known[2]) then
     first = redis.call('HSETNX', KEYS[1], 'tried', '1')
   end
 end
-return {granted, first, now, redis.call('HGETALL', KEYS[1])}
+return {granted, first, now_us, redis.call('HGETALL', KEYS[1])}

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from ..base.emit import emit_gauge
 from ..base.errors import StoreUnavailable
@@ -45,7 +46,9 @@ class BreakerCache:
         self._refreshing = threading.Lock()
         self._changing = threading.Lock()
         self._version: str | None = None
-        self._states: dict[str, tuple[float, BreakerState]] = {}
+        #: When it was learned by this clock, as of when by the store's answers, and what.
+        self._states: dict[str, tuple[float, int, BreakerState]] = {}
+        self._read_as_of = 0
         self._asked_at: float | None = None
         self._read_all_at = 0.0
         self._failed = False
@@ -71,10 +74,13 @@ class BreakerCache:
         with self._changing:
             return list(self._states)
 
-    def put(self, state: BreakerState) -> None:
-        """Take over what this process has just learned about one circuit."""
+    def put(self, state: BreakerState, as_of: int = 0) -> None:
+        """Take over what this process has just learned about one circuit, unless it knows something later."""
         with self._changing:
-            self._states[state.key] = (self._monotonic(), state)
+            known = self._states.get(state.key)
+            # Threads that have their answers at the same moment come in any order.
+            if as_of >= (self._read_as_of if known is None else known[1]):
+                self._states[state.key] = (self._monotonic(), as_of, state)
         self._show(state.dependency)
 
     def _refresh_if_old(self) -> None:
@@ -112,9 +118,14 @@ class BreakerCache:
     def _replace(self, reading: Reading) -> None:
         now = self._monotonic()
         with self._changing:
-            self._states = {key: (now, state) for key, state in reading.states.items()}
+            later = {key: known for key, known in self._states.items() if known[1] > reading.as_of}
+            self._states = {key: (now, reading.as_of, state) for key, state in reading.states.items()}
             if self._version is None:
                 self._read_all_at = now
+            elif reading.as_of >= self._read_as_of:
+                # Otherwise the store's clock went back, and its answers are later than they say.
+                self._states |= later
+            self._read_as_of = reading.as_of
             self._version = reading.version
             self._shown |= {state.dependency for state in reading.states.values()}
 
@@ -122,8 +133,8 @@ class BreakerCache:
         with self._changing:
             known = self._states.get(key)
         if known is None:
-            return BreakerState(key=key)
-        at, state = known
+            return _closed(key)
+        at, _, state = known
         if state.state != "open" or state.wait_ms is None:
             return state
         left_ms = state.wait_ms - int((self._monotonic() - at) * 1_000)
@@ -143,7 +154,7 @@ class BreakerCache:
         return None
 
     def _show(self, *dependencies: str) -> None:
-        """Tell the gauge the worst state among the circuits of these dependencies, or of all ever seen."""
+        """Set the gauge to the worst state among the circuits of these dependencies, or of all ever seen."""
         with self._changing:
             self._shown.update(dependencies)
             worst = dict.fromkeys(dependencies or self._shown, 0.0)
@@ -156,3 +167,9 @@ class BreakerCache:
 
     def _age_s(self) -> float | None:
         return None if self._asked_at is None else self._monotonic() - self._asked_at
+
+
+@lru_cache(1_024)
+def _closed(key: str) -> BreakerState:
+    """What is known of a circuit that has nothing to say; making it takes longer than all else a closed call does."""
+    return BreakerState(key=key)

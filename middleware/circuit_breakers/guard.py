@@ -1,27 +1,30 @@
 """Circuit breakers: while a dependency is down, jobs wait for it instead of failing one after the other."""
 
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
+import pybreaker
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
 from ..base.delegation import Gates, SupportsGates, delegate, stamp_org
-from ..base.errors import GuardError, Parked
+from ..base.errors import Parked
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.poller import Poller, shared_poller
+from .breaker import CircuitBreaker
 from .broker_gates import BreakerGates
-from .calls import BreakerCalls
+from .circuits import Circuits, Job
+from .errors import InvalidDependency
 from .state import BreakerRule, BreakerState, check_key, counts_as_failure
+from .storage import CircuitStorage
 from .store import CircuitBreakerStore
 
-
-class InvalidDependency(GuardError, ValueError):
-    """An actor or a message names a dependency in a way that cannot be one."""
+#: How many breakers are kept ready for keys that nobody asked for by name.
+MAX_READY = 1_024
 
 
 class CircuitBreakers(Guard):
@@ -31,8 +34,9 @@ class CircuitBreakers(Guard):
     letters, and the service meets the whole crowd the moment it is back.
 
     A job wraps what it calls; the outcome is counted for all processes. After `failures` in a row the circuit
-    is open: the call is not made and `Parked` is raised, which costs the job no attempt. After `open_s` it is
-    half-open: `trials` calls are let through in the whole fleet, and when as many have succeeded it is closed.
+    is open: the call is not made and `CircuitOpen` is raised, which parks the job and costs it no attempt. After
+    `open_s` it is half-open: `trials` calls are let through in the whole fleet, and when as many have succeeded it is
+    closed.
 
         >>> breakers = CircuitBreakers(RedisCircuitBreakerStore(client))
         >>> broker.add_middleware(breakers)
@@ -40,6 +44,8 @@ class CircuitBreakers(Guard):
         ... def write_ideas(job: WriteIdeas) -> None:
         ...     with breakers.calling("ai"):
         ...         ideas = ask(job.topic)
+
+    `breakers["ai"]` is a `pybreaker.CircuitBreaker` with its decorator, `call`, listeners and the rest.
 
     `depends_on`, a name or several, on an actor or in a message's options, parks the job before it starts.
     Nothing is counted for that: only what is called inside `calling` is.
@@ -59,6 +65,7 @@ class CircuitBreakers(Guard):
       rule: When circuits open and close. Default: 5 failures, 30 s, 3 trials.
       rules: Rules of dependencies that differ, by the first part of their keys. Default none.
       counts: Whether an exception is the dependency's fault. Default: see above.
+      listeners: pybreaker's, of every breaker. Default none.
       refresh_s: How old a reading may be, in seconds. Default 1.
       on_error: Whether jobs are parked (the default) or call unguarded while the store does not answer; both
         before they start and inside `calling`.
@@ -75,6 +82,7 @@ class CircuitBreakers(Guard):
         rule: BreakerRule | None = None,
         rules: Mapping[str, BreakerRule] | None = None,
         counts: Callable[[BaseException], bool] = counts_as_failure,
+        listeners: Sequence[pybreaker.CircuitBreakerListener] = (),
         refresh_s: float = 1.0,
         on_error: OnError = "park",
         undecided_delay_ms: int = DEFAULT_UNDECIDED_DELAY_MS,
@@ -83,16 +91,13 @@ class CircuitBreakers(Guard):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(on_error=on_error, undecided_delay_ms=undecided_delay_ms)
-        self._calls = BreakerCalls(
-            store,
-            rule=rule,
-            rules=rules,
-            counts=counts,
-            refresh_s=refresh_s,
-            uniform=uniform,
-            monotonic=monotonic,
+        self._circuits = Circuits(
+            store, rule=rule, rules=rules, refresh_s=refresh_s, uniform=uniform, monotonic=monotonic
         )
-        self._job = _Job()
+        self._counts = counts
+        self._listeners = listeners
+        self._named: dict[str, CircuitBreaker] = {}
+        self._ready = lru_cache(MAX_READY)(self._made)
         self._flags = flags or shared_poller()
         self._gates: BreakerGates | None = None
 
@@ -108,17 +113,26 @@ class CircuitBreakers(Guard):
             org: whose circuit, where orgs have their own. Default: the org of the job in this thread.
 
         Raises:
-            Parked: the circuit is open, or its store does not answer; nothing was called.
+            CircuitOpen: the circuit is open, or its store does not answer; nothing was called.
 
         Example:
             >>> with breakers.calling("publish:wordpress:example.org"):
             ...     publish(post)
         """
-        return self._calling(self._calls.full_key(check_key(key), org or self._job.org))
+        return self._breaker(key).calling(org=org)
 
-    def __getitem__(self, key: str) -> "Breaker":
-        """One dependency's breaker, to hand to code that should not know which it is."""
-        return Breaker(self, check_key(key))
+    def __getitem__(self, key: str) -> CircuitBreaker:
+        """Return one dependency's breaker, always the same object: for its decorator, its listeners, or code that
+        should not know which it is.
+
+        Raises:
+            ValueError: the key cannot be one.
+
+        Example:
+            >>> @breakers["ai"]
+            ... def ask(topic: str) -> list[str]: ...
+        """
+        return self._named.setdefault(key, self._breaker(key))
 
     def state(self, key: str, *, org: str | None = None) -> BreakerState:
         """What this process knows of a circuit, at most `refresh_s` old; takes no trial.
@@ -126,7 +140,7 @@ class CircuitBreakers(Guard):
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        return self._calls.state(self._calls.full_key(check_key(key), org or self._job.org))
+        return self._circuits.state(self._circuits.full_key(check_key(key), org))
 
     def states(self) -> list[BreakerState]:
         """All circuits that are not plainly closed, by key, read afresh.
@@ -134,7 +148,7 @@ class CircuitBreakers(Guard):
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        return self._calls.states()
+        return self._circuits.states()
 
     def force_open(self, key: str, reason: str, *, who: str = "") -> BreakerState:
         """Hold a circuit open, whatever happens, until `reset`; all processes know within a second.
@@ -149,15 +163,15 @@ class CircuitBreakers(Guard):
         Raises:
             StoreUnavailable: nothing was forced.
         """
-        return self._calls.force(key, "open", reason, who)
+        return self._circuits.force(key, "open", reason, who)
 
     def force_closed(self, key: str, reason: str, *, who: str = "") -> BreakerState:
         """Hold a circuit closed, however many calls fail, until `reset`. Parameters as for `force_open`."""
-        return self._calls.force(key, "closed", reason, who)
+        return self._circuits.force(key, "closed", reason, who)
 
     def reset(self, key: str, reason: str, *, who: str = "") -> BreakerState:
         """Close a circuit, forget its failures and let it work by itself. Parameters as for `force_open`."""
-        return self._calls.force(key, None, reason, who)
+        return self._circuits.force(key, None, reason, who)
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         _names(actor.options.get("depends_on"))
@@ -165,7 +179,7 @@ class CircuitBreakers(Guard):
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
         if isinstance(broker, SupportsGates) and delegate(broker, [Gates()]):
-            self._gates = BreakerGates(broker, broker, self._calls, _depends_on)
+            self._gates = BreakerGates(broker, broker, self._circuits, _depends_on)
             self._flags.add("circuit breakers", self.refresh)
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -173,11 +187,11 @@ class CircuitBreakers(Guard):
         self._gates = None
 
     def refresh(self) -> None:
-        """Have a broker's gates shut for what is down; without one that has gates it does nothing.
+        """Have a broker's gates shut for what is down; it does nothing without one that has gates.
 
         Raises:
             StoreUnavailable: the store does not answer.
-            BrokerError: the broker does not answer; the next refresh tells it.
+            BrokerError: the broker does not answer; the next refresh tries again.
         """
         if self._gates is not None:
             self._gates.refresh()
@@ -187,28 +201,50 @@ class CircuitBreakers(Guard):
         stamp_org(broker, message)
 
     def admit(self, broker: Broker, message: MessageProxy) -> None:
+        self._circuits.job.set(None)
         org = message.options.get("org")
-        self._job.org = org if isinstance(org, str) else None
-        self._job.trials = {}
-        keys = self._keys(broker, message)
+        job = Job(org=org if isinstance(org, str) else None)
+        rules = self._needed(broker, message, job.org)
         try:
-            for key in keys:
+            for key in rules:
                 # All of them before any trial is taken, which would be given back at once.
-                self._calls.refuse_if_open(key)
+                self._circuits.refuse_if_open(key)
         except Parked:
             self._shut_now()
             raise
         try:
-            for key in keys:
-                token = self._calls.enter(key)
+            for key, rule in rules.items():
+                token = self._circuits.enter(key, rule)
                 if token is not None:
-                    self._job.trials[key] = token
+                    job.trials[key] = token
         except BaseException:
-            self._give_back()
+            self._give_back(job)
             raise
+        self._circuits.job.set(job)
 
     def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        self._give_back()
+        job = self._circuits.job.get()
+        self._circuits.job.set(None)
+        if job is not None:
+            self._give_back(job)
+
+    def _made(self, key: str) -> CircuitBreaker:
+        return CircuitBreaker(
+            rule=self._circuits.rule_of(check_key(key)),
+            exclude=[self._is_excluded],
+            listeners=self._listeners,
+            state_storage=CircuitStorage(self._circuits, key),
+            name=key,
+            throw_new_error_on_trip=False,
+            on_error=self.on_error,
+            undecided_delay_ms=self.undecided_delay_ms,
+        )
+
+    def _breaker(self, key: str) -> CircuitBreaker:
+        return self._named.get(key) or self._ready(key)
+
+    def _is_excluded(self, error: BaseException) -> bool:
+        return not self._counts(error)
 
     def _shut_now(self) -> None:
         """The others that wait for the same need not be fetched first; the poll would find it in a second."""
@@ -217,80 +253,17 @@ class CircuitBreakers(Guard):
         except Exception as error:  # noqa: BLE001  # this message is parked whatever the broker says
             self._count("shut", error)
 
-    @contextmanager
-    def _calling(self, key: str) -> Iterator[None]:
-        token = self._begin(key)
-        try:
-            yield
-        except BaseException as error:
-            self._end(key, token, error)
-            raise
-        else:
-            self._end(key, token, None)
-
-    def _begin(self, key: str) -> str | None:
-        try:
-            return self._calls.enter(key, self._job.trials.pop(key, None))
-        except GuardError:
-            raise
-        except Exception as error:
-            self._count("call", error)
-            if self.on_error == "park":
-                raise Parked(
-                    "the circuit breakers' store does not answer",
-                    delay_ms=self.undecided_delay_ms,
-                    key=f"breaker:{key}",
-                ) from error
-            return None
-
-    def _end(self, key: str, token: str | None, error: BaseException | None) -> None:
-        try:
-            self._calls.record(key, token, error)
-        except Exception as failed:  # noqa: BLE001  # what was called is done; counting it cannot undo it
-            self._count("record", failed)
-
-    def _give_back(self) -> None:
+    def _give_back(self, job: Job) -> None:
         """Return the trials that the job was admitted with and did not use."""
-        while self._job.trials:
-            self._calls.give_back(*self._job.trials.popitem())
+        while job.trials:
+            self._circuits.give_back(*job.trials.popitem())
 
-    def _keys(self, broker: Broker, message: MessageProxy) -> list[str]:
+    def _needed(self, broker: Broker, message: MessageProxy, org: str | None) -> dict[str, BreakerRule]:
+        """The circuits that the message depends on, and their rules."""
         actor = broker.actors.get(message.actor_name)
         names = _depends_on(actor) if actor else []
         names += _names(message.options.get("depends_on"))
-        return [self._calls.full_key(name, self._job.org) for name in dict.fromkeys(names)]
-
-
-class Breaker:
-    """One dependency's breaker.
-
-    Example:
-      >>> breaker = breakers["publish:wordpress:example.org"]
-      >>> with breaker.calling():
-      ...     publish(post)
-    """
-
-    def __init__(self, breakers: CircuitBreakers, key: str) -> None:
-        self._breakers = breakers
-        self.key = key
-
-    def calling(self, *, org: str | None = None) -> AbstractContextManager[None]:
-        """See `CircuitBreakers.calling`."""
-        return self._breakers.calling(self.key, org=org)
-
-    @property
-    def state(self) -> BreakerState:
-        """See `CircuitBreakers.state`."""
-        return self._breakers.state(self.key)
-
-
-class _Job(threading.local):
-    """The job that this thread runs: whose it is, and the trials it was admitted with, by key."""
-
-    org: str | None = None
-
-    def __init__(self) -> None:
-        self.trials: dict[str, str] = {}
+        return {self._circuits.full_key(name, org): self._breaker(name).rule for name in names}
 
 
 def _depends_on(actor: "Actor[..., Any]") -> list[str]:

@@ -1,9 +1,10 @@
--- Tells how a call ended.
+-- Records how a call ended.
 -- KEYS: breaker trials index version
 -- ARGV: name verdict token most_failures most_trials open_ms asked_ms forget_ms reason
--- Returns: {state_before, now_ms, {field, value, ...}}
+-- Returns: {state_before, now_us, {field, value, ...}}
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
 local verdict, open_ms, asked_ms, forget_ms = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local known = redis.call('HMGET', KEYS[1], 'forced', 'until', 'successes', 'failures')
 local till = tonumber(known[2] or 'nil')
@@ -20,7 +21,7 @@ local is_trial = before == 'half-open' and lease ~= nil and lease > now
 
 local expires = nil
 local function open(until_ms, reason)
-  redis.call('HSET', KEYS[1], 'until', until_ms, 'failures', 0, 'reason', reason, 'who', '')
+  redis.call('HSET', KEYS[1], 'until', until_ms, 'reason', reason, 'who', '')
   if before ~= 'open' then
     redis.call('HSET', KEYS[1], 'since', now)
   end
@@ -32,10 +33,15 @@ end
 if known[1] then
   verdict = 'forced'
 elseif asked_ms > 0 then
+  if verdict == 'failure' then
+    redis.call('HINCRBY', KEYS[1], 'failures', 1)
+  end
   open(math.max(now + asked_ms, till or 0), 'it asked to be left alone: ' .. ARGV[9])
 elseif is_trial and verdict == 'failure' then
+  redis.call('HINCRBY', KEYS[1], 'failures', 1)
   open(now + open_ms, 'a trial failed: ' .. ARGV[9])
 elseif is_trial and verdict == 'success' then
+  redis.call('HDEL', KEYS[1], 'failures')
   if redis.call('HINCRBY', KEYS[1], 'successes', 1) >= tonumber(ARGV[5]) then
     redis.call('DEL', KEYS[1], KEYS[2])
     redis.call('HSET', KEYS[1], 'reason', 'all trials succeeded', 'since', now)
@@ -62,7 +68,7 @@ if expires then
   else
     redis.call('PEXPIREAT', KEYS[3], string.format('%.0f', last[2]))
   end
-  local version = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
+  local version = math.max(now_us, tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
   redis.call('SET', KEYS[4], string.format('%.0f', version), 'PX', 7 * 24 * 3600 * 1000)
 end
-return {before, now, redis.call('HGETALL', KEYS[1])}
+return {before, now_us, redis.call('HGETALL', KEYS[1])}

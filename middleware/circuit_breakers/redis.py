@@ -35,16 +35,17 @@ class RedisCircuitBreakerStore:
         )
         if answer is None:
             return None
-        version, now_ms, *rest = answer
+        version, now_us, *rest = answer
         names = [_text(each) for each in rest[::2]]
-        states = {name: _state(name, now_ms, fields) for name, fields in zip(names, rest[1::2], strict=True)}
-        return Reading(_text(version), states)
+        states = {name: _state(name, now_us, fields) for name, fields in zip(names, rest[1::2], strict=True)}
+        return Reading(_text(version), states, as_of=now_us)
 
     def take_trial(self, key: str, token: str, rule: BreakerRule) -> Permit:
-        granted, first, now_ms, fields = self._trial(
+        granted, first, now_us, fields = self._trial(
             keys=self._circuit(key), args=[token, rule.trials, _ms(rule.trial_lease_s)]
         )
-        return Permit(granted=bool(granted), first=bool(first), state=_state(key, now_ms, fields))
+        state = _state(key, now_us, fields)
+        return Permit(granted=bool(granted), first=bool(first), state=state, as_of=now_us)
 
     def record(
         self,
@@ -68,7 +69,16 @@ class RedisCircuitBreakerStore:
         )
 
     def force(self, key: str, to: State | None, *, reason: str, who: str, rule: BreakerRule) -> Change:
-        args: list[str | int] = [key, to or "", reason, who, _ms(rule.forget_s)]
+        mode = "hold" if to in ("open", "closed") else "reset"
+        return self._put(key, to or "closed", reason, who, rule, mode, 0)
+
+    def set_state(self, key: str, to: State, *, reason: str, rule: BreakerRule) -> Change:
+        return self._put(key, to, reason, "", rule, "move", _ms(rule.open_s) if to == "open" else 0)
+
+    def _put(
+        self, key: str, to: State, reason: str, who: str, rule: BreakerRule, mode: str, open_ms: int
+    ) -> Change:
+        args: list[str | int] = [key, to, reason, who, _ms(rule.forget_s), mode, open_ms]
         return _change(key, self._force(keys=self._all(key), args=args))
 
     def _circuit(self, key: str) -> list[str]:
@@ -79,19 +89,20 @@ class RedisCircuitBreakerStore:
 
 
 def _change(key: str, answer: Sequence[Any]) -> Change:
-    before, now_ms, fields = answer
+    before, now_us, fields = answer
     states: dict[str, State] = {"closed": "closed", "half-open": "half-open", "open": "open"}
-    return Change(before=states[_text(before)], after=_state(key, now_ms, fields))
+    return Change(before=states[_text(before)], after=_state(key, now_us, fields), as_of=now_us)
 
 
-def _state(key: str, now_ms: int, flat: Sequence[str | bytes]) -> BreakerState:
+def _state(key: str, now_us: int, flat: Sequence[str | bytes]) -> BreakerState:
     texts = [_text(each) for each in flat]
     fields = dict(zip(texts[::2], texts[1::2], strict=True))
     forced: dict[str, Literal["closed", "open"]] = {"closed": "closed", "open": "open"}
     return describe(
         key,
-        now_ms,
+        now_us // 1_000,
         failures=int(fields.get("failures", 0)),
+        successes=int(fields.get("successes", 0)),
         until_ms=_int(fields.get("until")),
         forced=forced.get(fields.get("forced", "")),
         reason=fields.get("reason", ""),

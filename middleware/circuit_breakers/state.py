@@ -1,9 +1,6 @@
 """What a circuit breaker knows and how it reads the world: its rule, its state, its verdict on an exception.
 
-The names of the states are pybreaker's, so that dashboards need not change. Its `CircuitBreaker` is not used,
-since no storage could make it keep what is promised here: it knows no verdict besides failure and success (an
-excluded error resets the failure count), it lets any number of calls into a half-open circuit, and it takes
-three calls of its storage to write one failure, so two processes can decide differently in between.
+The names of the states are pybreaker's, so that dashboards need not change.
 """
 
 import re
@@ -30,7 +27,7 @@ SHORT_RETRY_AFTER_S = 5.0
 #: However long a `Retry-After` asks for, a trial is made after a day.
 LONGEST_OPEN_S = 24 * 60 * 60.0
 
-#: How states are told to a gauge.
+#: The values of a gauge of states.
 GAUGE_VALUES: dict[State, float] = {"closed": 0, "half-open": 1, "open": 2}
 
 _KEY = re.compile(r"[A-Za-z0-9_.~\[\]-]+(:[A-Za-z0-9_.~\[\]-]+)*")
@@ -76,8 +73,10 @@ class BreakerState:
     #: The dependency, `ai` or `publish:wordpress:<host>`, with `@<org>` behind it where each org has its own.
     key: str
     state: State = "closed"
-    #: Failures in a row that were counted while closed.
+    #: Failures in a row since it was last well; those that opened it stay counted until it is closed.
     failures: int = 0
+    #: Trials that have succeeded since it became half-open.
+    successes: int = 0
     #: Milliseconds until trials are made; 0 unless open. An operator's word has no end: None.
     wait_ms: int | None = 0
     #: What an operator set it to, whatever happens; None when nobody did.
@@ -102,6 +101,7 @@ def describe(
     now_ms: int,
     *,
     failures: int = 0,
+    successes: int = 0,
     until_ms: int | None = None,
     forced: Literal["closed", "open"] | None = None,
     reason: str = "",
@@ -122,6 +122,7 @@ def describe(
         key=key,
         state=state,
         failures=failures,
+        successes=successes,
         wait_ms=until_ms - now_ms if waits and until_ms is not None else (None if forced == "open" else 0),
         forced=forced,
         reason=reason,
@@ -145,11 +146,11 @@ def check_key(key: object) -> str:
     return key
 
 
-def tells_nothing(exception: BaseException) -> bool:
-    """Whether the exception is about the job and not about what it called.
+def is_control_flow(exception: BaseException) -> bool:
+    """Say if an exception is about the job and not about what it called.
 
     That is what guards raise (`Parked` among it), Dramatiq's `Retry`, a worker that stops, and whatever else is
-    not an `Exception`, like a cancelled task. A time limit does tell: the dependency was too slow for it.
+    not an `Exception`, like a cancelled task. A time limit is not: the dependency was too slow for it.
     """
     return isinstance(exception, GuardError | Retry) or not isinstance(
         exception, Exception | TimeLimitExceeded
@@ -157,7 +158,7 @@ def tells_nothing(exception: BaseException) -> bool:
 
 
 def counts_as_failure(exception: BaseException) -> bool:
-    """Whether the exception is the dependency's fault.
+    """Say if an exception is the dependency's fault.
 
     Not its fault are the categories validation, auth and cancelled, and HTTP statuses 400 to 499 except 429. The
     status is looked for in `status_code` of the exception or of its `response`.

@@ -14,16 +14,20 @@ class Reading:
     #: Differs from that of every earlier reading that differs.
     version: str
     states: Mapping[str, BreakerState]
+    #: Grows from answer to answer of a store, so that of two the later is known.
+    as_of: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Permit:
-    """Whether a call may be made to a half-open dependency."""
+    """The answer to whoever asks to call a half-open dependency."""
 
     granted: bool
     state: BreakerState
     #: This was the first call since the circuit had opened.
     first: bool = False
+    #: As of a reading.
+    as_of: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class Change:
 
     before: State
     after: BreakerState
+    #: As of a reading.
+    as_of: int = 0
 
 
 class CircuitBreakerStore(Protocol):
@@ -46,8 +52,8 @@ class CircuitBreakerStore(Protocol):
     def take_trial(self, key: str, token: str, rule: BreakerRule) -> Permit:
         """Ask to call a half-open dependency; the same token asks again for the same trial.
 
-        Trials in hand and successful ones are together at most `rule.trials`; one that is not recorded within
-        `rule.trial_lease_s` is given to another. A circuit that is closed by now grants without counting.
+        Trials that are being made and successful ones are together at most `rule.trials`; one that is not recorded
+        within `rule.trial_lease_s` is given to another. A circuit that is closed by now grants without counting.
         """
 
     def record(
@@ -60,12 +66,15 @@ class CircuitBreakerStore(Protocol):
         open_s: float | None = None,
         reason: str = "",
     ) -> Change:
-        """Tell how a call ended.
+        """Record how a call ended.
 
-        With the token of a trial in hand, a failure opens the circuit again, the last success closes it, and
+        With the token of a trial that is being made, a failure opens the circuit again, the last success closes it, and
         nothing gives the trial back. Without one, failures and successes count while the circuit is closed.
         `open_s` opens it for so many seconds whatever the verdict. A forced circuit stays as it is.
         """
 
     def force(self, key: str, to: State | None, *, reason: str, who: str, rule: BreakerRule) -> Change:
         """Hold a circuit `open` or `closed` until further notice; None: close it and let it work by itself."""
+
+    def set_state(self, key: str, to: State, *, reason: str, rule: BreakerRule) -> Change:
+        """Put a circuit into a state from which it goes on by itself. A forced circuit stays as it is."""

@@ -46,7 +46,7 @@ class CronFields:
     every_hour: bool
 
     def due_on(self, day: date) -> bool:
-        """Whether the day has any time that is due."""
+        """True if the day has any time that is due."""
         if day.month not in self.months:
             return False
         by_day, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays

@@ -1,7 +1,7 @@
 """Looking after ticks from inside workers: those that run are kept marked, those nobody sent are noticed."""
 
 import logging
-import threading
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from dramatiq import Broker
 
+from ..base.background import PeriodicThread
 from ..base.emit import emit_counter
 from .schedule import CronSchedule
 from .sending import MADE_UP, SCHEDULED_AT, TICK, arguments, minute_of, moment_of
@@ -104,12 +105,12 @@ class MissedTicks:
 
 
 class WatchThread:
-    """The thread that does both, from the worker's boot to its end. Errors are handed on and do not end it.
+    """Renews marks and looks for missed ticks, from its making to its stop. Errors are handed on and do not end it.
 
     Parameters:
       renew: Renews the marks of running ticks.
       find: Looks for missed ticks.
-      failed: Told what went wrong: of which decision, and the error.
+      failed: Called with what went wrong: the name of the decision, and the error.
       beat_s: Seconds between two renewals.
       every_s: Seconds between two looks.
     """
@@ -126,26 +127,20 @@ class WatchThread:
         self._renew = renew
         self._find = find
         self._failed = failed
-        self._beat_s = min(beat_s, every_s)
         self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pressroom-cron", daemon=True)
+        self._look_at_s = -math.inf
+        self._thread = PeriodicThread("cron", self._step, min(beat_s, every_s), at_once=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Stop, and wait for what is under way."""
-        self._stopping.set()
-        self._thread.join(timeout_s)
+        """Stop, and wait for what is under way, at most so many seconds."""
+        self._thread.stop(timeout_s)
 
-    def _run(self) -> None:
-        look_at = time.monotonic()
-        while True:
-            self._guarded("renew", self._renew)
-            if time.monotonic() >= look_at:
-                self._guarded("look", self._find)
-                look_at = time.monotonic() + self._every_s
-            if self._stopping.wait(self._beat_s):
-                return
+    def _step(self) -> None:
+        self._guarded("renew", self._renew)
+        if time.monotonic() >= self._look_at_s:
+            self._guarded("look", self._find)
+            self._look_at_s = time.monotonic() + self._every_s
 
     def _guarded(self, name: str, step: Callable[[], object]) -> None:
         try:

@@ -13,16 +13,16 @@ from zoneinfo import ZoneInfo
 from .fields import CronFields, InvalidSchedule, parse_fields
 
 #: What happens to a time that a day does not have, since clocks are put forward.
-Gap = Literal["skip", "run_after"]
+OnGap = Literal["skip", "run_after"]
 
 #: Which of two equal times counts on the day clocks are put back.
-Fold = Literal["first", "second", "both"]
+OnFold = Literal["first", "second", "both"]
 
 #: What becomes of ticks that nobody sent in time.
-Missed = Literal["skip", "coalesce", "catch_up"]
+OnMissed = Literal["skip", "coalesce", "catch_up"]
 
 #: What becomes of a tick that is due while the one before still runs.
-Overlap = Literal["skip", "allow"]
+OnOverlap = Literal["skip", "allow"]
 
 #: 29 February on a given weekday may take 40 years, over 2100; what does not happen by then never does.
 HORIZON_DAYS = 41 * 366
@@ -45,11 +45,11 @@ class CronSchedule:
 
     expression: str
     zone: ZoneInfo
-    gap: Gap
-    fold: Fold
-    missed: Missed
+    gap: OnGap
+    fold: OnFold
+    missed: OnMissed
     catch_up_limit: int
-    overlap: Overlap
+    overlap: OnOverlap
     payload: Mapping[str, object] | None = None
     fields: CronFields = field(repr=False)
 
@@ -84,7 +84,7 @@ class CronSchedule:
             due = self.next_after(due)
 
     def is_due(self, moment: datetime) -> bool:
-        """Whether the minute of `moment` is due."""
+        """True if the minute of `moment` is due."""
         minute = _minute(moment)
         return self.next_after(minute - _MINUTE) == minute
 
@@ -146,11 +146,11 @@ def cron(
     expression: str,
     *,
     tz: str = "UTC",
-    gap: Gap = "skip",
-    fold: Fold | None = None,
-    missed: Missed = "skip",
+    gap: OnGap = "skip",
+    fold: OnFold | None = None,
+    missed: OnMissed = "skip",
     catch_up_limit: int = 10,
-    overlap: Overlap = "skip",
+    overlap: OnOverlap = "skip",
     payload: Mapping[str, object] | None = None,
 ) -> CronSchedule:
     """A schedule for the actor option `periodic`.

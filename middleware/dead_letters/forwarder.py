@@ -1,10 +1,10 @@
 """Carries dead letters from the spool to the store, any number of movers at once, each letter once."""
 
 import logging
-import threading
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..base.background import Outage, PeriodicThread
 from ..base.classification import class_name, is_retryable
 from ..base.emit import emit_counter, emit_gauge
 from .letter import DeadLetter
@@ -16,7 +16,7 @@ DEFAULT_LEASE_MS = 10_000
 #: Letters moved at once.
 BATCH = 100
 #: Longest wait between two tries while the store is away, in seconds.
-LONGEST_WAIT_S = 10.0
+MAX_WAIT_S = 10.0
 #: How long a stopping worker waits for its mover, in seconds.
 STOP_TIMEOUT_S = 10.0
 
@@ -71,34 +71,41 @@ class Mover:
     ) -> None:
         self._spool = spool
         self._store = store
-        self._interval_s = interval_ms / 1_000
         self._lease_ms = lease_ms
-        self._awake = threading.Event()
-        self._stopping = False
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name="dead-letter-mover", daemon=True)
+        self._thread = PeriodicThread(
+            "dead-letters",
+            self._move_all,
+            interval_ms / 1_000,
+            at_once=True,
+            last_run=True,
+            max_wait_s=MAX_WAIT_S,
+            outage=Outage(
+                logger,
+                "Dead letters wait in the spool (%s); trying on.",
+                "Dead letters are moved again.",
+                describe=class_name,
+                counter="dead_letters_move_failed_total",
+            ),
+        )
 
     def start(self) -> None:
         """Begin moving."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Look now: there is a letter."""
-        self._awake.set()
+        """Look at once, because there is a letter."""
+        self._thread.wake()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """Move what there is, unless the store is away, and end; whether it ended in time.
+        """Move what there is, unless the store is away, and end; return whether that was in time.
 
         Parameters:
           timeout_s: How long to wait for that, in seconds. Default 10. What is not moved stays in the spool.
         """
-        self._stopping = True
-        self._awake.set()
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._thread.stop(timeout_s)
 
     def move(self) -> int:
-        """Move one batch; tells how many letters are in the store now.
+        """Move one batch, and return how many of it the store has.
 
         Raises:
           Exception: What the spool or the store raised because it is away. The letters stay claimed for a while.
@@ -112,6 +119,10 @@ class Mover:
             emit_counter("dead_letters_moved_total", by=len(stored))
         emit_gauge("dead_letters_spooled", self._spool.depth())
         return len(stored)
+
+    def _move_all(self) -> None:
+        while self.move() == BATCH:
+            pass
 
     def _put(self, letters: Sequence[DeadLetter]) -> list[str]:
         try:
@@ -135,31 +146,3 @@ class Mover:
             )
             return False
         return True
-
-    def _run(self) -> None:
-        wait_s = self._interval_s
-        while True:
-            # Cleared before the look: a letter that comes during it is seen by the next one.
-            self._awake.clear()
-            stopping = self._stopping
-            try:
-                more = self.move() == BATCH
-                wait_s = 0 if more else self._interval_s
-                self._recovered()
-            except Exception as error:  # noqa: BLE001  # whatever it was, the letters are still in the spool
-                more, wait_s = False, min(max(wait_s, self._interval_s) * 2, LONGEST_WAIT_S)
-                self._failed(error)
-            if stopping and not more:
-                return
-            self._awake.wait(wait_s)
-
-    def _failed(self, error: Exception) -> None:
-        emit_counter("dead_letters_move_failed_total")
-        if not self._failing:
-            logger.warning("Dead letters wait in the spool (%s); trying on.", class_name(error))
-        self._failing = True
-
-    def _recovered(self) -> None:
-        if self._failing:
-            logger.info("Dead letters are moved again.")
-        self._failing = False

@@ -84,7 +84,7 @@ class DeadLetterFilter:
     fingerprint: str | None = None
 
     def match(self, letter: DeadLetter) -> bool:
-        """Whether the letter is meant."""
+        """True if the letter is meant."""
         wanted = ((self.category, letter.category), (self.actor, letter.actor))
         return all(want in (None, has) for want, has in (*wanted, (self.fingerprint, letter.fingerprint)))
 
@@ -102,7 +102,7 @@ class ReplayReport:
 
     @property
     def stopped(self) -> bool:
-        """Whether it ended because some failed again."""
+        """True when it ended because some failed again."""
         return bool(self.failed_again)
 
 

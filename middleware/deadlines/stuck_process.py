@@ -70,7 +70,7 @@ class Replacement:
         return 2 * self._timeout_s + _STOP_CONSUMERS_MS / 1_000
 
     def run(self, exit_process: Callable[[int], object]) -> None:
-        """Do it. Returns only if `exit_process` does."""
+        """Replace the process. Returns only if `exit_process` does."""
         orderly = threading.Thread(target=self._hand_back, name="pressroom-replacement", daemon=True)
         orderly.start()
         orderly.join(self.longest_s)

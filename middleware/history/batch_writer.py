@@ -1,11 +1,11 @@
 """Writes records in batches from a thread of its own, so that whoever has one never waits for the store."""
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from ..base.background import Outage, PeriodicThread
 from ..base.classification import is_retryable
 from ..base.emit import emit_counter
 
@@ -50,20 +50,24 @@ class BatchWriter(Generic[T]):
     ) -> None:
         self._write = write
         self._name = name
-        self._every_s = every_s
         self._batch_size = batch_size
         self._max_waiting = max_waiting
         # A deque's own operations are atomic: an interrupt that lands in a job's hook leaves no lock taken.
         self._waiting: deque[T] = deque()
         self._batch: list[T] = []
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._away = False
+        self._outage = Outage(
+            logger,
+            "The %s cannot be written: %s",
+            "The %s is written again.",
+            name,
+            counter=f"{name}_writes_failed_total",
+        )
+        self._thread = PeriodicThread(
+            name, self._flush, every_s, last_run=True, max_wait_s=MAX_WAIT_S, outage=self._outage
+        )
 
     def start(self) -> None:
         """Begin to write."""
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name=f"pressroom-{self._name}", daemon=True)
         self._thread.start()
 
     def put(self, record: T) -> None:
@@ -74,36 +78,27 @@ class BatchWriter(Generic[T]):
             self._waiting.append(record)
 
     def stop(self, *, timeout_s: float) -> bool:
-        """Write what waits and end; what cannot be written in time is dropped and counted. Whether nothing was."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-            self._thread = None
+        """Write what waits, end, and return whether all was written; what was not in time is dropped and counted.
+
+        Parameters:
+          timeout_s: How long to wait for that, in seconds.
+        """
+        self._thread.stop(timeout_s)
         lost = len(self._waiting) + len(self._batch)
         if lost:
             logger.error("%d records of the %s were not written before the end.", lost, self._name)
             self._drop(lost, "shutdown")
         return not lost
 
-    def _run(self) -> None:
-        wait_s = self._every_s
-        while not self._stopping.wait(wait_s):
-            wait_s = self._every_s if self._flush() else min(wait_s * 2, MAX_WAIT_S)
-        self._flush()
-
-    def _flush(self) -> bool:
+    def _flush(self) -> None:
         while True:
             while len(self._batch) < self._batch_size and self._waiting:
                 self._batch.append(self._waiting.popleft())
             if not self._batch:
-                return True
-            try:
-                self._write_or_sift(self._batch)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the batch is kept and tried again
-                self._complain(error)
-                return False
+                return
+            # When this raises, the batch is kept and tried again.
+            self._write_or_sift(self._batch)
             self._batch = []
-            self._away = False
 
     def _write_or_sift(self, records: Sequence[T]) -> None:
         try:
@@ -113,16 +108,10 @@ class BatchWriter(Generic[T]):
                 raise
             if len(records) == 1:
                 self._drop(1, "refused")
-                self._complain(error)
+                self._outage.failed(error)
                 return
             for record in records:
                 self._write_or_sift([record])
-
-    def _complain(self, error: Exception) -> None:
-        emit_counter(f"{self._name}_writes_failed_total")
-        if not self._away:
-            logger.warning("The %s cannot be written: %s", self._name, type(error).__name__)
-        self._away = True
 
     def _drop(self, count: int, cause: str) -> None:
         emit_counter(f"{self._name}_dropped_total", {"cause": cause}, by=count)

@@ -13,7 +13,7 @@ from uuid import uuid4
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
 
-from ..base.delegation import Operation, complete_on_ack
+from ..base.delegation import AckOperation, complete_on_ack
 from ..base.emit import emit_counter
 from ..base.errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
@@ -68,7 +68,7 @@ class IdempotencyStore(Protocol):
 class EndingStore(Protocol):
     """An `IdempotencyStore` whose claims a broker can end, in the very step that ends their message."""
 
-    def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> Operation:
+    def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> AckOperation:
         """What `finish` (done) or `give_back` would do."""
         ...
 
@@ -214,7 +214,7 @@ class Idempotency(Guard):
         _count_duplicate(message, "skipped")
         raise Skipped("another message has its idempotency key")
 
-    def _ending(self, held: _Held, *, done: bool) -> Operation | None:
+    def _ending(self, held: _Held, *, done: bool) -> AckOperation | None:
         if self._ending_store is None:
             return None
         return self._ending_store.ending(held.key, token=held.token, done=done, ttl_ms=self.window_ms)

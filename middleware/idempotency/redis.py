@@ -4,7 +4,7 @@ import re
 
 import redis
 
-from ..base.delegation import Operation
+from ..base.delegation import AckOperation
 from ..base.redis_scripts import Script
 from .guard import Claim
 
@@ -49,9 +49,10 @@ class RedisIdempotencyStore:
     def give_back(self, key: str, *, token: str) -> bool:
         return bool(self._give_back(keys=[self._name(key)], args=[token]))
 
-    def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> Operation:
+    def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> AckOperation:
         """What `finish` or `give_back` does, for a broker on the same server. See `EndingStore`."""
-        return self._name(key), "token", token, ("state", "done") if done else None, ttl_ms
+        new = ("state", "done") if done else None
+        return AckOperation(self._name(key), "token", token, new, ttl_ms)
 
     def _name(self, key: str) -> str:
         tag = key if _HAS_TAG.search(self._prefix) else f"{{{key}}}"

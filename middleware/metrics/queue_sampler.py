@@ -1,17 +1,18 @@
 """How full the queues are, asked now and then, off the jobs' path."""
 
 import logging
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from dramatiq import Broker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.common import dq_name
 
-from ..base.emit import emit_counter, emit_gauge
+from ..base.background import Outage, PeriodicThread
+from ..base.emit import emit_gauge
 
 logger = logging.getLogger(__name__)
 
@@ -83,40 +84,34 @@ class QueueSampler:
         self._probe = probe
         self._every_s = every_s
         self._parked: defaultdict[str, set[str]] = defaultdict(set)
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: PeriodicThread | None = None
 
     def start(self, broker: Broker) -> None:
-        """Look now, and from then on every `every_s` seconds."""
-        self._stopping.clear()
-        self._thread = threading.Thread(
-            target=self._run, args=(broker,), name="pressroom-queue-sampler", daemon=True
+        """Look at once, and from then on every `every_s` seconds."""
+        self._thread = PeriodicThread(
+            "queue-sampler",
+            partial(self._sample, broker),
+            self._every_s,
+            at_once=True,
+            outage=Outage(
+                logger,
+                "Queues cannot be measured: %s",
+                "Queues are measured again.",
+                counter="queue_samples_failed_total",
+            ),
         )
         self._thread.start()
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Look no more; a look that hangs is left behind."""
-        self._stopping.set()
         if self._thread is not None:
-            self._thread.join(timeout_s)
-            self._thread = None
+            self._thread.stop(timeout_s)
 
-    def _run(self, broker: Broker) -> None:
-        complained = False
-        while True:
-            try:
-                for name in sorted(broker.get_declared_queues() - broker.get_declared_delay_queues()):
-                    self._emit(name, self._probe(broker, name))
-                    if isinstance(broker, KnowsWhyTheyWait):
-                        self._emit_parked(name, broker.parked_by_cause(name))
-                complained = False
-            except Exception as error:  # noqa: BLE001  # the next look may work
-                emit_counter("queue_samples_failed_total")
-                if not complained:
-                    logger.warning("Queues cannot be measured: %s", type(error).__name__)
-                complained = True
-            if self._stopping.wait(self._every_s):
-                return
+    def _sample(self, broker: Broker) -> None:
+        for name in sorted(broker.get_declared_queues() - broker.get_declared_delay_queues()):
+            self._emit(name, self._probe(broker, name))
+            if isinstance(broker, KnowsWhyTheyWait):
+                self._emit_parked(name, broker.parked_by_cause(name))
 
     def _emit_parked(self, name: str, counts: Mapping[str, int]) -> None:
         # A gauge stays where it was left: what nobody waits for any more is 0.

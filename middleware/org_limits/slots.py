@@ -2,13 +2,13 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from dramatiq import Broker
 
+from ..base.background import PeriodicThread, Wait
 from ..base.emit import emit_counter
 from ..base.errors import StoreUnavailable
 from .rate import Rate
@@ -25,7 +25,7 @@ class Concurrency(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One delivery of a message that wants to run, and what it needs for it."""
+    """A delivery of a message that wants to run, and what it needs for it."""
 
     org: str
     actor_name: str
@@ -113,7 +113,7 @@ class SlotKeeper:
       store: Where the slots are.
       lease_ms: How long they last.
       wake: Enqueues the waiters that a release handed slots to.
-      wait: Waits some seconds; for tests. Default `time.sleep`.
+      wait: Waits for an event, at most so many seconds; for tests. Default `threading.Event.wait`.
     """
 
     def __init__(
@@ -122,22 +122,21 @@ class SlotKeeper:
         *,
         lease_ms: int,
         wake: Callable[[Broker, list[Wake]], None],
-        wait: Callable[[float], object] = time.sleep,
+        wait: Wait = threading.Event.wait,
     ) -> None:
         self._store = store
         self._every_s = lease_ms / 3 / 1_000
         self._wake = wake
-        self._wait = wait
         self._slots: dict[str, Slot] = {}
         self._late: list[tuple[Broker, Slot, bool, int]] = []
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = PeriodicThread("org-limits", self._keep, self._every_s, wait=wait)
 
     def hold(self, slot: Slot) -> None:
         """Renew this slot from now on."""
         with self._lock:
             self._slots[slot.attempt.token] = slot
-            self._start()
+            self._thread.start()
 
     def let_go(self, slot: Slot) -> None:
         """Renew this slot no more."""
@@ -148,31 +147,20 @@ class SlotKeeper:
         """Repeat a release that failed until it succeeds."""
         with self._lock:
             self._late.append((broker, slot, refund, patience_ms))
-            self._start()
-
-    def _start(self) -> None:
-        # In a process that was forked, the parent's thread is not alive.
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="org-limits-slots", daemon=True)
             self._thread.start()
 
-    def _run(self) -> None:
-        while self._goes_on():
-            self._wait(self._every_s)
-            try:
-                self._release_late_ones()
-                self._renew()
-            except StoreUnavailable as error:
-                logger.warning("Slots were not renewed, the next try is in %.1f s: %s", self._every_s, error)
-            except Exception:
-                logger.exception("Slots were not renewed, the next try is in %.1f s.", self._every_s)
-
-    def _goes_on(self) -> bool:
+    def _keep(self) -> None:
+        try:
+            self._release_late_ones()
+            self._renew()
+        except StoreUnavailable as error:
+            logger.warning("Slots were not renewed, the next try is in %.1f s: %s", self._every_s, error)
+        except Exception:
+            logger.exception("Slots were not renewed, the next try is in %.1f s.", self._every_s)
         with self._lock:
             if not self._slots and not self._late:
                 # Under the lock, so that whoever adds a slot next sees that a thread is needed.
-                self._thread = None
-            return self._thread is not None
+                self._thread.stop()
 
     def _renew(self) -> None:
         with self._lock:

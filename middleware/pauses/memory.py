@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from .pauses import InForce, Pause, Target
+from .pauses import InForce, Pause, PauseTarget
 
 
 class MemoryPauseStore:
@@ -22,7 +22,7 @@ class MemoryPauseStore:
         self._now_ms = now_ms
         self._lock = threading.Lock()
         self._version = 0
-        self._kept: dict[Target, Pause] = {}
+        self._kept: dict[PauseTarget, Pause] = {}
 
     def put(self, pause: Pause, *, for_ms: int | None) -> Pause:
         """See `PauseStore`."""
@@ -36,7 +36,7 @@ class MemoryPauseStore:
             self._version += 1
             return kept
 
-    def remove(self, what: Target) -> bool:
+    def remove(self, what: PauseTarget) -> bool:
         """See `PauseStore`."""
         with self._lock:
             self._forget_what_ended(int(self._now_ms()))

@@ -20,11 +20,11 @@ MAX_REASON_CHARS = 2_000
 logger = logging.getLogger(__name__)
 
 
-class Target(NamedTuple):
+class PauseTarget(NamedTuple):
     """What is paused: a queue, an actor, an org, or an org's actor.
 
     Example:
-      >>> str(Target(actor="domain_export", org="acme"))
+      >>> str(PauseTarget(actor="domain_export", org="acme"))
       'actor domain_export of org acme'
     """
 
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """One of `queue`, `actor`, `org`, `org_actor`."""
+        """What is paused: `queue`, `actor`, `org` or `org_actor`."""
         if self.queue is not None:
             return "queue"
         if self.org is None:
@@ -52,7 +52,7 @@ class Target(NamedTuple):
 class Pause:
     """Messages of a kind are held back."""
 
-    what: Target
+    what: PauseTarget
     #: Who paused it, and why.
     who: str
     reason: str = ""
@@ -79,7 +79,7 @@ class PauseStore(Protocol):
     def put(self, pause: Pause, *, for_ms: int | None) -> Pause:
         """Keep a pause instead of one of the same target; it, with the store's times in it."""
 
-    def remove(self, what: Target) -> bool:
+    def remove(self, what: PauseTarget) -> bool:
         """Take a pause back; whether it was in force."""
 
     def read(self, since: int) -> InForce | None:
@@ -166,7 +166,7 @@ class PauseControl:
         now = self._store.read(-1)
         return [] if now is None else now.pauses
 
-    def _target(self, queue: str | None, actor: str | None, org: str | None) -> Target:
+    def _target(self, queue: str | None, actor: str | None, org: str | None) -> PauseTarget:
         if "" in (queue, actor, org):
             raise ValueError("a name is empty")
         if queue is None and actor is None and org is None:
@@ -175,7 +175,7 @@ class PauseControl:
             raise ValueError(
                 "name a queue alone: an actor has one queue, and an org's share of a queue has no pause"
             )
-        return Target(queue=queue, actor=actor, org=org, level=self._level)
+        return PauseTarget(queue=queue, actor=actor, org=org, level=self._level)
 
 
 class PauseCache:
@@ -192,7 +192,7 @@ class PauseCache:
         self._lock = threading.Lock()
         self._version = -1
         #: By target: the pause, and until when by this process's clock. Replaced whole, so readers need no lock.
-        self._known: dict[Target, tuple[Pause, float]] = {}
+        self._known: dict[PauseTarget, tuple[Pause, float]] = {}
         self._levels: tuple[str, ...] = ()
 
     def refresh(self) -> None:
@@ -227,11 +227,11 @@ class PauseCache:
             return None
         org, actor = org_of(message), message.actor_name
         queue, region = q_name(message.queue_name), message.options.get("region")
-        candidates = [Target(queue=queue), Target(actor=actor)]
+        candidates = [PauseTarget(queue=queue), PauseTarget(actor=actor)]
         if region and queue.endswith(f".{region}"):
-            candidates.append(Target(queue=queue.removesuffix(f".{region}")))
+            candidates.append(PauseTarget(queue=queue.removesuffix(f".{region}")))
         if org is not None:
-            candidates += [Target(org=org), Target(actor=actor, org=org)]
+            candidates += [PauseTarget(org=org), PauseTarget(actor=actor, org=org)]
         now_s = self._monotonic()
         for level, what in product(self._levels, candidates):
             pause, end_s = known.get(what._replace(level=level), (None, 0.0))

@@ -5,7 +5,7 @@ import json
 import redis
 
 from ..base.redis_scripts import Script
-from .pauses import InForce, Pause, Target
+from .pauses import InForce, Pause, PauseTarget
 
 
 class RedisPauseStore:
@@ -30,7 +30,7 @@ class RedisPauseStore:
         body = json.dumps({"what": pause.what, "who": pause.who, "reason": pause.reason})
         return _pause(self._put(keys=self._keys, args=[_field(pause.what), body, for_ms or 0]))
 
-    def remove(self, what: Target) -> bool:
+    def remove(self, what: PauseTarget) -> bool:
         """See `PauseStore`."""
         return bool(self._remove(keys=self._keys, args=[_field(what)]))
 
@@ -44,7 +44,7 @@ class RedisPauseStore:
         return InForce(version=int(version), now_ms=int(now_ms), pauses=pauses)
 
 
-def _field(what: Target) -> str:
+def _field(what: PauseTarget) -> str:
     return json.dumps(what)
 
 
@@ -52,7 +52,7 @@ def _pause(body: bytes | str) -> Pause:
     fields = json.loads(body)
     until_ms = fields.get("until_ms")
     return Pause(
-        what=Target(*fields["what"]),
+        what=PauseTarget(*fields["what"]),
         who=fields["who"],
         reason=fields["reason"],
         since_ms=int(fields["since_ms"]),

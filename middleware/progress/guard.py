@@ -22,10 +22,10 @@ TURN = "progress_turn"
 
 #: What may be known of a job: `parked` comes back later, be it parked or waiting for its next attempt; `skipped` is
 #: done without running.
-State = Literal["running", "parked", "done", "failed", "cancelled", "skipped"]
+ProgressState = Literal["running", "parked", "done", "failed", "cancelled", "skipped"]
 
 #: What an attempt's outcome makes of its message.
-_STATES: dict[AttemptOutcome, State] = {
+_STATES: dict[AttemptOutcome, ProgressState] = {
     "running": "running",
     "succeeded": "done",
     "failed": "failed",
@@ -50,7 +50,7 @@ class JobProgress:
     org: str | None
     actor: str
     queue: str
-    state: State
+    state: ProgressState
     #: 0 to 100.
     percent: int = 0
     note: str = ""

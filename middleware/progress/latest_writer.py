@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ..base.background import Outage, PeriodicThread
 from ..base.emit import emit_counter
 
 #: Seconds between two writes: at most four a second.
@@ -40,47 +41,46 @@ class ProgressWriter(Generic[T]):
         if not interval_s > 0:
             raise ValueError(f"interval_s must be more than 0, not {interval_s}")
         self._write = write
-        self._interval_s = interval_s
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._waiting: dict[str, T] = {}
-        self._news = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._failing = False
+        self._thread = PeriodicThread(
+            "progress",
+            self.flush,
+            interval_s,
+            at_once=True,
+            last_run=True,
+            outage=Outage(
+                logger,
+                "Progress cannot be written (%s); the last of it is kept.",
+                "Progress is written again.",
+            ),
+        )
 
     def put(self, key: str, value: T) -> None:
         """Write this value of this key soon, unless another comes first."""
         with self._lock:
             self._waiting[key] = value
             self._bound()
-            # After a fork the object is here and its thread is not.
-            if self._thread is None or not self._thread.is_alive():
-                self._stopping = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stopping,), name="pressroom-progress", daemon=True
-                )
-                self._thread.start()
-            self._news.set()
+            self._thread.start()
 
-    def flush(self) -> bool:
-        """Write everything now, in the caller's thread; whether that worked. What fails is kept."""
+    def flush(self) -> None:
+        """Write everything that waits, in the caller's thread.
+
+        Raises:
+            Exception: what the write raised. What is not written is kept, unless something newer was put.
+        """
         with self._writing:
             # Taken once: what is put meanwhile waits for the next time, however talkative a job is.
             waiting = self._take()
-            while waiting:
-                batch = {key: waiting[key] for key in list(waiting)[:BATCH_SIZE]}
-                try:
+            try:
+                while waiting:
+                    batch = {key: waiting[key] for key in list(waiting)[:BATCH_SIZE]}
                     self._write(list(batch.values()))
-                except Exception as error:  # noqa: BLE001  # whoever put it has long gone on
-                    self._keep(waiting, error)
-                    return False
-                for key in batch:
-                    del waiting[key]
-            if self._failing:
-                self._failing = False
-                logger.info("Progress is written again.")
-            return True
+                    for key in batch:
+                        del waiting[key]
+            finally:
+                self._keep(waiting)
 
     def close(self, *, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
         """Write what waits and stop; fine when nothing was ever put.
@@ -91,38 +91,21 @@ class ProgressWriter(Generic[T]):
         Returns:
             Whether everything was written.
         """
+        # The thread writes last: whoever closes waits for it no longer than it wants to.
+        in_time = self._thread.stop(timeout_s)
         with self._lock:
-            thread, self._thread = self._thread, None
-            self._stopping.set()
-            self._news.set()
-        if thread is not None:
-            thread.join(timeout_s)
-        with self._lock:
-            return not self._waiting and not (thread is not None and thread.is_alive())
-
-    def _run(self, stopping: threading.Event) -> None:
-        while not stopping.is_set():
-            self._news.wait()
-            self._news.clear()
-            if not self.flush():
-                self._news.set()
-            stopping.wait(self._interval_s)
-        # In this thread: whoever closes waits for it no longer than it wants to.
-        self.flush()
+            return in_time and not self._waiting
 
     def _take(self) -> dict[str, T]:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
             return waiting
 
-    def _keep(self, waiting: dict[str, T], error: Exception) -> None:
+    def _keep(self, waiting: dict[str, T]) -> None:
         with self._lock:
             # What was put meanwhile is newer.
             self._waiting = {**waiting, **self._waiting}
             self._bound()
-        if not self._failing:
-            self._failing = True
-            logger.warning("Progress cannot be written (%s); the last of it is kept.", type(error).__name__)
 
     def _bound(self) -> None:
         while len(self._waiting) > MAX_WAITING:

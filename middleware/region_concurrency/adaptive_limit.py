@@ -70,7 +70,7 @@ class AdaptiveConcurrency:
         self._since = self.monotonic()
 
     def running(self, job_id: str) -> bool:
-        """Whether this very job has a place already."""
+        """True if this very job has a place already."""
         with self._changed:
             return job_id in self._begun
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 import dramatiq
 import pytest
@@ -19,7 +20,7 @@ class MaxActive:
     """As the guard for limits hands it over."""
 
     default: int | None
-    kind: str = "max_active"
+    kind: Literal["max_active"] = "max_active"
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class StartRate:
     actor: str
     interval_ms: float
     tolerance_ms: float
-    kind: str = "rate"
+    kind: Literal["rate"] = "rate"
 
 
 @dataclass(frozen=True)
-class Other:
-    """A rule of some kind."""
+class ConcurrencyKeys:
+    """As the guard for limits hands it over."""
 
-    kind: str
+    kind: Literal["concurrency"] = "concurrency"
 
 
 def test_no_more_of_an_org_is_leased_than_it_may(fair: FairRedisBroker) -> None:
@@ -89,7 +90,7 @@ def test_an_org_has_its_own_number(fair: FairRedisBroker) -> None:
 def test_a_full_concurrency_key_keeps_only_its_own_messages_back(fair: FairRedisBroker) -> None:
     """Other keys of the org, and messages without one, go on."""
     actor = dramatiq.actor(broker=fair)(_nothing)
-    assert fair.enforce(Other("concurrency"))
+    assert fair.enforce(ConcurrencyKeys())
     for _ in range(3):
         actor.send_with_options(org="a", concurrency=("site-1", 1))
     actor.send_with_options(org="a", concurrency=("site-2", 2))
@@ -142,11 +143,11 @@ def test_a_start_that_was_none_is_given_back(fair: FairRedisBroker) -> None:
 
     fair.refund_start(first)
     consumer.ack(first)
-    fair._process.flush()  # type: ignore[union-attr]
+    fair._sessions.current.flush()  # type: ignore[union-attr]
     fair.client.zadd(f"{fair.base}:qs:default", {b"a\nlimited:0": 0})
     second = take(consumer)
     consumer.requeue([second])
-    fair._process.flush()  # type: ignore[union-attr]
+    fair._sessions.current.flush()  # type: ignore[union-attr]
     fair.client.zadd(f"{fair.base}:qs:default", {b"a\nlimited:0": 0})
 
     assert take(consumer).message_id == second.message_id

@@ -18,10 +18,10 @@ def test_a_send_that_is_repeated_is_not_refused_for_itself(new_broker: MakeBroke
     """The answer to the first try got lost, and the queue is full now: of that very message."""
     broker = new_broker(max_queue_depth=1)
     actor = dramatiq.actor(broker=broker)(_nothing)
-    sent = broker._encode(actor.message(), 0)
+    sent = broker.encoder(actor.message(), 0)
 
-    broker._sender.send([sent])
-    broker._sender.send([sent])
+    broker._enqueuer._sender.send([sent])
+    broker._enqueuer._sender.send([sent])
 
     assert broker.do_qsize("default") == 1
 
@@ -31,12 +31,12 @@ def test_what_comes_back_does_not_bring_its_retry(fair: FairRedisBroker, raw: "r
     actor = dramatiq.actor(broker=fair)(_nothing)
     actor.send()
     lease = take(fair.consume("default", timeout=5_000)).lease
-    lease.carried = [fair._encode(actor.message(), 1_000_000)]
-    process = fair._process
-    assert process is not None
+    lease.carried = [fair.encoder(actor.message(), 1_000_000)]
+    session = fair._sessions.current
+    assert session is not None
 
-    process.end(lease, BACK)
-    process.flush()
+    session.end(lease, BACK)
+    session.flush()
 
     assert folders(raw, fair) == {"ready": 1}
 

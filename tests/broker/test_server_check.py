@@ -12,7 +12,8 @@ import redis
 from dramatiq.errors import ConnectionClosed
 
 from broker import FairRedisBroker
-from broker.server_check import UnsafeServer, check_server
+from broker.errors import UnsafeServer
+from broker.server_check import check_server
 from tests.middleware.crash.scenario import ROOT
 from tests.middleware.own_server import own_valkey
 

@@ -15,6 +15,9 @@ from tests.e2e.platform import ROOT
 
 pytestmark = pytest.mark.slow
 
+EXAMPLES = ROOT / "examples"
+DOORS = ("pressroom", "pressroom.broker", "pressroom.redis", "pressroom.memory")
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,18 +28,55 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_example_runs_on_the_wheel_and_redis_only(wheel: Path, servers: Servers, tmp_path: Path) -> None:
-    """Three guards, no other extra: one of three equal invoices is sent, the bad one is refused."""
-    run("-m", "venv", str(tmp_path / "env"))
-    python = str(tmp_path / "env" / "bin" / "python")
-    run("-m", "pip", "install", "--quiet", f"{wheel}[redis]", python=python)
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment that has the wheel with its extra for Redis, and nothing else."""
+    return environment(tmp_path_factory.mktemp("with_redis"), f"{wheel}[redis]")
 
-    example = str(ROOT / "examples" / "middleware_only.py")
-    url = servers.redis_url.replace("db=0", "db=9")  # a database of its own: the example uses plain names
-    printed = run(example, python=python, cwd=tmp_path, REDIS_URL=url)
+
+def test_the_example_runs_on_the_wheel_and_redis_only(python: str, servers: Servers, tmp_path: Path) -> None:
+    """Three guards, no other extra: one of three equal invoices is sent, the bad one is refused."""
+    printed = run(
+        str(EXAMPLES / "middleware_only.py"), python=python, cwd=tmp_path, REDIS_URL=database(servers, 9)
+    )
 
     assert printed.count("invoice 7 of acme is sent") == 1
     assert "send_invoice refuses this payload: number: Input should be a valid integer" in printed
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda example: example.stem)
+def test_every_example_runs_on_the_wheel_and_redis_only(
+    python: str, servers: Servers, tmp_path: Path, example: Path
+) -> None:
+    """To its end, without the checkout and without a warning of ours."""
+    run(
+        "-W",
+        "error::DeprecationWarning:pressroom",
+        str(example),
+        python=python,
+        cwd=tmp_path,
+        REDIS_URL=database(servers, 10),
+    )
+
+
+def test_what_stands_in_a_public_signature_is_public_in_the_wheel(python: str, tmp_path: Path) -> None:
+    """By the names and modules that a stranger has; see `tests/middleware/public_signatures.py`."""
+    walk = ROOT / "tests" / "middleware" / "public_signatures.py"
+
+    assert run(str(walk), *DOORS, python=python, cwd=tmp_path) == ""
+
+
+def test_an_error_is_named_in_letters_as_one_imports_it(python: str, tmp_path: Path) -> None:
+    """`pressroom.StoreUnavailable`, wherever its module lies."""
+    program = """
+        import pressroom, pressroom.broker
+        from pressroom.base.classification import class_name
+
+        print(class_name(pressroom.StoreUnavailable()), class_name(pressroom.broker.PoisonMessage(4, "SIGKILL")))
+    """
+    printed = run("-c", textwrap.dedent(program), python=python, cwd=tmp_path)
+
+    assert printed.split() == ["pressroom.StoreUnavailable", "pressroom.broker.PoisonMessage"]
 
 
 def test_the_command_of_the_wheel_offers_what_the_library_has(wheel: Path, tmp_path: Path) -> None:
@@ -89,6 +129,19 @@ def run(*arguments: str, python: str = sys.executable, cwd: Path | None = None, 
     return done.stdout
 
 
+def environment(folder: Path, package: str) -> str:
+    """A fresh environment that has one package with what it needs; its Python."""
+    run("-m", "venv", str(folder / "env"))
+    python = str(folder / "env" / "bin" / "python")
+    run("-m", "pip", "install", "--quiet", package, python=python)
+    return python
+
+
+def database(servers: Servers, number: int) -> str:
+    """A database of its own: the examples use plain names."""
+    return servers.redis_url.replace("db=0", f"db={number}")
+
+
 def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
     """No `actors`, `domain` or `tests` ever lands in somebody's site-packages."""
     with zipfile.ZipFile(wheel) as archive:
@@ -112,9 +165,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
 
 def test_a_stranger_uses_a_guard_from_the_wheel_only(wheel: Path, tmp_path: Path) -> None:
     """In a clean environment without any extra."""
-    run("-m", "venv", str(tmp_path / "env"))
-    python = str(tmp_path / "env" / "bin" / "python")
-    run("-m", "pip", "install", "--quiet", str(wheel), python=python)
+    python = environment(tmp_path, str(wheel))
 
     printed = run(
         "-c",
@@ -138,9 +189,16 @@ def test_a_stranger_uses_a_guard_from_the_wheel_only(wheel: Path, tmp_path: Path
                 resize.send({"image_id": "seven"})
             except InvalidPayload as error:
                 print(error)
+
+            import pressroom.memory
+            try:
+                import pressroom.redis
+            except ImportError as error:
+                print(error)
         """),
         python=python,
         cwd=tmp_path,
     )
 
     assert printed.startswith("resize refuses this payload: image_id: Input should be a valid integer")
+    assert printed.endswith("the stores on Redis need the package redis: pip install 'pressroom[redis]'\n")

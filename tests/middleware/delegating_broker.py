@@ -8,7 +8,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import ConnectionClosed
 
-from middleware.base.delegation import Operation
+from middleware.base.delegation import AckOperation
 
 #: The server's clock, which stands still.
 NOW_MS = 1_800_000_000_000
@@ -31,7 +31,7 @@ class EnforcingBroker(StubBroker):
         self.reported: list[tuple[str, dict[str, tuple[int, str]]]] = []
         self.parked: list[tuple[int, str, str | None]] = []
         self.released: list[str] = []
-        self.operations: list[Operation] = []
+        self.operations: list[AckOperation] = []
         self.refunded: list[str] = []
 
     def enforce(self, rule: Any) -> bool:
@@ -59,7 +59,7 @@ class EnforcingBroker(StubBroker):
         self.released.append(key)
         return 0
 
-    def on_ack(self, message: MessageProxy, operation: Operation) -> bool:
+    def on_ack(self, message: MessageProxy, operation: AckOperation) -> bool:
         self.operations.append(operation)
         return True
 

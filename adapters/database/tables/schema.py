@@ -58,7 +58,7 @@ def bounded(name: str, max_chars: int, *, nullable: bool = False) -> Column[str]
 
 
 def enumerated(name: str, *values: str, nullable: bool = False) -> Column[str]:
-    """One of a few words, which `column.info["values"]` lists."""
+    """A column for one of a few words, which `column.info["values"]` lists."""
     words = ", ".join(f"'{value}'" for value in values)
     check = CheckConstraint(f"{name} IN ({words})", name=name)
     return Column(name, Text, check, nullable=nullable, info={"values": values})

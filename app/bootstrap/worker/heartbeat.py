@@ -1,18 +1,18 @@
-"""Tells the outside how a worker process is: a file it rewrites every second, which probes and supervisors read."""
+"""Reports how a worker process is: a file it rewrites every second, which probes and supervisors read."""
 
 import json
 import logging
 import os
-import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from middleware import Deadlines, Draining
+from middleware.base.background import Outage, PeriodicThread
 
 #: Seconds between two beats.
 EVERY_S = 1.0
@@ -25,13 +25,13 @@ class Heartbeat(Middleware):
 
     Written by a Python thread: in a process that is frozen, or in which a job holds the interpreter's lock, the file
     grows old. It says which process that is, so that a reused id is noticed; how many of its threads live; what it
-    has in hand, for how long; why it counts as stuck, if it does; and whether it drains.
+    runs, for how long; why it counts as stuck, if it does; and whether it drains.
 
-    A folder that cannot be written to stops nobody; it is logged once.
+    A folder that cannot be written to stops nobody; it is logged once, until it can be.
 
     Parameters:
         folder: made when missing. Files of processes that are gone are removed by the next worker that boots.
-        deadlines: knows what is in hand.
+        deadlines: knows which jobs run.
         draining: knows whether the worker stops.
         every_s: seconds between two beats. Default 1.
     """
@@ -43,31 +43,30 @@ class Heartbeat(Middleware):
         self._deadlines = deadlines
         self._draining = draining
         self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._complained = False
+        self._outage = Outage(
+            logger,
+            "No heartbeat can be kept in %s (%s); probes will call this worker missing.",
+            "The heartbeat in %s is kept again.",
+            folder,
+            describe=_reason,
+        )
+        self._thread: PeriodicThread | None = None
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        self._stopping = threading.Event()
-        self._try(self._sweep)
-        self._beat(worker)
-        self._thread = threading.Thread(
-            target=self._run, args=(worker, self._stopping), name="pressroom-heartbeat", daemon=True
-        )
+        beat = partial(self._beat, worker)
+        self._outage.attempt(self._sweep)
+        # Once before the worker counts as booted: whoever started it looks for the file.
+        self._outage.attempt(beat)
+        self._thread = PeriodicThread("heartbeat", beat, self._every_s, outage=self._outage)
         self._thread.start()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        self._stopping.set()
         if self._thread is not None:
-            self._thread.join(self._every_s)
-        self._try(lambda: self._file().unlink(missing_ok=True))
-
-    def _run(self, worker: Worker, stopping: threading.Event) -> None:
-        while not stopping.wait(self._every_s):
-            self._beat(worker)
+            self._thread.stop(self._every_s)
+        self._outage.attempt(lambda: self._file().unlink(missing_ok=True))
 
     def _beat(self, worker: Worker) -> None:
-        self._try(lambda: self._write(self._seen(worker)))
+        self._write(self._seen(worker))
 
     def _seen(self, worker: Worker) -> dict[str, object]:
         from app.process_identity import ProcessIdentity  # late: who only sends needs no psutil
@@ -109,17 +108,9 @@ class Heartbeat(Middleware):
             if known is None or known.alive() is None:
                 path.unlink(missing_ok=True)
 
-    def _try(self, do: Callable[[], None]) -> None:
-        try:
-            do()
-        except OSError as error:
-            if not self._complained:
-                logger.warning(
-                    "No heartbeat can be kept in %s (%s); probes will call this worker missing.",
-                    self._folder,
-                    error.strerror,
-                )
-            self._complained = True
-
     def _file(self) -> Path:
         return self._folder / f"{os.getpid()}.json"
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -13,6 +13,7 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from broker.supervisor.exit_codes import ExitCode
+from broker.supervisor.stop_signal import on_stop_signal
 from middleware import Draining, emit_counter
 from middleware.logs.redaction import facts
 
@@ -74,12 +75,11 @@ class Lifecycle(Middleware):
         watch_uncaught_errors()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        on_stop_signal(lambda number: self._stop_requested())
         for number in _SIGNALS:
             theirs = signal.getsignal(number) if _in_main_thread() else None
             # Whoever embeds a worker has handlers of their own, and they stay.
-            if callable(theirs) and getattr(theirs, "__module__", "").endswith(
-                ("dramatiq.cli", "broker.supervisor.worker")
-            ):
+            if callable(theirs) and _is_of_dramatiqs_command(theirs):
                 signal.signal(number, self._handler(theirs))
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -109,15 +109,21 @@ class Lifecycle(Middleware):
         self, theirs: Callable[[int, FrameType | None], object]
     ) -> Callable[[int, FrameType | None], None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            now_s = time.monotonic()
-            if self._first_signal_s is None:
-                self._first_signal_s = now_s
-                self._draining.begin()
+            if self._stop_requested():
                 theirs(number, frame)
-            elif now_s - self._first_signal_s > SAME_REQUEST_S:
-                self._end_unclean("signal", "a second signal asked for an end at once")
 
         return handle
+
+    def _stop_requested(self) -> bool:
+        """Begin to drain, or end at once where that was asked for before; whether it is the first request."""
+        now_s = time.monotonic()
+        first = self._first_signal_s is None
+        if self._first_signal_s is None:
+            self._first_signal_s = now_s
+            self._draining.begin()
+        elif now_s - self._first_signal_s > SAME_REQUEST_S:
+            self._end_unclean("signal", "a second signal asked for an end at once")
+        return first
 
     def _end_unclean(self, cause: str, why: str) -> None:
         emit_counter("unclean_stops_total", {"cause": cause})
@@ -158,6 +164,12 @@ def _tell(source: str, where: str, error: BaseException) -> None:
     emit_counter("uncaught_errors_total", {"source": source})
     # The facts alone: the text of a foreign error may quote what it was given.
     logger.critical("%s raised what nobody caught.", where, extra=facts(error))
+
+
+def _is_of_dramatiqs_command(handler: Callable[[int, FrameType | None], object]) -> bool:
+    """Whether it is the handler that Dramatiq's command line defines in the main function of its workers."""
+    cli = sys.modules.get("dramatiq.cli")
+    return cli is not None and getattr(handler, "__code__", cli) in cli.worker_process.__code__.co_consts
 
 
 def _in_main_thread() -> bool:

@@ -136,7 +136,7 @@ class OrgShares:
 
 
 def tell_shares(client: redis.Redis, engine: "Engine", broker: Broker) -> PeriodicTask:
-    """The duty of every worker; with a client, a `MakeDuty`."""
+    """The periodic task of every worker; with a client, a `MakePeriodicTask`."""
     from adapters.database.org_shares import SqlOrgShares
 
     configure = broker.configure_orgs if isinstance(broker, SharesWork) else None

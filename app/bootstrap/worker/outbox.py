@@ -45,11 +45,11 @@ def build_outbox(broker: Callable[[], Broker] = dramatiq.get_broker) -> "SqlOutb
     """
     from adapters.outbox import SqlOutbox
 
-    return SqlOutbox(MessageEncoder(broker), poke=lambda: _poke(broker()))
+    return SqlOutbox(MessageEncoder(broker), poke=lambda: _wake(broker()))
 
 
 def relay_outbox(engine: "Engine", broker: Broker) -> PeriodicTask:
-    """The duty of every worker to send what is due. A `MakeDuty`."""
+    """The periodic task of every worker to send what is due. A `MakePeriodicTask`."""
     from adapters.outbox import Relay
 
     relay = Relay(engine, broker_sender(broker), count=emit_counter)
@@ -126,7 +126,7 @@ def broker_sender(broker: Broker) -> "SendBytes":
 
 
 class _Measured:
-    """The relay as a duty, and now and then a look at what lies in the outbox."""
+    """The relay as a periodic task, and now and then a look at what lies in the outbox."""
 
     def __init__(self, relay: "Relay", clock_s: Callable[[], float]) -> None:
         self._relay = relay
@@ -143,10 +143,10 @@ class _Measured:
         return self._relay()
 
 
-def _poke(broker: Broker) -> None:
+def _wake(broker: Broker) -> None:
     for each in broker.middleware:
         if isinstance(each, BackgroundTasks):
-            each.poke()
+            each.wake()
 
 
 def _checking(broker: Broker) -> list[Guard]:

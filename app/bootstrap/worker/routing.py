@@ -1,14 +1,13 @@
 """Sends each org's jobs to its region, whoever sends them: what an actor, a relay or a schedule hands to the broker."""
 
-import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import redis
-from dramatiq import Broker, Message
+from dramatiq import Message
 from dramatiq.errors import ConnectionClosed
 
 from app.bootstrap.redis import NAMESPACE
@@ -26,44 +25,30 @@ MOST_ORGS = 10_000
 #: Stands for what is not in memory; never the name of a region.
 _UNKNOWN = "?"
 
-#: Tells the region of an org; None: any.
+#: Gives the region of an org; None: any.
 RegionOf = Callable[[str], str | None]
 
 
-def send_in_regions(broker: Broker, region_of: RegionOf) -> None:
-    """Make whatever is sent from now on go to the queue of its org's region.
+def route_to_region(region_of: RegionOf) -> Callable[[Message[Any]], Message[Any]]:
+    """The `route` of a broker that sends each message to the queue of its org's region.
 
     A message that says its own region, like a retry, stays there; one of no org goes to workers of any region.
 
     Parameters:
-        broker: of any kind.
-        region_of: tells the region of an org.
+        region_of: gives the region of an org.
 
     Example:
-        >>> send_in_regions(broker, OrgRegions(client, look_up=None))
+        >>> FairRedisBroker(route=route_to_region(OrgRegions(client, look_up=None)))
     """
-    enqueue: Callable[..., Message[Any]] = broker.enqueue
-    send_many = getattr(broker, "send_many", None)
 
-    def placed(message: Message[Any]) -> Message[Any]:
+    def route(message: Message[Any]) -> Message[Any]:
         region = message.options.get("region")
         if not region:
             org = org_of(message) or _org_of_model(message)
             region = None if org is None else region_of(org)
         return in_region(message, region)
 
-    @functools.wraps(enqueue)
-    def enqueue_in_region(message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        return enqueue(placed(message), delay=delay)
-
-    broker.enqueue = enqueue_in_region  # type: ignore[method-assign]
-    if send_many is not None:
-
-        @functools.wraps(send_many)
-        def send_many_in_regions(messages: Sequence[Message[Any]], *, delay: int | None = None) -> Any:
-            return send_many([placed(each) for each in messages], delay=delay)
-
-        broker.send_many = send_many_in_regions  # type: ignore[attr-defined]  # not every broker has it
+    return route
 
 
 class OrgRegions:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def fire_schedules(engine: "Engine", broker: Broker) -> PeriodicTask:
-    """The duty of every worker to fire what is due. A `MakeDuty`."""
+    """The periodic task of every worker to fire what is due. A `MakePeriodicTask`."""
     from adapters.database.schedules import SqlDueSchedules
     from adapters.database.transactions import SqlSystemTransactions
 

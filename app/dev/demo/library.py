@@ -20,7 +20,7 @@ _NOT_TEXT = re.compile(r"https?://\S+|<[^>]+>|[\w.-]+\.(?:svg|png|html?|py|md|rs
 
 @dataclass(frozen=True, kw_only=True)
 class Article:
-    """One description, as a content item."""
+    """A description, as a content item."""
 
     title: str
     body: str

@@ -32,7 +32,7 @@ ORGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One domain that was filled."""
+    """A domain that was filled."""
 
     org_id: UUID
     org: str

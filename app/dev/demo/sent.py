@@ -46,7 +46,7 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """One job that was sent."""
+    """A job that was sent."""
 
     job_id: UUID
     queue: str

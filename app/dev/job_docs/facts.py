@@ -65,7 +65,7 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One job's facts."""
+    """The facts of a job."""
 
     name: str
     summary: str

@@ -99,12 +99,12 @@ def whole(name: str, given: str, least: int, most: int | None) -> int:
 
 
 def one_of(name: str, given: str, known: Sequence[str]) -> str:
-    """One of a few words."""
+    """Read a parameter that is one of a few words."""
     if given not in known:
         raise invalid_param(name, f"{name} is not one of {', '.join(known)}.", code="rest_not_in_enum")
     return given
 
 
 def is_edit(request: Request) -> bool:
-    """Whether the raw texts are asked for."""
+    """True if the raw texts are asked for."""
     return one_of("context", request.query_params.get("context", "view"), ("view", "embed", "edit")) == "edit"

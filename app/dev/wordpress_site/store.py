@@ -27,16 +27,16 @@ class SiteUser:
 
     @property
     def may_edit(self) -> bool:
-        """Whether they may have posts at all."""
+        """True if they may have posts at all."""
         return self.role != "subscriber"
 
     @property
     def may_publish(self) -> bool:
-        """Whether they may make them public."""
+        """True if they may make them public."""
         return self.role in ("editor", "author")
 
     def may_change(self, post: "SitePost") -> bool:
-        """Whether this very post is theirs to change or remove."""
+        """True if this very post is theirs to change or remove."""
         if self.role == "editor":
             return True
         own = self.may_edit and post.author == self.name
@@ -45,7 +45,7 @@ class SiteUser:
 
 @dataclass(frozen=True, kw_only=True)
 class SitePost:
-    """One post as the site keeps it."""
+    """A post as the site keeps it."""
 
     id: int
     author: str
@@ -88,7 +88,7 @@ class PostStore:
             return list(self._posts.values())
 
     def get(self, post_id: int) -> SitePost | None:
-        """One post."""
+        """The post with this id."""
         with self._lock:
             return self._posts.get(post_id)
 

@@ -1,36 +1,35 @@
--- What is not due yet: delayed and parked messages, and lanes and orgs that may not run. Included by the operations.
+-- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
+-- NEEDS: keys values lanes parking enqueueing gates
 
--- When something is looked at again that somebody has to open.
-local NEVER_MS = 9e15
-
-local function promote(queue, most)
-  local delayed = B .. ':qd:' .. queue
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
-  local parked = #due > 0 and redis.call('EXISTS', B .. ':p') == 1
-  local died = #due > 0 and redis.call('EXISTS', B .. ':d') == 1
+-- At most so many of each that are due become ready.
+local function promote(queue, max)
+  local delayed = delayed_messages(queue)
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, max)
+  local any_parked = #due > 0 and redis.call('EXISTS', PARKED_CAUSES) == 1
+  local any_crashed = #due > 0 and redis.call('EXISTS', CRASHES) == 1
   for i = 1, #due, 2 do
-    redis.call('ZREM', delayed, due[i])
-    local record = redis.call('HGET', B .. ':m', due[i])
+    local message_id, due_ms = due[i], tonumber(due[i + 1])
+    redis.call('ZREM', delayed, message_id)
+    local record = redis.call('HGET', MESSAGES, message_id)
     if record then
-      local _, org, lane = header(record)
-      if parked then
-        unpark(queue, due[i])
+      local _, org, lane = split_record(record)
+      if any_parked then
+        unpark(queue, message_id)
       end
-      place(queue, org, lane, due[i], tonumber(due[i + 1]), died and redis.call('HGET', B .. ':d', due[i]))
+      make_ready(queue, org, lane, message_id, due_ms, any_crashed and redis.call('HGET', CRASHES, message_id))
     end
   end
-  local shut = B .. ':qs:' .. queue
-  for _, each in ipairs(redis.call('ZRANGEBYSCORE', shut, '-inf', now, 'LIMIT', 0, most)) do
-    redis.call('ZREM', shut, each)
-    local org, lane = string.match(each, '^([^\n]*)\n(.*)$')
-    readmit(queue, org, lane)
+  local blocked = blocked_lanes(queue)
+  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now, 'LIMIT', 0, max)) do
+    redis.call('ZREM', blocked, org_and_lane)
+    readmit(queue, split_pair(org_and_lane))
   end
 end
 
 -- Milliseconds until something of the queue is due; -1 when nothing will be by itself.
-local function next_due(queue)
-  local first = redis.call('ZRANGE', B .. ':qd:' .. queue, 0, 0, 'WITHSCORES')[2]
-  local shut = redis.call('ZRANGE', B .. ':qs:' .. queue, 0, 0, 'WITHSCORES')[2]
-  local at = math.min(tonumber(first or NEVER_MS), tonumber(shut or NEVER_MS))
+local function next_due_ms(queue)
+  local message_ms = redis.call('ZRANGE', delayed_messages(queue), 0, 0, 'WITHSCORES')[2]
+  local lane_ms = redis.call('ZRANGE', blocked_lanes(queue), 0, 0, 'WITHSCORES')[2]
+  local at = math.min(tonumber(message_ms or NEVER_MS), tonumber(lane_ms or NEVER_MS))
   return at < NEVER_MS and math.max(0, math.ceil(at - now)) or -1
 end

@@ -1,199 +1,221 @@
--- What becomes of leased messages: done, dead, or back to the head of their lanes. Included by the operations.
--- A record: mid token outcome duration_ms queue org lane refund n m,
---   then n times, what goes along: message_id uniq delay_ms parked record,
---   then m times, what is done with it: key field expected new_field new_value ttl_ms; no new field deletes the key.
+-- What becomes of leased messages: done, dead, or back to the head of their lanes.
+-- NEEDS: keys values counters wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
 
-local KEEP_MS = 7 * 24 * 60 * 60 * 1000
-local SMOOTHING = 0.1
--- A token: number|since_ms|charged_ms|rate_interval_ms|leased_ms|flags
-local TOKEN = '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|(.*)$'
+-- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
+--   then n times, what is enqueued with it (parts/enqueueing.lua),
+--   then m times, a hash that changes with it: key field expected new_field new_value ttl_ms; no new field deletes the key.
+local END_FIELDS = 10
+local CHANGE_FIELDS = 6
+local function read_end(at) return unpack(ARGV, at, at + END_FIELDS - 1) end
+local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) end
 
--- What an org was charged in advance is set right by what its jobs took.
-local function correct(queue, org, delta)
-  local change = string.format('%.6f', delta)
-  if redis.call('ZADD', B .. ':qr:' .. queue, 'XX', 'INCR', change, org) then
+-- Outcomes, beside done.
+local BACK = 'back'
+local DEAD = 'dead'
+
+-- What a call adds up to is written once, when all ends have been read.
+local function new_batch(dead_ttl_ms)
+  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, lanes = {}, known_lanes = {},
+    has_shares = redis.call('EXISTS', ORG_SHARES) == 1, any_crashed = redis.call('EXISTS', CRASHES) == 1}
+end
+
+-- A lane, with the sums of its leases that end.
+local function lane_of(batch, queue, org, name)
+  local full_name = queue .. '\n' .. org .. '\n' .. name
+  local lane = batch.known_lanes[full_name]
+  if not lane then
+    lane = {queue = queue, org = org, name = name, leases = 0, gone = 0, runtime_ms = 0, charged_ms = 0, cost_ms = 0}
+    batch.known_lanes[full_name] = lane
+  end
+  return lane
+end
+
+local function read_records(batch, at, number)
+  local records, message_ids = {}, {}
+  for i = 1, number do
+    local message_id, token, outcome, runtime_ms, queue, org, lane, refund, enqueues, changes = read_end(at)
+    local record = {message_id = message_id, token = token, outcome = outcome, runtime_ms = tonumber(runtime_ms),
+      refund = refund == '1', lane = lane_of(batch, queue, org, lane)}
+    local enqueues_at = at + END_FIELDS
+    local changes_at = enqueues_at + ENQUEUE_FIELDS * enqueues
+    at = changes_at + CHANGE_FIELDS * changes
+    if at > enqueues_at then
+      record.along = {enqueues_at = enqueues_at, changes_at = changes_at, end_at = at}
+    end
+    records[i], message_ids[i] = record, message_id
+  end
+  return records, message_ids
+end
+
+-- Whether the lease is the sender's, and was not ended by this call already.
+local function is_fenced(batch, record, token)
+  if batch.ended[record.message_id] or token ~= record.token then
+    batch.refused = batch.refused + 1
+    return false
+  end
+  batch.ended[record.message_id] = true
+  batch.ended[#batch.ended + 1] = record.message_id
+  return true
+end
+
+-- What comes back runs again, and says then what goes along.
+local function carry_along(batch, record)
+  if record.along and record.outcome ~= BACK then
+    record.crashes = batch.any_crashed and redis.call('HGET', CRASHES, record.message_id)
+    batch.along[#batch.along + 1] = record
+  end
+end
+
+local function send_back(record)
+  local message_id, lane = record.message_id, record.lane
+  if redis.call('HEXISTS', MESSAGES, message_id) == 1 then
+    local _, since_ms, _, _, _, flag = split_token(record.token)
+    if flag == ISOLATED then
+      redis.call('ZADD', suspect_messages(lane.queue), since_ms, message_id)
+    else
+      prepend_to_lane(lane.queue, lane.org, lane.name, message_id, since_ms)
+    end
+    wake(lane.queue)
+  end
+end
+
+local function end_message(batch, record)
+  local lane = record.lane
+  if record.refund then
+    refund_start(lane.org, lane.name, record.token)
+  end
+  if record.outcome == BACK then
+    send_back(record)
     return
   end
-  local left = B .. ':qv:' .. queue
-  local own = redis.call('ZSCORE', left, org) or redis.call('GET', B .. ':qt:' .. queue) or '0'
-  redis.call('ZADD', left, string.format('%.6f', tonumber(own) + delta), org)
-  redis.call('PEXPIRE', left, DAY_MS)
+  if record.outcome == DEAD then
+    dead_letter(lane.queue, record.message_id, batch.dead_ttl_ms)
+  end
+  batch.gone[#batch.gone + 1] = record.message_id
+  lane.gone, lane.runtime_ms = lane.gone + 1, lane.runtime_ms + record.runtime_ms
 end
 
-local function add_outstanding(queue, ms)
-  redis.call('INCRBYFLOAT', B .. ':qc:' .. queue, string.format('%.4f', ms))
-  redis.call('PEXPIRE', B .. ':qc:' .. queue, DAY_MS)
+local function release_slot_of(batch, record)
+  local lane = record.lane
+  if lane.leases == 0 then
+    batch.lanes[#batch.lanes + 1] = lane
+  end
+  lane.leases = lane.leases + 1
 end
 
--- A start that was none is given back to its rate.
-local function refund_start(org, lane, interval_ms)
-  local key = B .. ':t:' .. org .. ':' .. actor_of(lane)
-  local due = redis.call('GET', key)
-  if due then
-    redis.call('SET', key, string.format('%.3f', tonumber(due) - interval_ms), 'KEEPTTL')
+-- The org is charged for what the job took, instead of for what was estimated.
+local function correct_fair_share(batch, record)
+  local lane = record.lane
+  lane.charged_ms = lane.charged_ms + charged_ms_of(record.token)
+  if record.outcome ~= BACK then
+    lane.cost_ms = lane.cost_ms + record.runtime_ms / (batch.has_shares and share_of(lane.org).weight or 1)
   end
 end
 
-local function learn(durations)
-  for actor, seen in pairs(durations) do
-    local known = tonumber(redis.call('HGET', B .. ':avg', actor) or 'nil')
-    local mean = seen.sum / seen.count
-    local weight = 1 - (1 - SMOOTHING) ^ seen.count
-    known = known and known + (mean - known) * weight or mean
-    redis.call('HSET', B .. ':avg', actor, string.format('%.4f', known))
+-- Sums of lanes by what they are written to.
+local function totals_of(lanes)
+  local totals = {queues = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
+  for _, lane in ipairs(lanes) do
+    local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
+    if lane.gone > 0 then
+      tally(totals.queues, queue, lane.gone)
+      tally(totals.orgs, org, lane.gone)
+      tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
+    end
+    tally(totals.charged, queue, lane.charged_ms)
+    tally(totals.corrections, pair(queue, org), lane.cost_ms - lane.charged_ms)
+    tally(totals.slots, org, lane.leases)
+    totals.key_slots[org] = totals.key_slots[org] or {}
+    if key then
+      tally(totals.key_slots[org], key, lane.leases)
+    end
   end
-  if next(durations) then
-    redis.call('PEXPIRE', B .. ':avg', KEEP_MS)
+  return totals
+end
+
+local function write_gone(batch, totals)
+  if #batch.gone > 0 then
+    redis.call('HDEL', MESSAGES, unpack(batch.gone))
+    if batch.any_crashed then
+      redis.call('HDEL', CRASHES, unpack(batch.gone))
+    end
+  end
+  for queue, number in pairs(totals.queues) do
+    count_down(QUEUE_SIZES, queue, number)
+  end
+  for org, number in pairs(totals.orgs) do
+    count_down(ORG_SIZES, org, number)
   end
 end
 
-local function bury(queue, mid, dead_ttl_ms)
-  local record = redis.call('HGET', B .. ':m', mid)
-  if not record then
-    return
+local function write_fair_share(totals)
+  for queue_and_org, delta in pairs(totals.corrections) do
+    local queue, org = split_pair(queue_and_org)
+    correct_virtual_time(queue, org, delta)
   end
-  local index, kept = B .. ':xq:' .. queue, B .. ':xm:' .. queue
-  local old = redis.call('ZRANGEBYSCORE', index, '-inf', now - dead_ttl_ms, 'LIMIT', 0, 100)
-  if #old > 0 then
-    redis.call('ZREM', index, unpack(old))
-    redis.call('HDEL', kept, unpack(old))
-  end
-  redis.call('ZADD', index, now, mid)
-  redis.call('HSET', kept, mid, record)
-  redis.call('PEXPIRE', index, dead_ttl_ms)
-  redis.call('PEXPIRE', kept, dead_ttl_ms)
-end
-
--- Its own deaths go with a message that is parked; a retry has shown that it can end.
-local function carry(at, number, mid, deaths)
-  for _ = 1, number do
-    local message_id, parked = ARGV[at], ARGV[at + 3]
-    local own = deaths and parked ~= '' and message_id == string.match(mid, '^[^~]*')
-    put(message_id, ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 4], parked, own and deaths or nil)
-    at = at + 5
+  for queue, ms in pairs(totals.charged) do
+    add_outstanding(queue, -ms)
   end
 end
 
-local function operate(at, number)
-  for _ = 1, number do
-    local key, new = ARGV[at], ARGV[at + 3]
-    if redis.call('HGET', key, ARGV[at + 1]) == ARGV[at + 2] then
-      if new == '' then
+local function write_slots(totals)
+  for org, number in pairs(totals.slots) do
+    release_slots(org, number, totals.key_slots[org])
+  end
+end
+
+-- The crashes of a message go with it when it is parked; a retry has shown that it can end.
+local function enqueue_along(record)
+  for at = record.along.enqueues_at, record.along.changes_at - 1, ENQUEUE_FIELDS do
+    local message_id, enqueue_id, delay_ms, parked, encoded = read_enqueue(at)
+    local is_own = record.crashes and parked ~= '' and is_copy_of(record.message_id, message_id)
+    enqueue(message_id, enqueue_id, delay_ms, parked, encoded, is_own and record.crashes or nil)
+  end
+end
+
+local function change_along(record)
+  for at = record.along.changes_at, record.along.end_at - 1, CHANGE_FIELDS do
+    local key, field, expected, new_field, new_value, ttl_ms = read_change(at)
+    if redis.call('HGET', key, field) == expected then
+      if new_field == '' then
         redis.call('DEL', key)
       else
-        redis.call('HSET', key, new, ARGV[at + 4])
-        redis.call('PEXPIRE', key, ARGV[at + 5])
+        redis.call('HSET', key, new_field, new_value)
+        redis.call('PEXPIRE', key, ttl_ms)
       end
     end
-    at = at + 6
   end
-end
-
-local function forget(mids, died)
-  redis.call('HDEL', B .. ':m', unpack(mids))
-  if died then
-    redis.call('HDEL', B .. ':d', unpack(mids))
-  end
-end
-
-local function add(totals, name, number)
-  totals[name] = (totals[name] or 0) + number
 end
 
 -- Returns how many were refused, because their lease is not the sender's any more.
-local function finish(wid, dead_ttl_ms, at, number)
+local function finish(worker_id, dead_ttl_ms, at, number)
   if number == 0 then
     return 0
   end
-  local lease = B .. ':lease:' .. wid
-  local gone, freed, counts, deltas, charges, durations, stale = {}, {}, {}, {}, {}, {}, 0
-  local of_orgs, leases, keys, along = {}, {}, {}, {}
-  local weights = redis.call('EXISTS', B .. ':o') == 1
-  local died = redis.call('EXISTS', B .. ':d') == 1
-  local mids, starts = {}, {}
-  for i = 1, number do
-    mids[i], starts[i] = ARGV[at], at
-    at = at + 10 + 5 * tonumber(ARGV[at + 8]) + 6 * tonumber(ARGV[at + 9])
-  end
-  local tokens = redis.call('HMGET', lease, unpack(mids))
-  for i, mid in ipairs(mids) do
-    local from = starts[i]
-    local token, outcome, took = ARGV[from + 1], ARGV[from + 2], tonumber(ARGV[from + 3])
-    local queue, org, lane, refund = ARGV[from + 4], ARGV[from + 5], ARGV[from + 6], ARGV[from + 7]
-    local carried, operations = tonumber(ARGV[from + 8]), tonumber(ARGV[from + 9])
-    if freed[mid] or tokens[i] ~= token then
-      stale = stale + 1
-    else
-      local _, since_ms, charged, interval_ms, _, flags = string.match(token, TOKEN)
-      freed[mid] = true
-      freed[#freed + 1] = mid
-      -- What comes back runs again, and says then what goes along.
-      if carried + operations > 0 and outcome ~= 'back' then
-        along[#along + 1] = {from + 10, carried, operations, mid, died and redis.call('HGET', B .. ':d', mid)}
-      end
-      if refund == '1' and interval_ms ~= '0' then
-        refund_start(org, lane, tonumber(interval_ms))
-      end
-      if outcome == 'back' then
-        if redis.call('HEXISTS', B .. ':m', mid) == 1 then
-          if flags == 'a' then
-            redis.call('ZADD', B .. ':qx:' .. queue, since_ms, mid)
-          else
-            to_head(queue, org, lane, mid, since_ms)
-          end
-          wake(queue)
-        end
-      else
-        if outcome == 'dead' then
-          bury(queue, mid, dead_ttl_ms)
-        end
-        gone[#gone + 1] = mid
-        add(counts, queue, 1)
-        add(of_orgs, org, 1)
-        local actor = actor_of(lane)
-        local seen = durations[actor] or {sum = 0, count = 0}
-        seen.sum, seen.count = seen.sum + took, seen.count + 1
-        durations[actor] = seen
-      end
-      add(leases, org, 1)
-      local key = key_of(lane)
-      keys[org] = keys[org] or {}
-      if key then
-        add(keys[org], key, 1)
-      end
-      local weight = weights and weight_of(org) or 1
-      add(charges, queue, charged)
-      add(deltas, queue .. '\n' .. org, (outcome == 'back' and 0 or took / weight) - charged)
+  local lease, batch = lease_key(worker_id), new_batch(dead_ttl_ms)
+  local records, message_ids = read_records(batch, at, number)
+  local tokens = redis.call('HMGET', lease, unpack(message_ids))
+  for i, record in ipairs(records) do
+    if is_fenced(batch, record, tokens[i]) then
+      carry_along(batch, record)
+      end_message(batch, record)
+      release_slot_of(batch, record)
+      correct_fair_share(batch, record)
     end
   end
-  if #freed > 0 then
-    redis.call('HDEL', lease, unpack(freed))
+  if #batch.ended > 0 then
+    redis.call('HDEL', lease, unpack(batch.ended))
   end
-  if #gone > 0 then
-    forget(gone, died)
-  end
-  for queue, ended in pairs(counts) do
-    count(B .. ':n', queue, -ended)
-  end
-  for org, ended in pairs(of_orgs) do
-    count(B .. ':no', org, -ended)
-  end
-  for where, delta in pairs(deltas) do
-    local queue, org = string.match(where, '^([^\n]*)\n(.*)$')
-    correct(queue, org, delta)
-  end
-  for queue, ms in pairs(charges) do
-    add_outstanding(queue, -ms)
-  end
-  for org, ended in pairs(leases) do
-    free(org, ended, keys[org])
-  end
+  local totals = totals_of(batch.lanes)
+  write_gone(batch, totals)
+  write_fair_share(totals)
+  write_slots(totals)
   -- After the ends: what comes again under the same id is no second copy.
-  for _, each in ipairs(along) do
-    carry(each[1], each[2], each[4], each[5])
-    operate(each[1] + 5 * each[2], each[3])
+  for _, record in ipairs(batch.along) do
+    enqueue_along(record)
+    change_along(record)
   end
-  count_in()
-  learn(durations)
-  return stale
+  count_arrivals()
+  learn_runtimes(totals.runtimes)
+  return batch.refused
 end

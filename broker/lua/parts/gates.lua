@@ -1,17 +1,26 @@
--- What somebody has shut: queues, actors, orgs, and orgs' actors. Included by the operations.
+-- What somebody has blocked, by a gate: q:<queue>, a:<actor>, o:<org>, or x:<org>:<actor>.
+-- NEEDS: keys values
 
--- Until when any of these gates is shut; nil when all are open. One whose time is over is forgotten.
-local function shut_until(gates)
-  local all, latest = B .. ':g', nil
-  local found = redis.call('HMGET', all, unpack(gates))
+-- When something is checked again that somebody has to unblock.
+local NEVER_MS = 9e15
+
+-- All gates that a message goes through.
+local function gates_of(queue, org, actor)
+  return {'q:' .. queue, 'a:' .. actor, 'o:' .. org, 'x:' .. org .. ':' .. actor}
+end
+
+-- Until when any of these gates is blocked; nil when all are open. One whose time is over is removed.
+local function blocked_until(gates)
+  local latest = nil
+  local found = redis.call('HMGET', GATES, unpack(gates))
   for i, gate in ipairs(gates) do
     if found[i] then
       local until_ms = 0
-      for _, each in pairs(cjson.decode(found[i])) do
-        until_ms = math.max(until_ms, each[1] == 0 and NEVER_MS or each[1])
+      for _, block in pairs(cjson.decode(found[i])) do
+        until_ms = math.max(until_ms, block[1] == 0 and NEVER_MS or block[1])
       end
       if until_ms <= now then
-        redis.call('HDEL', all, gate)
+        redis.call('HDEL', GATES, gate)
       elseif not latest or until_ms > latest then
         latest = until_ms
       end
@@ -20,7 +29,7 @@ local function shut_until(gates)
   return latest
 end
 
--- A lane, or for an empty name an org, leaves the ready set until then.
-local function put_aside(queue, org, lane, until_ms)
-  redis.call('ZADD', B .. ':qs:' .. queue, string.format('%.0f', math.ceil(until_ms)), org .. '\n' .. lane)
+-- A lane, or for an empty name an org, that has left the ready set may run again from then on.
+local function block_lane(queue, org, lane, until_ms)
+  redis.call('ZADD', blocked_lanes(queue), string.format('%.0f', math.ceil(until_ms)), pair(org, lane))
 end

@@ -1,53 +1,54 @@
--- Messages whose workers died too often run alone, one in an idle process. Included by fetch.
+-- Messages whose workers crashed too often: they run in isolation, each in an idle process.
+-- NEEDS: keys values slots gates leasing
 
--- Of so many at the head of the line one is looked for that may run.
-local LOOKED_AT = 100
+-- Of so many that wait longest one is searched for that may run.
+local MAX_SEARCHED = 100
 
--- The first that may run now: nothing shuts it, and its concurrency key has a slot. Only its org's limit does not hold
+-- The first that may run now: no gate blocks it, and its concurrency key has a slot. Only its org's limit does not hold
 -- it back: behind a busy org it would wait for ever.
 local function first_suspect(queue)
-  local waiting = B .. ':qx:' .. queue
-  local first = redis.call('ZRANGE', waiting, 0, LOOKED_AT - 1, 'WITHSCORES')
-  for i = 1, #first, 2 do
-    local record = redis.call('HGET', B .. ':m', first[i])
+  local suspects = suspect_messages(queue)
+  local oldest = redis.call('ZRANGE', suspects, 0, MAX_SEARCHED - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    local message_id, since_ms = oldest[i], oldest[i + 1]
+    local record = redis.call('HGET', MESSAGES, message_id)
     if not record then
-      redis.call('ZREM', waiting, first[i])
+      redis.call('ZREM', suspects, message_id)
     else
-      local _, org, lane = header(record)
-      local actor = actor_of(lane)
-      local key, most = key_of(lane)
-      local leased = key and org ~= '' and tonumber(redis.call('HGET', B .. ':ak', org .. '\n' .. key) or '0') or 0
-      if not (key and leased >= tonumber(most))
-        and not shut_until({'q:' .. queue, 'o:' .. org, 'a:' .. actor, 'x:' .. org .. ':' .. actor}) then
-        return {mid = first[i], since_ms = first[i + 1], org = org, key = key}
+      local _, org, lane = split_record(record)
+      local key, max = concurrency_of(lane)
+      local is_full = key and org ~= '' and leased_with_key(org, key) >= tonumber(max)
+      if not is_full and not blocked_until(gates_of(queue, org, actor_of(lane))) then
+        return {message_id = message_id, since_ms = since_ms, org = org, key = key}
       end
     end
   end
 end
 
--- Whether messages that may run wait to be run alone: 0 none, 1 some, 2 some, and this worker is to make itself idle for one.
-local function suspects_of(queue, wid, may_be_chosen, chosen_for_ms)
-  if redis.call('EXISTS', B .. ':qx:' .. queue) == 0 or not first_suspect(queue) then
+-- Whether suspects that may run are waiting: 0 none, 1 some, 2 some, and this worker is to make itself idle for one.
+local function check_suspects(queue, worker_id, may_be_chosen, chosen_for_ms)
+  if redis.call('EXISTS', suspect_messages(queue)) == 0 or not first_suspect(queue) then
     return 0
   end
-  local chosen = B .. ':probe:' .. queue
+  local chosen = quarantine_worker(queue)
   local other = redis.call('GET', chosen)
-  -- One that died of it is on the list no more.
-  if may_be_chosen and (not other or other == wid or not redis.call('ZSCORE', B .. ':workers', other)) then
-    redis.call('SET', chosen, wid, 'PX', chosen_for_ms)
+  -- One that crashed by it is on the list no more.
+  if may_be_chosen and (not other or other == worker_id or not redis.call('ZSCORE', WORKERS, other)) then
+    redis.call('SET', chosen, worker_id, 'PX', chosen_for_ms)
     return 2
   end
   return 1
 end
 
-local function pick_alone(queue, wid, reply)
-  local first = first_suspect(queue)
-  if first then
-    redis.call('ZREM', B .. ':qx:' .. queue, first.mid)
-    redis.call('HINCRBY', B .. ':a', first.org, 1)
-    if first.key then
-      redis.call('HINCRBY', B .. ':ak', first.org .. '\n' .. first.key, 1)
+local function lease_suspect(queue, worker_id, reply)
+  local suspect = first_suspect(queue)
+  if suspect then
+    redis.call('ZREM', suspect_messages(queue), suspect.message_id)
+    redis.call('HINCRBY', LEASED_BY_ORG, suspect.org, 1)
+    if suspect.key then
+      redis.call('HINCRBY', LEASED_BY_KEY, pair(suspect.org, suspect.key), 1)
     end
-    lease(queue, wid, {{mid = first.mid, since_ms = first.since_ms, cost = 0, interval_ms = 0}}, 'a', reply)
+    suspect.cost_ms, suspect.interval_ms = 0, 0
+    lease_messages(queue, worker_id, {suspect}, ISOLATED, reply)
   end
 end

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.run.worker_events import in_words
-from broker.supervisor.events import ending
+from broker.supervisor.events import exit_facts
 
 
 def said(event: str, **facts: object) -> str | None:
@@ -26,12 +26,12 @@ def test_a_death_is_reported_with_its_cause_and_what_comes_next(
     code: int, restart_in_s: float, sentence: str
 ) -> None:
     """Whoever reads it need not act."""
-    assert said("worker_died", **ending(code), ran_s=1.0, restart_in_s=restart_in_s) == sentence
+    assert said("worker_died", **exit_facts(code), ran_s=1.0, restart_in_s=restart_in_s) == sentence
 
 
 def test_a_death_while_all_stop_promises_no_other() -> None:
     """None is started then."""
-    assert said("worker_died", **ending(1), ran_s=1.0) == "Worker 71 did not end cleanly."
+    assert said("worker_died", **exit_facts(1), ran_s=1.0) == "Worker 71 did not end cleanly."
 
 
 def test_counts_are_for_machines() -> None:

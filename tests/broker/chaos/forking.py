@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from broker.supervisor.fleet import Fleet
+from broker.supervisor.options import SupervisorOptions
 from broker.supervisor.supervisor import Supervisor
 from broker.supervisor.worker import main as be_one_worker
 from tests.broker.chaos import jobs
@@ -69,5 +69,5 @@ def _forget_the_supervisor(fds: Sequence[int]) -> None:
 
 if __name__ == "__main__":
     numbers: dict[str, Any] = json.loads(sys.argv[1])
-    fleet = Fleet(**{**numbers, "modules": tuple(numbers["modules"])})
+    fleet = SupervisorOptions(**{**numbers, "modules": tuple(numbers["modules"])})
     sys.exit(Supervisor(fleet, start=Fork).run())

@@ -23,7 +23,7 @@ from tests.broker.supervisor.supervised import Supervised
 
 ROOT = Path(__file__).resolve().parents[3]
 
-HOST = "tests.broker.chaos.host:broker"
+HOST = "tests.broker.chaos.worker_module:broker"
 #: What a worker waits for that died fast, at first, in seconds.
 _RESTART_S = 0.01
 

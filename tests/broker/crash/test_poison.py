@@ -120,7 +120,7 @@ def test_it_runs_twice_and_twice_more_isolated_and_then_never(
         fleet.wait_for(event, pid=pid)
 
     letter = poisoned.letter()
-    assert (letter.category, letter.error_class) == ("poison", "broker.errors.PoisonMessage")
+    assert (letter.category, letter.error_class) == ("poison", "broker.PoisonMessage")
     assert f"4 workers died with this message, the last one: {last};" in letter.message
     stage.open_gate("long")
     assert stage.await_in("ended") == "long"

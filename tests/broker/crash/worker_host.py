@@ -1,4 +1,4 @@
-"""A worker process for tests: `python -m tests.broker.crash.host URL NAMESPACE THREADS`."""
+"""A worker process for tests: `python -m tests.broker.crash.worker_host URL NAMESPACE THREADS`."""
 
 import sys
 import threading

@@ -10,7 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.drain.dramatiq_queues import DramatiqDrain, Moved
+from broker.drain.dramatiq_queues import DramatiqDrain, MovedCounts
 from tests.middleware.brokers import close
 
 
@@ -39,9 +39,9 @@ def send(
     return broker.enqueue(message, delay=delay)
 
 
-def drained(drain: DramatiqDrain, queue: str = "default", *, dead: bool = False) -> Moved:
+def drained(drain: DramatiqDrain, queue: str = "default", *, dead: bool = False) -> MovedCounts:
     """All of a queue."""
-    return sum(drain.drain(queue, dead=dead), Moved())
+    return sum(drain.drain(queue, dead=dead), MovedCounts())
 
 
 def fetched(consumer: dramatiq.broker.Consumer) -> dramatiq.broker.MessageProxy:

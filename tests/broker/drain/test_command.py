@@ -1,4 +1,4 @@
-"""`python -m broker drain-stock`, as a person and a script run it."""
+"""`python -m broker drain-dramatiq`, as a person and a script run it."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from dramatiq.brokers.redis import RedisBroker
 from app.embedded import Servers
 from broker import FairRedisBroker
 from broker.drain.command import DrainExit
-from broker.drain.drain import Drained, Progress
-from broker.drain.dramatiq_queues import DramatiqQueue, Moved
+from broker.drain.drain import Drained, ProgressPrinter
+from broker.drain.dramatiq_queues import DramatiqQueue, MovedCounts
 from tests.broker.workers import folders
 from tests.middleware.eventually import PATIENCE_S, eventually
 
@@ -48,7 +48,7 @@ def command(servers: Servers, vanilla: RedisBroker, fair: FairRedisBroker, tmp_p
     def start(*arguments: str, url: str = servers.redis_url) -> "subprocess.Popen[str]":
         words = ["--url", url, "--from-namespace", vanilla.namespace, "--to-namespace", fair.namespace]
         return subprocess.Popen(
-            [sys.executable, "-m", "broker", "drain-stock", *arguments, *words],
+            [sys.executable, "-m", "broker", "drain-dramatiq", *arguments, *words],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
             stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ def test_what_workers_hold_is_waited_for(
     ]
     following = command("--follow")
     assert following.stderr is not None
-    assert following.stderr.readline() == "0 moved, 1 in the hands of workers there\n"
+    assert following.stderr.readline() == "0 moved, 1 with workers there\n"
     consumer.requeue([held])
 
     assert ended(following)[0] == DrainExit.EMPTY
@@ -148,7 +148,7 @@ def test_left_off_it_says_how_far_it_came(command: Command, vanilla: RedisBroker
     assert fetched(consumer)
     following = command("--follow")
     assert following.stderr is not None
-    assert following.stderr.readline() == "1 moved, 1 in the hands of workers there\n"
+    assert following.stderr.readline() == "1 moved, 1 with workers there\n"
 
     following.send_signal(signal.SIGINT)
 
@@ -186,14 +186,33 @@ def test_progress_is_reported_once_a_second_and_only_when_there_is_any() -> None
     """Whatever the number of steps."""
     said: list[str] = []
     now_s = [0.0]
-    progress = Progress(said.append, clock_s=lambda: now_s[0])
+    progress = ProgressPrinter(said.append, clock_s=lambda: now_s[0])
     drained = Drained()
     for step in range(40):
         now_s[0] = step / 10
-        drained.moved["a"] = Moved(ready=min(step, 20) * 100)
+        drained.moved["a"] = MovedCounts(ready=min(step, 20) * 100)
         progress(drained)
     drained.left["a"] = DramatiqQueue(name="a", ready=0, delayed=0, dead=0, held=3, silent=0)
     now_s[0] = 5.0
     progress(drained)
 
-    assert said == ["1,000 moved", "2,000 moved", "2,000 moved, 3 in the hands of workers there"]
+    assert said == ["1,000 moved", "2,000 moved", "2,000 moved, 3 with workers there"]
+
+
+def test_the_old_name_of_the_command_works_and_says_the_new_one() -> None:
+    """In one line on standard error, until 0.3; what it prints for scripts is the same."""
+    old, new = (
+        subprocess.run(
+            [sys.executable, "-m", "broker", name, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        for name in ("drain-stock", "drain-dramatiq")
+    )
+
+    assert (old.returncode, old.stdout) == (0, new.stdout)
+    assert old.stderr == "drain-stock is called drain-dramatiq now; the old name goes with 0.3\n"
+    assert new.stderr == ""

@@ -13,7 +13,7 @@ from dramatiq.errors import ConnectionClosed
 
 from app.embedded import Servers
 from broker import BrokerScriptError, FairRedisBroker
-from broker.drain.dramatiq_queues import DramatiqDrain, DramatiqQueue, Moved
+from broker.drain.dramatiq_queues import DramatiqDrain, DramatiqQueue, MovedCounts
 from broker.keys import split_record
 from broker.scripts import Script
 from tests.broker.conftest import MakeBroker
@@ -78,7 +78,7 @@ def test_each_message_runs_once_over_both_while_workers_of_both_run(
             drain.reclaim("default", silent_s=0)
             drained(drain)
             left = DramatiqQueue(name="default", ready=0, delayed=0, dead=0, held=0, silent=0)
-            return drain.look("default") == left
+            return drain.inspect("default") == left
 
         assert eventually(is_empty)
         fair.join("default", timeout=20_000)
@@ -94,7 +94,7 @@ def test_order_is_kept(vanilla: RedisBroker, fair: FairRedisBroker, drain: Drama
     for number in range(20):
         send(vanilla, number, actor="later" if number % 2 else "urgent", org="a")
 
-    assert drained(drain) == Moved(ready=20)
+    assert drained(drain) == MovedCounts(ready=20)
     consumer = fair.consume("default", prefetch=20)
     seen = [take(consumer).args[0] for _ in range(20)]
     consumer.close()
@@ -127,7 +127,7 @@ def test_what_is_left_of_a_delay_is_kept(
     later = send(vanilla, 1, delay=HOUR_MS)
     due = send(vanilla, 2, delay=0)
 
-    assert drained(drain) == Moved(delayed=2)
+    assert drained(drain) == MovedCounts(delayed=2)
 
     assert raw.zrange(f"{fair.base}:qd:default", 0, -1, withscores=True) == [
         (later.message_id.encode(), float(later.options["eta"]))
@@ -148,16 +148,16 @@ def test_what_a_worker_there_holds_stays_its_own(
     consumer = vanilla.consume("default", prefetch=3)
     held = [fetched(consumer) for _ in range(3)]
 
-    assert drained(drain) == Moved(ready=2)
-    assert drain.look("default").held == 3
+    assert drained(drain) == MovedCounts(ready=2)
+    assert drain.inspect("default").held == 3
     consumer.ack(held[0])
     consumer.nack(held[1])
     consumer.requeue([held[2]])
 
-    assert drain.look("default") == DramatiqQueue(
+    assert drain.inspect("default") == DramatiqQueue(
         name="default", ready=1, delayed=0, dead=1, held=0, silent=0
     )
-    assert drained(drain, dead=True) == Moved(ready=1, dead=1)
+    assert drained(drain, dead=True) == MovedCounts(ready=1, dead=1)
     ours = fair.consume("default", prefetch=3)
     assert [take(ours).args[0] for _ in range(3)] == [3, 4, 2]
     ours.close()
@@ -176,8 +176,8 @@ def test_dead_letters_come_with_their_age_when_they_are_asked_for(
     ids = raw.zrange(f"{vanilla.namespace}:default.XQ", 0, -1)
     raw.zadd(f"{vanilla.namespace}:default.XQ", {each: old_ms + at for at, each in enumerate(ids)})
 
-    assert drained(drain) == Moved()
-    assert drained(drain, dead=True) == Moved(dead=2)
+    assert drained(drain) == MovedCounts()
+    assert drained(drain, dead=True) == MovedCounts(dead=2)
 
     kept = raw.zrange(f"{fair.base}:xq:default", 0, -1, withscores=True)
     assert [since for _, since in kept] == [old_ms, old_ms + 1]
@@ -203,7 +203,7 @@ def test_bytes_that_are_no_message_become_a_dead_letter_whole(
     send(vanilla, 2)
     assert drain.undecodable("default") == 2
 
-    assert drained(drain) == Moved(ready=2, undecodable=2)
+    assert drained(drain) == MovedCounts(ready=2, undecodable=2)
 
     kept = raw.hvals(f"{fair.base}:xm:default")
     assert [split_record(record)[3] for record in kept] == [body, body]
@@ -231,10 +231,10 @@ def test_middleware_that_keeps_such_bytes_is_given_them_first(
 
     with pytest.raises(ConnectionClosed):
         drained(drain)
-    assert (drain.look("default").ready, kept) == (1, [])
+    assert (drain.inspect("default").ready, kept) == (1, [])
     away.append(False)
 
-    assert drained(drain) == Moved(undecodable=1)
+    assert drained(drain) == MovedCounts(undecodable=1)
     assert kept == [("default", b"?", "broken")]
 
 
@@ -243,7 +243,7 @@ def test_half_a_character_in_a_name_is_no_reason_to_stop(vanilla: RedisBroker, d
     send(vanilla, 1, org="\ud800")
     send(vanilla, 2)
 
-    assert drained(drain) == Moved(ready=1, undecodable=1)
+    assert drained(drain) == MovedCounts(ready=1, undecodable=1)
 
 
 def test_two_of_one_id_both_come(vanilla: RedisBroker, fair: FairRedisBroker, drain: DramatiqDrain) -> None:
@@ -251,7 +251,7 @@ def test_two_of_one_id_both_come(vanilla: RedisBroker, fair: FairRedisBroker, dr
     message = send(vanilla, 1)
     vanilla.enqueue(message)
 
-    assert drained(drain) == Moved(ready=2)
+    assert drained(drain) == MovedCounts(ready=2)
 
     consumer = fair.consume("default", prefetch=2)
     assert [take(consumer).message_id for _ in range(2)] == [message.message_id] * 2
@@ -263,7 +263,7 @@ def test_an_id_without_a_message_is_dropped(vanilla: RedisBroker, drain: Dramati
     raw.rpush(f"{vanilla.namespace}:default", "nothing")
     send(vanilla, 1)
 
-    assert drained(drain) == Moved(ready=1, gone=1)
+    assert drained(drain) == MovedCounts(ready=1, gone=1)
     assert not list(raw.scan_iter(f"{vanilla.namespace}:default*"))
 
 
@@ -277,13 +277,13 @@ def test_a_step_that_is_repeated_moves_nothing_twice(
 
     def twice(self: Script, *arguments: object) -> object:
         answer = plain(self, *arguments)  # type: ignore[arg-type]
-        if self.name == "drain_stock":
+        if self.name == "drain_dramatiq":
             assert plain(self, *arguments) == [0, 0, 0]  # type: ignore[arg-type]
         return answer
 
     monkeypatch.setattr(Script, "__call__", twice)
 
-    assert drained(DramatiqDrain(fair, namespace=vanilla.namespace, batch=7)) == Moved(ready=20)
+    assert drained(DramatiqDrain(fair, namespace=vanilla.namespace, batch=7)) == MovedCounts(ready=20)
     assert folders(raw, fair) == {"ready": 20}
 
 
@@ -298,14 +298,14 @@ def test_what_went_ahead_of_a_step_is_not_missed_behind_it(
     seen: list[object] = []
 
     def later(self: Script, *arguments: object) -> object:
-        if self.name == "drain_stock" and not seen:
+        if self.name == "drain_dramatiq" and not seen:
             fetched(consumer)
             seen.append(plain(self, *arguments))  # type: ignore[arg-type]
             return seen[0]
         return plain(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Script, "__call__", later)
-    assert drained(drain) == Moved(ready=5)
+    assert drained(drain) == MovedCounts(ready=5)
     assert seen == [[5, 0, 0]]
     run = fair.consume("default", prefetch=5)
     assert [take(run).args[0] for _ in range(5)] == [2, 3, 4, 5, 6]
@@ -328,10 +328,10 @@ def test_a_server_without_memory_loses_nothing(new_broker: MakeBroker) -> None:
                 drained(drain, dead=with_dead)
         client.config_set("maxmemory", "0")
 
-        assert drain.look("default") == DramatiqQueue(
+        assert drain.inspect("default") == DramatiqQueue(
             name="default", ready=9, delayed=0, dead=1, held=0, silent=0
         )
-        assert drained(drain, dead=True) == Moved(ready=9, dead=1)
+        assert drained(drain, dead=True) == MovedCounts(ready=9, dead=1)
         close(vanilla)
 
 
@@ -347,13 +347,13 @@ def test_what_a_dead_worker_held_comes_when_it_is_asked_for(
         assert fetched(consumer)
     silent_ms = current_millis() - 61_000
     raw.zadd(f"{vanilla.namespace}:__heartbeats__", {dead.broker_id: silent_ms})
-    assert (drain.look("default").held, drain.look("default").silent) == (17, 15)
+    assert (drain.inspect("default").held, drain.inspect("default").silent) == (17, 15)
 
     assert drain.reclaim("default", silent_s=100) == 0
     assert drain.reclaim("default") == 15
 
-    assert drained(drain) == Moved(ready=18)
-    assert (drain.look("default").held, drain.look("default").silent) == (2, 0)
+    assert drained(drain) == MovedCounts(ready=18)
+    assert (drain.inspect("default").held, drain.inspect("default").silent) == (2, 0)
     close(dead)
 
 

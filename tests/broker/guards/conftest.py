@@ -11,7 +11,7 @@ import pytest
 
 from app.embedded import Servers
 from broker import FairRedisBroker
-from broker.configuration import Rule
+from broker.delegation import Rule
 from tests.middleware.brokers import close
 from tests.middleware.conftest import redis_client
 from tests.middleware.retrying_jobs import watch

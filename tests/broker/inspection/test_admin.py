@@ -309,7 +309,7 @@ def test_a_quiet_worker_fetches_nothing_until_it_is_resumed(fair: FairRedisBroke
     (worker,) = inspector(fair).workers()
     assert (worker.pid, worker.queues, worker.threads) == (os.getpid(), ("images",), 1)
     assert worker.rss_bytes is not None
-    assert operations(fair).unquiet(fair.worker_id)
+    assert operations(fair).resume(fair.worker_id)
 
     assert eventually(lambda: ran == ["before", "while"])
 
@@ -319,10 +319,10 @@ def test_a_worker_that_is_not_there_cannot_be_quiet(fair: FairRedisBroker) -> No
     there = serving(fair, "images")
 
     assert not operations(fair).quiet("nobody")
-    assert not operations(fair).unquiet(there)
+    assert not operations(fair).resume(there)
     assert operations(fair).quiet(there)
     assert operations(fair).quiet(there)
-    assert operations(fair).unquiet(there)
+    assert operations(fair).resume(there)
 
 
 def _message(org: str) -> "dramatiq.Message[object]":

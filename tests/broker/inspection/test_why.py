@@ -196,7 +196,7 @@ def test_all_workers_are_quiet(fair: FairRedisBroker) -> None:
     assert operations(fair).quiet(worker_id)
 
     assert causes(fair, sent.message_id) == ["workers_quiet"]
-    assert operations(fair).unquiet(worker_id)
+    assert operations(fair).resume(worker_id)
     assert causes(fair, sent.message_id) == ["next"]
 
 

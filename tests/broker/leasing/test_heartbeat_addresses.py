@@ -8,7 +8,8 @@ import pytest
 import redis
 from redis.sentinel import Sentinel
 
-from broker.leasing.heartbeat import Address, HeartbeatSender, Tls, UnsupportedConnection
+from broker.errors import UnsupportedConnection
+from broker.leasing.heartbeat import Address, HeartbeatSender, Tls
 from tests.broker.leasing.heartbeat_sender import beaten
 from tests.broker.leasing.tcp_gateway import certificate, gateway
 from tests.middleware.own_server import OwnValkey, own_valkey

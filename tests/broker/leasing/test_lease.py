@@ -10,7 +10,7 @@ from redis import Redis
 
 from broker import FairRedisBroker
 from broker.leasing.lease import DONE, LeasedMessage, Sent
-from broker.leasing.session import Process
+from broker.leasing.session import WorkerSession
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.workers import dead, folders, take
 from tests.middleware.eventually import PATIENCE_S, eventually
@@ -29,9 +29,9 @@ def test_the_ack_of_a_worker_that_was_given_up_is_refused(new_broker: MakeBroker
     assert again.message_id == sent
 
     stale.lease.carried = [Sent("never", "u", 0, "", b"default\n\n_nothing:0\nu\nnever")]
-    _process(frozen).end(stale.lease, DONE)
+    _session(frozen).end(stale.lease, DONE)
 
-    assert eventually(lambda: _process(frozen).refused == 1)
+    assert eventually(lambda: _session(frozen).refused == 1)
     assert folders(raw, frozen) == {"leased": 1}
     other.consume("default").ack(again)
     assert eventually(lambda: folders(raw, frozen) == {})
@@ -57,9 +57,9 @@ def test_a_worker_that_was_given_up_does_not_begin_what_it_had_fetched(
     assert begun.wait(PATIENCE_S)
     third = new_broker(namespace=frozen.namespace)
     third.consume("default")
-    raw.zadd(f"{frozen.base}:workers", {_process(frozen).worker_id: 1})
+    raw.zadd(f"{frozen.base}:workers", {_session(frozen).worker_id: 1})
     # Before it beats again.
-    _process(third).flush(beat=True)
+    _session(third).flush(beat=True)
     dramatiq.actor(broker=other, actor_name="job")(ran.append)
 
     work(other)
@@ -93,8 +93,8 @@ def test_other_workers_notice_a_dead_one_without_any_traffic(new_broker: MakeBro
     actor.send()
     held = take(gone.consume("default", timeout=5_000))
     other.consume("unused")
-    _process(gone)._closed = True  # its thread beats no more
-    _process(gone)._thread.join()
+    _session(gone)._timer.stop()  # nothing beats for it any more
+    _session(gone)._timer.join()
 
     _silence(raw, gone, held)
 
@@ -145,16 +145,16 @@ def _two(new_broker: MakeBroker) -> tuple[FairRedisBroker, FairRedisBroker]:
     return one, new_broker(namespace=one.namespace, heartbeat_timeout=60_000)
 
 
-def _process(broker: FairRedisBroker) -> Process:
-    process = broker._process
-    assert process is not None
-    return process
+def _session(broker: FairRedisBroker) -> WorkerSession:
+    session = broker._sessions.current
+    assert session is not None
+    return session
 
 
 def _silence(raw: "Redis", broker: FairRedisBroker, message: LeasedMessage) -> None:
     """Let the worker look as if it had not beaten since long ago."""
     assert isinstance(message, LeasedMessage)
-    assert raw.zadd(f"{broker.base}:workers", {_process(broker).worker_id: current_millis() - 120_000}) == 0
+    assert raw.zadd(f"{broker.base}:workers", {_session(broker).worker_id: current_millis() - 120_000}) == 0
 
 
 def _nothing() -> None:
@@ -165,9 +165,9 @@ def test_a_forked_process_is_another_worker(fair: FairRedisBroker) -> None:
     """A child that consumes leases for itself, not in its parent's name."""
     fair.enqueue(Message("default", "nobody", (), {}, {}))
     fair.consume("default")
-    process, fair._process_pid = _process(fair), -2
+    session, fair._sessions._pid = _session(fair), -2
 
     fair.consume("default")
 
-    assert _process(fair).worker_id != process.worker_id
-    process.close()
+    assert _session(fair).worker_id != session.worker_id
+    session.close()

@@ -111,16 +111,16 @@ def test_a_suspect_that_is_parked_stays_one(new_broker: MakeBroker, raw: "redis.
     consumer = worker.consume("default", timeout=3_000)
     suspect = take(consumer)
     assert suspect.lease.flag == ISOLATED
-    worker._current.lease = suspect.lease
+    worker._hooks._current.lease = suspect.lease
     worker.park(suspect, delay_ms=1, cause="it cannot be decided on")
-    worker._current.lease = None
+    worker._hooks._current.lease = None
     consumer.ack(suspect)
 
     again = take(consumer)
     assert (again.message_id, again.lease.flag) == (suspect.message_id, ISOLATED)
-    worker._current.lease = again.lease
+    worker._hooks._current.lease = again.lease
     worker.enqueue(again._message)
-    worker._current.lease = None
+    worker._hooks._current.lease = None
     consumer.ack(again)
     assert take(consumer).lease.flag == ""
 
@@ -205,12 +205,12 @@ class Stage:
         code = -int(how.split()[1]) if how != "stopped" else 1
         worker.report_death(worker.worker_id or "", code, stopped=how == "stopped")
         # Nothing of this process may say that it lives.
-        process = worker._process
-        assert process is not None
-        process.stopping = process._closed = True
-        process._signals.put(None)
-        process._thread.join()
-        self._raw.zadd(f"{self.base}:workers", {process.worker_id: 0})
+        session = worker._sessions.current
+        assert session is not None
+        session.stopping = True
+        session._timer.stop()
+        session._timer.join()
+        self._raw.zadd(f"{self.base}:workers", {session.worker_id: 0})
         return message
 
 

@@ -151,7 +151,7 @@ class Fleet:
         """Replace what a source has shut: gate -> until ms, 0 for until it is opened."""
         self.gates[source] = gates
         values = [value for gate, until in gates.items() for value in (gate, until, "because")]
-        self.shard.run("shut", source, *values)
+        self.shard.run("set_gates", source, *values)
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
@@ -167,7 +167,7 @@ class Fleet:
         else:
             self.truth.rates[actor] = rate
             self.truth.rated.add(actor)
-        self.shard.run("limit", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1]))))
+        self.shard.run("set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1]))))
         self._look()
 
     def drop_all(self, queue: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from broker.keys import lane_of
-from broker.leasing.lease import BACK, DEAD, DONE, Lease, Operation, Sent
+from broker.leasing.lease import BACK, DEAD, DONE, AckOperation, Lease, Sent
 from tests.broker.model.fleet import QUEUES, Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.worker import Fate, Worker
@@ -277,11 +277,11 @@ class Machine(RuleBasedStateMachine):
             follow.append(self._message("r", lease.org, lease.lane))
         return follow
 
-    def _claim(self, lease: Lease, claim: str | None) -> list[Operation]:
+    def _claim(self, lease: Lease, claim: str | None) -> list[AckOperation]:
         """What a guard has changed together with the message's end."""
         if claim is None:
             return []
         key = self.fleet.claim(lease.message_id.replace("~", "-"), lease.token)
         expected = "somebody else" if claim == "of another" else lease.token
-        new = ("owner", "nobody") if claim == "change" else ("", "")
-        return [Operation(key, "owner", expected, *new, 100_000 * HOUR_MS)]
+        new = ("owner", "nobody") if claim == "change" else None
+        return [AckOperation(key, "owner", expected, new, 100_000 * HOUR_MS)]

@@ -5,7 +5,7 @@ After each call all invariants are looked at as well.
 
 import pytest
 
-from broker.leasing.lease import BACK, DONE, Operation
+from broker.leasing.lease import BACK, DONE, AckOperation
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import die, end_all, leased, suspect
@@ -55,15 +55,15 @@ def test_an_end_changes_a_hash_only_if_the_lease_is_still_there(fleet: Fleet) ->
     message = Messages()
     lease, worker = leased(fleet, message()), fleet.workers[0]
     key = fleet.claim("m1", lease.token)
-    worker.end(lease, DONE, operations=(Operation(key, "owner", lease.token, "", "", HOUR_MS),))
+    worker.end(lease, DONE, operations=(AckOperation(key, "owner", lease.token, None, HOUR_MS),))
     fleet.put_to_sleep(0)
     fleet.flush(fleet.workers[1])
     fleet.flush(worker)
     assert fleet.truth.claims
 
     [again] = fleet.fetch(fleet.workers[1], "q", 1)
-    others = Operation(key, "owner", "somebody else", "", "", HOUR_MS)
-    mine = Operation(key, "owner", lease.token, "owner", "done", HOUR_MS)
+    others = AckOperation(key, "owner", "somebody else", None, HOUR_MS)
+    mine = AckOperation(key, "owner", lease.token, ("owner", "done"), HOUR_MS)
     fleet.workers[1].end(again, DONE, operations=(others, mine))
     fleet.flush(fleet.workers[1])
 

@@ -86,8 +86,8 @@ class Truth:
                 for each in lease.operations:
                     if self.claims.get(each.key) == each.expected:
                         self.claims.pop(each.key)
-                        if each.new_field:
-                            self.claims[each.key] = each.new_value
+                        if each.new is not None:
+                            self.claims[each.key] = each.new[1]
         return len(batch) - len(valid)
 
     def reclaim(self, state: State, caller: str, now_ms: int, silent_ms: int) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from broker.keys import split_record
-from broker.leasing.lease import Lease, Operation, Sent
+from broker.leasing.lease import AckOperation, Lease, Sent
 from broker.scripts import Argument
 from tests.broker.model.scripted import Shard
 
@@ -83,7 +83,7 @@ class Worker:
         outcome: str,
         *,
         carried: tuple[Sent, ...] = (),
-        operations: tuple[Operation, ...] = (),
+        operations: tuple[AckOperation, ...] = (),
         took_ms: float = 10.0,
         refund: bool = False,
     ) -> None:

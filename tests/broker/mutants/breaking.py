@@ -42,12 +42,10 @@ class Variant:
         return (FOLDER / self.file).read_text().replace(self.old, self.new)
 
     def put(self, patch: pytest.MonkeyPatch) -> None:
-        """All operations that include it are the broken ones, loaded already or not."""
-        real = scripts.source
+        """All operations that need it are the broken ones, loaded already or not."""
 
         def source(name: str) -> str:
-            # A script holds each part that it includes word for word.
-            return real(name).replace((FOLDER / self.file).read_text(), self.text())
+            return scripts.assemble(name, self._read)
 
         patch.setattr(scripts, "source", source)
         for module in [each for name, each in sys.modules.items() if name.startswith("broker.")]:
@@ -55,6 +53,9 @@ class Variant:
                 broken = source(script.name)
                 patch.setattr(script, "_source", broken)
                 patch.setattr(script, "_sha", hashlib.sha1(broken.encode()).hexdigest())  # noqa: S324
+
+    def _read(self, file: str) -> str:
+        return self.text() if file == self.file else (FOLDER / file).read_text()
 
 
 @dataclass(frozen=True)

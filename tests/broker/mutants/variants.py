@@ -36,155 +36,178 @@ BOUNDS = two.test_bounds_refuse_all_or_nothing
 RETRY = one.test_a_retry_goes_with_the_end_of_its_message
 FLUSH = two.test_a_flush_leaves_nothing_of_its_queue
 RELEASE = two.test_a_release_makes_due_what_is_parked_under_a_key
+NEEDS = test_scripts.test_a_file_needs_the_parts_whose_names_it_uses
 TOKEN = two.test_a_fetch_that_leaves_work_passes_the_token_on
 
-PUTTING, LANES, FINISH = "parts/putting.lua", "parts/lanes.lua", "parts/finish.lua"
-LEASES, PICKING, DELAYED = "parts/leases.lua", "parts/picking.lua", "parts/delayed.lua"
-SUSPECTS, GATES = "parts/suspects.lua", "parts/gates.lua"
+ENQUEUEING, PARKING, DELAYED = "parts/enqueueing.lua", "parts/parking.lua", "parts/delayed.lua"
+LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
+SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
+LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
+GATES, FAIR_SHARE = "parts/gates.lua", "parts/fair_share.lua"
 
 IN_LUA = [
+    Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
     Variant(
-        1, PUTTING, "if uniq_of(redis.call('HGET', all, message_id)) == uniq then", "if false then", REPEATED
+        1, ENQUEUEING, "local copy = copy_name(message_id, enqueue_id)", "local copy = message_id", REPEATED
     ),
-    Variant(1, PUTTING, "local copy = message_id .. '~' .. uniq", "local copy = message_id", REPEATED),
-    Variant(1, DELAYED, "redis.call('ZREM', delayed, due[i])", "", DUE),
-    Variant(1, PICKING, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
-    Variant(1, FINISH, "redis.call('HDEL', B .. ':m', unpack(mids))", "", RETRY),
+    Variant(1, DELAYED, "redis.call('ZREM', delayed, message_id)", "", DUE),
+    Variant(1, SELECTION, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
+    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(batch.gone))", "", RETRY),
     Variant(
         1,
         FINISH,
-        "bury(queue, mid, dead_ttl_ms)\n        end",
-        "end",
+        "dead_letter(lane.queue, record.message_id, batch.dead_ttl_ms)\n",
+        "",
         two.test_a_dead_message_is_a_letter_and_counts_no_more,
     ),
-    Variant(1, LANES, "count(B .. ':a', org, -leases)", "", SLOT),
-    Variant(1, "parts/dropping.lua", "unpark(queue, mid)", "", FLUSH),
+    Variant(1, SLOTS, "count_down(LEASED_BY_ORG, org, leases)", "", SLOT),
+    Variant(1, "parts/removal.lua", "unpark(queue, message_id)", "", FLUSH),
     Variant(1, "flush.lua", "or readmit_waiting() then", "then", FLUSH),
-    Variant(1, "flush.lua", "readmit(queue, string.match(each, '^([^\\n]*)\\n(.*)$'))", "", FLUSH),
-    Variant(2, FINISH, "    carry(each[1], each[2], each[4], each[5])\n", "", RETRY),
-    Variant(2, FINISH, " and outcome ~= 'back'", "", one.test_what_comes_back_takes_nothing_along),
+    Variant(1, "flush.lua", "readmit(queue, split_pair(org_and_lane))", "", FLUSH),
+    Variant(2, FINISH, "    enqueue_along(record)\n", "", RETRY),
     Variant(
         2,
         FINISH,
-        "stale = stale + 1",
-        "stale = stale + 1 along[#along + 1] = {from + 10, carried, operations}",
+        "if record.along and record.outcome ~= BACK then",
+        "if record.along then",
+        one.test_what_comes_back_takes_nothing_along,
+    ),
+    Variant(
+        2,
+        FINISH,
+        "batch.refused = batch.refused + 1",
+        "batch.refused = batch.refused + 1 batch.along[#batch.along + 1] = record",
         STALE,
     ),
     Variant(
         2,
         FINISH,
-        "if redis.call('HGET', key, ARGV[at + 1]) == ARGV[at + 2] then",
-        "if redis.call('HGET', key, ARGV[at + 1]) then",
+        "if redis.call('HGET', key, field) == expected then",
+        "if redis.call('HGET', key, field) then",
         one.test_an_end_changes_a_hash_only_if_the_lease_is_still_there,
     ),
-    Variant(3, FINISH, "tokens[i] ~= token", "not tokens[i]", STALE),
-    Variant(3, PICKING, "number + i, each.since_ms", "number + 1, each.since_ms", TURNS),
-    Variant(4, LEASES, "beat_ms < now - silent_ms", "beat_ms < 0", DEAD_WORKER),
-    Variant(4, LEASES, "return a.number > b.number", "return a.number < b.number", DEAD_WORKER),
+    Variant(3, FINISH, "token ~= record.token", "not token", STALE),
+    Variant(3, LEASING, "first + i, message.since_ms", "first + 1, message.since_ms", TURNS),
+    Variant(4, LOST_LEASES, "heartbeat_ms >= now - silent_ms", "heartbeat_ms >= 0", DEAD_WORKER),
+    Variant(4, LOST_LEASES, "return a.number > b.number", "return a.number < b.number", DEAD_WORKER),
     Variant(
         4,
         "leave.lua",
-        "if redis.call('EXISTS', B .. ':lease:' .. ARGV[1]) == 1 then",
+        "if redis.call('EXISTS', lease_key(ARGV[1])) == 1 then",
         "if false then",
         one.test_no_worker_leaves_with_leases,
     ),
     Variant(
         4,
         "reconcile.lua",
-        "known[held[i]] == held[i + 1]",
+        "known[message_id] == token",
         "true",
         one.test_what_came_with_a_lost_answer_goes_back,
     ),
     Variant(
         4,
         "report_death.lua",
-        "redis.call('ZADD', B .. ':workers', 'XX', 'CH', 0, ARGV[1])",
+        "redis.call('ZADD', WORKERS, 'XX', 'CH', 0, worker_id)",
         "1",
         one.test_a_reported_death_is_believed_at_once,
     ),
-    Variant(5, PUTTING, "tonumber(deaths) >= SUSPECT", "tonumber(deaths) > SUSPECT", POISON),
-    Variant(5, LEASES, "(flags == 'a' and 1 or 0)", "1", POISON),
+    Variant(
+        5, CRASHES, "tonumber(crashes) >= SUSPECT_CRASHES", "tonumber(crashes) > SUSPECT_CRASHES", POISON
+    ),
+    Variant(5, CRASHES, "(flag == ISOLATED and 1 or 0)", "1", POISON),
     Variant(
         5,
-        LEASES,
-        "said ~= 'stopped' and (said or 'silent') or nil",
-        "said or 'silent'",
+        LOST_LEASES,
+        "reported ~= 'stopped' and (reported or 'silent') or nil",
+        "reported or 'silent'",
         one.test_a_worker_that_was_stopped_charges_nobody,
     ),
-    Variant(5, PICKING, "lonely >= CONDEMNED and 'p' or flags", "flags", POISON),
-    Variant(5, SUSPECTS, "if not (key and leased >= tonumber(most))", "if true", SUSPECT),
+    Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or flag", "flag", POISON),
+    Variant(5, SUSPECTS, "if not is_full", "if true", SUSPECT),
     Variant(5, SUSPECTS, " or not first_suspect(queue) then", " then", SUSPECT),
     Variant(6, DELAYED, "'-inf', now, 'WITHSCORES'", "'-inf', '+inf', 'WITHSCORES'", DUE),
-    Variant(5, FINISH, "own and deaths or nil", "nil", one.test_a_suspect_that_is_parked_stays_one),
-    Variant(6, DELAYED, "tonumber(first or NEVER_MS)", "NEVER_MS", DUE),
-    Variant(7, PUTTING, "if redis.call('ZRANGE', delayed, 0, 0)[1] == mid then", "if false then", DUE),
-    Variant(7, "fetch.lua", "redis.call('EXISTS', B .. ':qr:' .. queue) == 1 then", "false then", TOKEN),
-    Variant(7, "fetch.lua", "  redis.call('DEL', B .. ':wake:' .. queue)\n", "", TOKEN),
+    Variant(
+        5, FINISH, "is_own and record.crashes or nil", "nil", one.test_a_suspect_that_is_parked_stays_one
+    ),
+    Variant(6, DELAYED, "tonumber(message_ms or NEVER_MS)", "NEVER_MS", DUE),
+    Variant(
+        7, ENQUEUEING, "if redis.call('ZRANGE', delayed, 0, 0)[1] == message_id then", "if false then", DUE
+    ),
+    Variant(7, "fetch.lua", "redis.call('EXISTS', ready_orgs(queue)) == 1 then", "false then", TOKEN),
+    Variant(7, "fetch.lua", "  redis.call('DEL', wake_tokens(queue))\n", "", TOKEN),
     Variant(8, LANES, "redis.call('RPUSH', lane_key", "redis.call('LPUSH', lane_key", TURNS),
     Variant(
         8,
-        LANES,
+        VALUES,
         "AGEING_MS * tonumber",
         "0 * tonumber",
         two.test_the_more_urgent_goes_first_until_the_other_has_waited,
     ),
     Variant(
         8,
-        LANES,
+        FAIR_SHARE,
         "math.max(start, tonumber(own or start))",
         "tonumber(own or 0)",
         two.test_an_org_that_was_away_saves_up_nothing,
     ),
-    Variant(8, PICKING, "org.time = org.time + cost", "", TURNS),
-    Variant(9, PICKING, "if leased >= tonumber(most) then", "if false then", KEY),
-    Variant(9, PICKING, "if org.left <= 0 or (", "if (", SLOT),
-    Variant(9, LANES, "readmit_all(B .. ':b:' .. org, org)", "", SLOT),
-    Variant(9, LANES, "readmit_all(B .. ':bk:' .. org .. ':' .. key, org)", "", KEY),
-    Variant(9, PICKING, "or (lane.rate and lane.rate.due - lane.rate.tolerance_ms > now)", "", RATE),
-    Variant(9, FINISH, "if refund == '1' and interval_ms ~= '0' then", "if false then", RATE),
-    Variant(9, GATES, "each[1] == 0 and NEVER_MS or each[1]", "each[1]", _gate("a:crop")),
+    Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),
+    Variant(9, SELECTION, "if free <= 0 then", "if false then", KEY),
+    Variant(9, SELECTION, "if org.slots <= 0 or (", "if (", SLOT),
+    Variant(9, SLOTS, "readmit_all(org_waiters(org), org)", "", SLOT),
+    Variant(9, SLOTS, "readmit_all(key_waiters(org, key), org)", "", KEY),
+    Variant(9, SELECTION, "or (lane.rate and lane.rate.due_ms - lane.rate.tolerance_ms > now)", "", RATE),
+    Variant(9, FINISH, "if record.refund then", "if false then", RATE),
+    Variant(9, GATES, "block[1] == 0 and NEVER_MS or block[1]", "block[1]", _gate("a:crop")),
     Variant(
         9,
-        "shut.lua",
-        "changed, opened = 1, true\n    sources[source] = nil",
-        "changed = 1\n    sources[source] = nil",
+        "set_gates.lua",
+        "changed, opened = 1, true\n    blocks[source] = nil",
+        "changed = 1\n    blocks[source] = nil",
         _gate("o:a"),
     ),
     Variant(
         9,
-        PICKING,
-        "shut_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})",
-        "shut_until({'a:' .. actor})",
+        SELECTION,
+        "blocked_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})",
+        "blocked_until({'a:' .. actor})",
         _gate("x:a:crop"),
     ),
     Variant(
         9,
         "release.lua",
-        "redis.call('ZADD', B .. ':qd:' .. queue, 'XX', string.format('%.0f', now), mid)",
+        "redis.call('ZADD', delayed_messages(queue), 'XX', string.format('%.0f', now), message_id)",
         "",
         RELEASE,
     ),
     Variant(
-        9, PUTTING, "redis.call('SREM', B .. ':pk:' .. key, mid)", "", two.test_what_is_due_is_parked_no_more
+        9,
+        PARKING,
+        "redis.call('SREM', parked_under(key), message_id)",
+        "",
+        two.test_what_is_due_is_parked_no_more,
     ),
     Variant(
-        9, "fetch.lua", "if quiet == 0 and not shut", "if not shut", two.test_a_quiet_worker_fetches_nothing
+        9,
+        "fetch.lua",
+        "if quiet == 0 and not until_ms",
+        "if not until_ms",
+        two.test_a_quiet_worker_fetches_nothing,
     ),
     Variant(
         9,
         "configure.lua",
-        "readmit_all(B .. ':b:' .. org, org)",
+        "readmit_all(org_waiters(org), org)",
         "",
         two.test_a_limit_that_is_raised_counts_at_once,
     ),
-    Variant(10, "enqueue.lua", "if depth + number > most then", "if depth > most then", BOUNDS),
-    Variant(10, "enqueue.lua", "(queues[queue] or more)", "(queues[queue] or 0)", BOUNDS),
-    Variant(10, "enqueue.lua", "if not is_here(ARGV[i], ARGV[i + 1]) then", "if true then", BOUNDS),
+    Variant(10, "enqueue.lua", "if depth + number > max then", "if depth > max then", BOUNDS),
+    Variant(10, "enqueue.lua", "(in_queues[queue] or more)", "(in_queues[queue] or 0)", BOUNDS),
+    Variant(10, "enqueue.lua", "if not has_arrived(message_id, enqueue_id) then", "if true then", BOUNDS),
     Variant(
         10,
         "enqueue.lua",
-        "    return {full[1], '', full[2]}",
-        "    put(ARGV[4], ARGV[5], 0, ARGV[8], '') count_in()\n    return {full[1], '', full[2]}",
+        "    return {full_queue, '', queue_depth}",
+        "    enqueue(read_enqueue(4)) count_arrivals()\n    return {full_queue, '', queue_depth}",
         BOUNDS,
     ),
 ]
@@ -194,15 +217,15 @@ AS_FILES = [
     Variant(
         12,
         "finish.lua",
-        "local fresh = beat(",
-        "redis.call('KEYS', B .. '*')\nlocal fresh = beat(",
+        "local is_new = record_heartbeat(",
+        "redis.call('KEYS', '*')\nlocal is_new = record_heartbeat(",
         test_scripts.test_no_script_looks_through_all_keys,
     ),
     Variant(
         12,
         LANES,
-        "redis.call('SMEMBERS', waiting)",
-        "redis.call('sscan', waiting, 0)",
+        "redis.call('SMEMBERS', waiters)",
+        "redis.call('sscan', waiters, 0)",
         test_scripts.test_no_script_looks_through_all_keys,
     ),
     Variant(
@@ -212,6 +235,16 @@ AS_FILES = [
         "-- DERIVED: base:m, ",
         test_scripts.test_every_derived_key_is_declared_and_in_the_schema,
     ),
+    Variant(
+        12,
+        LANES,
+        "lane_key(queue, org, lane), 0)",
+        "B .. ':l:' .. lane, 0)",
+        test_scripts.test_keys_are_spelt_in_one_place,
+    ),
+    Variant(12, DELAYED, " parking enqueueing gates", " parking gates", NEEDS),
+    Variant(12, DELAYED, " parking enqueueing gates", " parking enqueueing gates shares", NEEDS),
+    Variant(12, "finish.lua", "reclaim(silent_ms)", "reclaimed(silent_ms)", NEEDS),
 ]
 
 IN_PYTHON = [

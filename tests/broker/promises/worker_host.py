@@ -1,4 +1,4 @@
-"""A worker process: `python -m tests.broker.promises.host THREADS`."""
+"""A worker process: `python -m tests.broker.promises.worker_host THREADS`."""
 
 import sys
 import threading

@@ -1,10 +1,10 @@
-"""A supervisor whose numbers a test chooses: `python -m tests.broker.supervisor.host '{"modules": [...]}'`."""
+"""A supervisor whose numbers a test chooses: `python -m tests.broker.supervisor.supervisor_host JSON`."""
 
 import json
 import sys
 from typing import Any
 
-from broker.supervisor.fleet import Fleet
+from broker.supervisor.options import SupervisorOptions
 from broker.supervisor.supervisor import Supervisor
 
 
@@ -20,4 +20,4 @@ def on_death(pid: int, worker_id: str | None, code: int) -> None:
 if __name__ == "__main__":
     numbers: dict[str, Any] = json.loads(sys.argv[1])
     numbers = {name: tuple(value) if isinstance(value, list) else value for name, value in numbers.items()}
-    sys.exit(Supervisor(Fleet(**numbers), on_death=on_death).run())
+    sys.exit(Supervisor(SupervisorOptions(**numbers), on_death=on_death).run())

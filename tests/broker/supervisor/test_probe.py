@@ -9,7 +9,7 @@ from dramatiq import Message
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
 
-from broker.supervisor.fleet import Fleet
+from broker.supervisor.options import SupervisorOptions
 from broker.supervisor.probe import IDLE_S, IsolatedRunTracker
 from tests.broker.supervisor.supervised import Stage, Supervised
 
@@ -139,7 +139,7 @@ def test_a_probe_ends_some_time_after_its_last_job_ended() -> None:
 
 def test_a_probe_has_one_thread_and_no_share_of_jobs() -> None:
     """Whatever the others have."""
-    fleet = Fleet(modules=("jobs",), threads=8, max_jobs=9)
+    fleet = SupervisorOptions(modules=("jobs",), threads=8, max_jobs=9)
 
     words = fleet.worker_arguments(probe=True)
 

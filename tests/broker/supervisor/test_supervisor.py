@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.supervisor.fleet import Fleet
+from broker.supervisor.options import SupervisorOptions
 from broker.supervisor.slots import Backoff
 from tests.broker.supervisor.supervised import Stage, is_alive
 
@@ -116,4 +116,4 @@ def test_waits_double_up_to_a_bound_and_begin_anew_after_a_good_run() -> None:
 def test_numbers_that_mean_nothing_are_refused(name: str) -> None:
     """Before any process is started."""
     with pytest.raises(ValueError, match=f"{name} must be more than 0, not 0"):
-        Fleet(modules=("jobs",), **{name: 0})  # type: ignore[arg-type]
+        SupervisorOptions(modules=("jobs",), **{name: 0})  # type: ignore[arg-type]

@@ -1,6 +1,9 @@
 """What tests of circuit breakers do with them."""
 
 from contextlib import suppress
+from typing import cast
+
+import redis
 
 from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.state import BreakerRule
@@ -26,7 +29,7 @@ class Clock:
 
 
 def make(store: object, clock: Clock, **options: object) -> CircuitBreakers:
-    """One process's breakers; parked jobs are not spread."""
+    """Breakers as a process has them; parked jobs are not spread."""
     settings: dict[str, object] = {"rule": RULE, "uniform": lambda low, _: low, **options}
     return CircuitBreakers(store, monotonic=clock.monotonic, **settings)  # type: ignore[arg-type]
 
@@ -39,6 +42,33 @@ def fail(breakers: CircuitBreakers, times: int, key: str = "ai", error: BaseExce
 
 
 def succeed(breakers: CircuitBreakers, key: str = "ai") -> None:
-    """One call that succeeds."""
+    """A call that succeeds."""
     with breakers.calling(key):
         pass
+
+
+def age(client: redis.Redis, prefix: str, seconds: float) -> None:
+    """Let time pass on a server: everything that is dated moves into the past."""
+    ms = round(seconds * 1_000)
+    for key in cast("list[bytes]", client.keys(f"{prefix}:*")):
+        left_ms = client.pttl(key)
+        kind = cast("bytes", client.type(key))
+        if kind == b"hash" and client.hexists(key, "until"):
+            client.hincrby(key, "until", -ms)
+        if kind == b"zset":
+            for member in cast("list[bytes]", client.zrange(key, 0, -1)):
+                client.zincrby(key, -ms, member)
+        if left_ms > 0:
+            client.pexpire(key, max(1, left_ms - ms)) if left_ms > ms else client.delete(key)
+
+
+def round_trips(client: redis.Redis) -> int:
+    """How many scripts the server has run."""
+    return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
+async def ask(topic: str) -> str:
+    """Ask for ideas, and fail without a topic."""
+    if not topic:
+        raise ConnectionError
+    return topic

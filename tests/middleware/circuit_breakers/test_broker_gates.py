@@ -27,11 +27,11 @@ class Fleet:
         self.clock = Clock()
         self.store = MemoryCircuitBreakerStore(now_ms=self.clock.now_ms)
         self.broker = EnforcingBroker()
-        self.local = self.process()
-        replace_stack(self.broker, self.local)
+        self.guard = self.process()
+        replace_stack(self.broker, self.guard)
         for number, names in enumerate(depends_on):
             dramatiq.actor(broker=self.broker, actor_name=f"actor{number}", depends_on=names)(print)
-        self.boot(self.local)
+        self.boot(self.guard)
 
     def process(self) -> CircuitBreakers:
         """Another process's breakers."""
@@ -44,7 +44,7 @@ class Fleet:
     def a_second_later(self) -> Mapping[str, tuple[int, str]]:
         """What is shut after the next poll."""
         self.clock.pass_s(1)
-        self.local.refresh()
+        self.guard.refresh()
         return self.broker.gates["breakers"]
 
 
@@ -52,7 +52,7 @@ def test_the_actors_that_depend_on_it_wait_until_it_may_be_tried() -> None:
     """Those that do not are left alone; the end is by the broker's clock, whatever the circuit's says."""
     fleet = Fleet("ai", ["search", "ai"], "search", None)
 
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
 
     assert fleet.a_second_later() == {
         "a:actor0": (OPEN_UNTIL_MS - 1_000, "ai is down"),
@@ -60,18 +60,18 @@ def test_the_actors_that_depend_on_it_wait_until_it_may_be_tried() -> None:
     }
 
 
-def test_it_is_reported_once_an_opening() -> None:
+def test_the_broker_is_called_once_an_opening() -> None:
     """Not once a second, and again when a trial has failed."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     for _ in range(5):
         fleet.a_second_later()
     assert [bool(gates) for _, gates in fleet.broker.reported] == [False, True]
 
     fleet.clock.pass_s(30)
-    fleet.local.refresh()
-    fail(fleet.local, 1)
-    fleet.local.refresh()
+    fleet.guard.refresh()
+    fail(fleet.guard, 1)
+    fleet.guard.refresh()
 
     assert [bool(gates) for _, gates in fleet.broker.reported] == [False, True, False, True]
 
@@ -79,11 +79,11 @@ def test_it_is_reported_once_an_opening() -> None:
 def test_a_job_that_finds_it_open_shuts_it_at_once() -> None:
     """The next thousand that wait for the same are not fetched to find it out, and a second is long."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     message = fleet.broker.get_actor("actor0").message()
 
     with pytest.raises(Parked, match="ai is down"):
-        fleet.local.admit(fleet.broker, MessageProxy(message))
+        fleet.guard.admit(fleet.broker, MessageProxy(message))
 
     assert set(fleet.broker.gates["breakers"]) == {"a:actor0"}
 
@@ -91,19 +91,19 @@ def test_a_job_that_finds_it_open_shuts_it_at_once() -> None:
 def test_a_job_is_parked_though_the_broker_does_not_answer() -> None:
     """Shutting gates helps; it decides nothing."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     fleet.broker.is_away = True
     message = fleet.broker.get_actor("actor0").message()
 
     with pytest.raises(Parked, match="ai is down"):
-        fleet.local.admit(fleet.broker, MessageProxy(message))
+        fleet.guard.admit(fleet.broker, MessageProxy(message))
 
 
 @pytest.mark.parametrize("how", ["reset", "force_closed"])
 def test_an_operators_word_opens_it_and_lets_go_what_was_parked(how: str) -> None:
     """Said in another process, it is heard within a second, before the circuit's own time is over."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     assert fleet.a_second_later()
 
     getattr(fleet.process(), how)("ai", "their status page is green")
@@ -119,13 +119,13 @@ def test_an_operators_word_opens_it_and_lets_go_what_was_parked(how: str) -> Non
 def test_what_comes_due_by_itself_is_not_let_go_early() -> None:
     """Its time is the circuit's: it would come in a crowd, for three trials."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     fleet.a_second_later()
     fleet.clock.pass_s(30)
     assert fleet.a_second_later() == {}
 
     for _ in range(3):
-        succeed(fleet.local)
+        succeed(fleet.guard)
     fleet.a_second_later()
 
     assert fleet.broker.released == []
@@ -134,27 +134,27 @@ def test_what_comes_due_by_itself_is_not_let_go_early() -> None:
 def test_an_operators_opening_has_no_end() -> None:
     """Forcing the first part of a key holds for all that begin with it."""
     fleet = Fleet("publish:wordpress")
-    fleet.local.force_open("publish", "moving house")
+    fleet.guard.force_open("publish", "moving house")
 
     assert fleet.a_second_later() == {"a:actor0": (0, "publish is down")}
 
 
-def test_an_orgs_own_circuit_shuts_its_messages_only() -> None:
+def test_an_orgs_own_circuit_shuts_only_its_messages() -> None:
     """The others' are fetched as ever; a circuit that somebody forces for all shuts all."""
     fleet = Fleet("mail")
     for _ in range(2):
-        with suppress(ConnectionError), fleet.local.calling("mail", org="acme"):
+        with suppress(ConnectionError), fleet.guard.calling("mail", org="acme"):
             raise ConnectionError
     assert set(fleet.a_second_later()) == {"x:acme:actor0"}
 
-    fleet.local.force_open("mail", "spam")
+    fleet.guard.force_open("mail", "spam")
     assert set(fleet.a_second_later()) >= {"a:actor0"}
 
 
 def test_a_process_that_starts_later_says_the_same() -> None:
     """And removes what nobody was left to open."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     before = fleet.a_second_later()
     fleet.boot(later := fleet.process())
     assert fleet.broker.gates["breakers"] == before
@@ -167,7 +167,7 @@ def test_a_process_that_starts_later_says_the_same() -> None:
 def test_with_the_store_gone_the_gates_stay_as_they_are() -> None:
     """They have an end; opening them would let everything through to be parked."""
     fleet = Fleet("ai")
-    fail(fleet.local, 2)
+    fail(fleet.guard, 2)
     before = dict(fleet.a_second_later())
 
     class Away:

@@ -17,7 +17,7 @@ from middleware import InvalidPayload, Parked, RateLimited, Skipped
 from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
-from middleware.circuit_breakers.state import BreakerRule, check_key, counts_as_failure, tells_nothing
+from middleware.circuit_breakers.state import BreakerRule, check_key, counts_as_failure, is_control_flow
 from tests.middleware.circuit_breakers.breaker_helpers import RULE, Clock, fail, make, succeed
 from tests.middleware.recorded_metrics import Emitted, handling
 
@@ -43,7 +43,7 @@ def emitted() -> Iterator[Emitted]:
 
 
 class Answered(OSError):
-    """What an HTTP client raises for a status, with what the far side asked for."""
+    """What an HTTP client raises for a status, with what the service asked for."""
 
     def __init__(self, status_code: int = 503, retry_after_s: float | None = None) -> None:
         self.status_code = status_code
@@ -112,7 +112,7 @@ def test_half_open_lets_exactly_three_of_eight_workers_through(
 
 
 def test_a_failed_trial_parks_everybody_again(breakers: CircuitBreakers, clock: Clock) -> None:
-    """One trial that fails is enough to wait once more."""
+    """A trial that fails is enough to wait once more."""
     fail(breakers, 2)
     clock.pass_s(31)
     fail(breakers, 1)
@@ -187,7 +187,7 @@ def test_what_is_not_its_fault_is_neither_failure_nor_success(
 )
 def test_what_is_its_fault_counts(error: BaseException) -> None:
     """Everything else is a failure, a job's time limit among it."""
-    assert not tells_nothing(error)
+    assert not is_control_flow(error)
     assert counts_as_failure(error)
 
 
@@ -237,7 +237,7 @@ def test_a_long_retry_after_opens_the_circuit_until_then(
         assert caught.value.delay_ms == 6_000
 
 
-def test_nobody_is_left_untouched_for_more_than_a_day(breakers: CircuitBreakers) -> None:
+def test_no_circuit_is_open_for_more_than_a_day(breakers: CircuitBreakers) -> None:
     """A `Retry-After` of a year is a day."""
     fail(breakers, 1, error=Answered(503, retry_after_s=365 * 86_400))
 
@@ -245,7 +245,7 @@ def test_nobody_is_left_untouched_for_more_than_a_day(breakers: CircuitBreakers)
 
 
 def test_hosts_have_circuits_of_their_own(breakers: CircuitBreakers) -> None:
-    """One customer's dead site does not stop the others."""
+    """A customer's dead site does not stop the others."""
     fail(breakers, 2, "publish:wordpress:dead.example")
 
     succeed(breakers, "publish:wordpress:live.example:8080")
@@ -254,7 +254,7 @@ def test_hosts_have_circuits_of_their_own(breakers: CircuitBreakers) -> None:
 
 
 def test_orgs_have_circuits_of_their_own_where_the_rule_says_so(clock: Clock) -> None:
-    """One org's failures park that org alone, and only for that dependency."""
+    """An org's failures park only that org, and only for that dependency."""
     store = MemoryCircuitBreakerStore(now_ms=clock.now_ms)
     breakers = make(store, clock, rules={"ai": BreakerRule(failures=1, per_org=True)})
     with suppress(OSError), breakers.calling("ai", org="one"):
@@ -274,7 +274,7 @@ def test_the_breaker_of_one_dependency_can_be_handed_on(breakers: CircuitBreaker
     for _ in range(2):
         with suppress(OSError), one.calling():
             raise OSError
-    assert (one.key, one.state.state) == ("publish:wordpress:example.org", "open")
+    assert (one.key, one.circuit.state) == ("publish:wordpress:example.org", "open")
     with pytest.raises(Parked):
         succeed(breakers, one.key)
 
@@ -282,17 +282,17 @@ def test_the_breaker_of_one_dependency_can_be_handed_on(breakers: CircuitBreaker
 def test_other_processes_know_within_a_second(clock: Clock) -> None:
     """What one learns the others have read when their reading is a second old."""
     store = MemoryCircuitBreakerStore(now_ms=clock.now_ms)
-    local, there = make(store, clock), make(store, clock)
-    assert there.state("ai").state == "closed"
-    fail(local, 2)
-    assert local.state("ai").state == "open"
+    one, other = make(store, clock), make(store, clock)
+    assert other.state("ai").state == "closed"
+    fail(one, 2)
+    assert one.state("ai").state == "open"
 
     clock.pass_s(1)
 
-    assert there.state("ai").state == "open"
+    assert other.state("ai").state == "open"
 
 
-def test_a_lost_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:
+def test_an_expired_circuit_is_closed_for_those_who_knew_it(breakers: CircuitBreakers, clock: Clock) -> None:
     """An old opening that nobody tried ends in every process, although nothing was written."""
     fail(breakers, 2)
     clock.pass_s(40)

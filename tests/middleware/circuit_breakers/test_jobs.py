@@ -1,5 +1,6 @@
 """The circuit breakers in front of jobs, on Dramatiq's stub broker and on a real server."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +12,17 @@ import pytest
 import redis
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import AsyncIO, Middleware
 
 from middleware import Guard, Parked, Retries, StoreUnavailable
-from middleware.circuit_breakers.guard import CircuitBreakers, InvalidDependency
+from middleware.circuit_breakers.errors import InvalidDependency
+from middleware.circuit_breakers.guard import CircuitBreakers
 from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
 from middleware.circuit_breakers.state import BreakerRule
 from middleware.circuit_breakers.store import CircuitBreakerStore, Reading
 from tests.middleware.brokers import replace_stack, stored, work
-from tests.middleware.circuit_breakers.breaker_helpers import RULE, Clock, fail, make, succeed
+from tests.middleware.circuit_breakers.breaker_helpers import RULE, Clock, fail, make, round_trips, succeed
 from tests.middleware.own_server import own_valkey
 from tests.middleware.recorded_metrics import Emitted, handling
 
@@ -86,7 +88,7 @@ def parks(emitted: Emitted) -> list[str]:
     return [labels["cause"] for labels in emitted.labels_of("messages_parked_total")]
 
 
-def test_a_job_that_depends_on_it_waits_before_its_first_statement(
+def test_a_job_that_depends_on_it_waits_before_it_starts(
     bare_broker: dramatiq.Broker, emitted: Emitted
 ) -> None:
     """It starts once, when the circuit may close, and has no attempt less: it has none to lose."""
@@ -127,7 +129,7 @@ def test_a_job_that_finds_it_open_halfway_comes_back_without_using_a_retry(
 
 
 def test_half_open_starts_no_more_jobs_than_there_are_trials(bare_broker: dramatiq.Broker) -> None:
-    """Of eight threads with work in hand three begin; the others wait for their word."""
+    """Of eight threads with a job each three begin; the others wait for how those end."""
     service = Service(bare_broker, rule=BreakerRule(failures=1, open_s=0.001), depends_on="ai")
     fail(service.breakers, 1)
     begun, finish = threading.Semaphore(0), threading.Event()
@@ -230,6 +232,28 @@ def test_the_orgs_circuit_is_found_from_the_message(bare_broker: dramatiq.Broker
     assert service.starts == 2
 
 
+def test_an_async_job_calls_with_its_own_org_and_trial(bare_broker: dramatiq.Broker) -> None:
+    """Its coroutine runs in another thread; of one trial in the fleet it is the one that it was admitted with."""
+    rule = BreakerRule(failures=1, open_s=0.001, trials=1, trial_lease_s=600, per_org=True)
+    service = Service(bare_broker, AsyncIO(), rule=rule)
+    starts: list[str] = []
+
+    @dramatiq.actor(broker=bare_broker, queue_name=service.queue, depends_on="ai")
+    async def ask_in_a_coroutine() -> None:
+        starts.append("started")
+        with service.breakers.calling("ai"):
+            await asyncio.sleep(0)
+
+    with suppress(OSError), service.breakers.calling("ai", org="down"):
+        raise OSError
+    ask_in_a_coroutine.send_with_options(org="down")
+
+    service.work()
+
+    assert starts == ["started"]
+    assert service.breakers.state("ai", org="down").state == "closed"
+
+
 @pytest.mark.parametrize("depends_on", ["a b", ["ai", ""], 7])
 def test_a_dependency_that_cannot_be_one_is_refused_where_it_is_written(
     bare_broker: dramatiq.Broker, depends_on: object
@@ -266,11 +290,6 @@ def test_a_closed_circuit_costs_no_round_trip() -> None:
     assert (after_successes - before, after_failure - after_successes, after_all - after_failure) == (0, 1, 1)
 
 
-def round_trips(client: redis.Redis) -> int:
-    """How many scripts the server has run."""
-    return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
-
-
 def test_one_thread_refreshes_while_the_others_use_what_is_known(clock: Clock) -> None:
     """A store that takes its time holds up one thread, not eight."""
     store = Slow(MemoryCircuitBreakerStore(now_ms=clock.now_ms))
@@ -291,7 +310,7 @@ def test_one_thread_refreshes_while_the_others_use_what_is_known(clock: Clock) -
 
 
 class Slow(MemoryCircuitBreakerStore):
-    """A store that answers when it is told to."""
+    """A store that answers when the test says so."""
 
     def __init__(self, store: MemoryCircuitBreakerStore) -> None:
         self._inner = store

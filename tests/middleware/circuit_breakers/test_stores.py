@@ -1,72 +1,17 @@
 """What every store of circuits promises, in memory and on a real server."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 import redis
 
-from middleware.circuit_breakers.memory import MemoryCircuitBreakerStore
 from middleware.circuit_breakers.redis import RedisCircuitBreakerStore
 from middleware.circuit_breakers.state import BreakerRule, BreakerState
-from middleware.circuit_breakers.store import CircuitBreakerStore
-
-#: Two failures open it for ten seconds; two successes close it; a trial may take five.
-RULE = BreakerRule(failures=2, open_s=10, trials=2, trial_lease_s=5, forget_s=60)
-
-
-@dataclass
-class Stage:
-    """A store, and a way to let time pass for it."""
-
-    store: CircuitBreakerStore
-    pass_s: Callable[[float], None]
-
-
-@pytest.fixture(params=["memory", "redis"])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    """Both stores; on the server, time passes by moving everything that is dated into the past."""
-    if request.param == "memory":
-        now_ms = [1_700_000_000_000]
-
-        def later(seconds: float) -> None:
-            now_ms[0] += round(seconds * 1_000)
-
-        return Stage(MemoryCircuitBreakerStore(now_ms=lambda: now_ms[0]), later)
-    client: redis.Redis = request.getfixturevalue("redis_client")
-    prefix = uuid4().hex
-    return Stage(RedisCircuitBreakerStore(client, prefix=prefix), lambda s: _age(client, prefix, s))
-
-
-def _age(client: redis.Redis, prefix: str, seconds: float) -> None:
-    ms = round(seconds * 1_000)
-    for key in cast("list[bytes]", client.keys(f"{prefix}:*")):
-        left_ms = client.pttl(key)
-        kind = cast("bytes", client.type(key))
-        if kind == b"hash" and client.hexists(key, "until"):
-            client.hincrby(key, "until", -ms)
-        if kind == b"zset":
-            for member in cast("list[bytes]", client.zrange(key, 0, -1)):
-                client.zincrby(key, -ms, member)
-        if left_ms > 0:
-            client.pexpire(key, max(1, left_ms - ms)) if left_ms > ms else client.delete(key)
-
-
-def fail(store: CircuitBreakerStore, times: int, key: str = "ai", **more: Any) -> None:
-    """Record failures in a row."""
-    for _ in range(times):
-        store.record(key, "failure", RULE, reason="OSError", **more)
-
-
-def half_open(stage: Stage) -> CircuitBreakerStore:
-    """A circuit that has opened and waited."""
-    fail(stage.store, 2)
-    stage.pass_s(11)
-    return stage.store
+from tests.middleware.circuit_breakers.breaker_helpers import age
+from tests.middleware.circuit_breakers.store_stages import RULE, Stage, fail, half_open, take_trials
 
 
 def test_a_circuit_nobody_knows_is_closed(stage: Stage) -> None:
@@ -80,7 +25,7 @@ def test_a_circuit_nobody_knows_is_closed(stage: Stage) -> None:
 
 
 def test_it_opens_at_the_last_of_the_allowed_failures(stage: Stage) -> None:
-    """One failure fewer leaves it closed, and the last one says why it opened."""
+    """A failure fewer leaves it closed, and the last one says why it opened."""
     first = stage.store.record("ai", "failure", RULE, reason="OSError")
     second = stage.store.record("ai", "failure", RULE, reason="TimeoutError")
 
@@ -92,14 +37,14 @@ def test_it_opens_at_the_last_of_the_allowed_failures(stage: Stage) -> None:
     assert second.after.until_ms == second.after.since_ms + 10_000
 
 
-def test_a_success_begins_the_count_again(stage: Stage) -> None:
+def test_a_success_begins_the_counttake_trials(stage: Stage) -> None:
     """Only failures in a row open a circuit."""
     fail(stage.store, 1)
     assert stage.store.record("ai", "success", RULE).after.failures == 0
     assert stage.store.record("ai", "failure", RULE).after.state == "closed"
 
 
-def test_nothing_neither_counts_nor_begins_the_count_again(stage: Stage) -> None:
+def test_nothing_neither_counts_nor_begins_the_counttake_trials(stage: Stage) -> None:
     """A caller's own fault leaves the count as it is."""
     fail(stage.store, 1)
     assert stage.store.record("ai", "nothing", RULE).after.failures == 1
@@ -107,7 +52,7 @@ def test_nothing_neither_counts_nor_begins_the_count_again(stage: Stage) -> None
 
 
 def test_circuits_do_not_touch_each_other(stage: Stage) -> None:
-    """One dead host leaves the next one's circuit closed."""
+    """A dead host leaves the next one's circuit closed."""
     fail(stage.store, 2, "publish:wordpress:dead.example")
 
     assert stage.store.take_trial("publish:wordpress:live.example", "t", RULE).granted
@@ -115,7 +60,7 @@ def test_circuits_do_not_touch_each_other(stage: Stage) -> None:
 
 
 def test_an_open_circuit_grants_nothing_until_its_time_has_passed(stage: Stage) -> None:
-    """Before: refused with what is left to wait; after: a trial, and the first one is told so."""
+    """Before: refused with what is left to wait; after: a trial, and the first one knows it."""
     fail(stage.store, 2)
     stage.pass_s(4)
     early = stage.store.take_trial("ai", "t", RULE)
@@ -141,17 +86,13 @@ def test_half_open_grants_exactly_its_trials_to_any_number_of_threads(stage: Sta
         granted = list(pool.map(ask, range(8)))
 
     assert granted.count(True) == 2
-    assert [ask_again.granted for ask_again in _again(store, 8)] == granted
-
-
-def _again(store: CircuitBreakerStore, count: int) -> list[Any]:
-    return [store.take_trial("ai", f"token {number}", RULE) for number in range(count)]
+    assert [ask_again.granted for ask_again in take_trials(store, 8)] == granted
 
 
 def test_successful_trials_use_up_what_is_granted_and_the_last_one_closes(stage: Stage) -> None:
     """A success is not room for one trial more, and the second closes the circuit."""
     store = half_open(stage)
-    assert [each.granted for each in _again(store, 3)] == [True, True, False]
+    assert [each.granted for each in take_trials(store, 3)] == [True, True, False]
 
     first = store.record("ai", "success", RULE, token="token 0")
     assert (first.before, first.after.state) == ("half-open", "half-open")
@@ -163,9 +104,9 @@ def test_successful_trials_use_up_what_is_granted_and_the_last_one_closes(stage:
 
 
 def test_a_failed_trial_opens_again_and_the_others_verdicts_are_void(stage: Stage) -> None:
-    """One failure is enough, and a success that comes later does not close what has opened."""
+    """A single failure is enough, and a success that comes later does not close what has opened."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
 
     failed = store.record("ai", "failure", RULE, token="token 0", reason="OSError")
     late = store.record("ai", "success", RULE, token="token 1")
@@ -197,7 +138,7 @@ def test_trials_of_an_earlier_half_open_neither_count_nor_take_room(stage: Stage
 def test_a_trial_that_said_nothing_is_given_to_another(stage: Stage) -> None:
     """A trial ended by the caller's own fault is made again."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
 
     assert store.record("ai", "nothing", RULE, token="token 0").after.state == "half-open"
 
@@ -207,7 +148,7 @@ def test_a_trial_that_said_nothing_is_given_to_another(stage: Stage) -> None:
 def test_a_crashed_trial_is_given_to_another_and_its_late_word_counts_nothing(stage: Stage) -> None:
     """A lease ends by itself, and whoever comes back after it has no say."""
     store = half_open(stage)
-    _again(store, 2)
+    take_trials(store, 2)
     stage.pass_s(6)
 
     others = [store.take_trial("ai", f"other {number}", RULE).granted for number in range(3)]
@@ -245,8 +186,8 @@ def test_failures_of_calls_that_began_before_it_opened_change_nothing(stage: Sta
     assert half.state == "half-open"
 
 
-def test_what_asks_to_be_left_untouched_is_until_then(stage: Stage) -> None:
-    """One such failure opens it, later ones only prolong it, and trials follow."""
+def test_what_asks_for_time_is_open_until_then(stage: Stage) -> None:
+    """A single such failure opens it, later ones only prolong it, and trials follow."""
     opened = stage.store.record("ai", "failure", RULE, open_s=100, reason="TooMany")
     shorter = stage.store.record("ai", "failure", RULE, open_s=50)
 
@@ -301,6 +242,20 @@ def test_reset_closes_and_lets_it_work_by_itself(stage: Stage, forced: Any) -> N
     assert stage.store.record("ai", "failure", RULE).after.state == "open"
 
 
+def test_failures_stay_counted_until_a_trial_succeeds(stage: Stage) -> None:
+    """Those that opened it, one more for each trial that failed, none for a call that began before it opened."""
+    store = half_open(stage)
+    take_trials(store, 2)
+    assert store.record("ai", "failure", RULE, token="token 0").after.failures == 3
+    assert store.record("ai", "failure", RULE).after.failures == 3
+    stage.pass_s(11)
+    take_trials(store, 1)
+
+    after = store.record("ai", "success", RULE, token="token 0").after
+
+    assert (after.state, after.failures, after.successes) == ("half-open", 0, 1)
+
+
 def test_a_reading_holds_every_circuit_and_comes_once(stage: Stage) -> None:
     """All of them with one question; the same question again has no answer until something changes."""
     fail(stage.store, 1, "ai")
@@ -318,6 +273,28 @@ def test_a_reading_holds_every_circuit_and_comes_once(stage: Stage) -> None:
     assert again.states.get("ai", BreakerState(key="ai")).failures == 0
 
 
+def test_of_two_answers_the_later_is_known(stage: Stage) -> None:
+    """Whatever was asked, and whether or not it changed anything."""
+    store = stage.store
+    answers = [
+        store.read(None),
+        store.record("ai", "failure", RULE),
+        store.take_trial("ai", "t", RULE),
+        store.record("ai", "nothing", RULE),
+        store.set_state("ai", "half-open", reason="by hand", rule=RULE),
+        store.take_trial("ai", "t", RULE),
+        store.force("ai", "open", reason="because", who="ada", rule=RULE),
+        store.take_trial("ai", "t", RULE),
+        store.set_state("ai", "closed", reason="by hand", rule=RULE),
+        store.read(None),
+    ]
+
+    times = [answer.as_of for answer in answers if answer is not None]
+
+    assert times == sorted(times)
+    assert len(set(times)) == len(answers)
+
+
 def test_what_says_nothing_new_is_no_change(stage: Stage) -> None:
     """A success without failures, and a caller's own fault, make nobody read again."""
     fail(stage.store, 1)
@@ -330,7 +307,7 @@ def test_what_says_nothing_new_is_no_change(stage: Stage) -> None:
     assert stage.store.read(reading.version) is None
 
 
-def test_what_nobody_calls_is_lost_and_what_is_forced_is_not(stage: Stage) -> None:
+def test_what_nobody_calls_expires_and_what_is_forced_is_not(stage: Stage) -> None:
     """Old failures and old openings end; an operator's word does not."""
     fail(stage.store, 1, "ai")
     fail(stage.store, 2, "mail")
@@ -367,7 +344,7 @@ def test_every_key_on_the_server_has_an_end_except_what_is_configuration(redis_c
     prefix = uuid4().hex
     store = RedisCircuitBreakerStore(redis_client, prefix=prefix)
     fail(store, 2)
-    _age(redis_client, prefix, 11)
+    age(redis_client, prefix, 11)
     store.take_trial("ai", "t", RULE)
 
     def endless() -> set[str]:

@@ -19,7 +19,7 @@ from tests.middleware.crash.crash_broker import crash_broker
 
 ROOT = Path(__file__).resolve().parents[3]
 #: How long a test waits for anything before it fails, in seconds.
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ class Scheduler:
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [Path(sys.executable).with_name("periodiq"), "tests.middleware.crash.cron_app:broker"],
+                [Path(sys.executable).with_name("periodiq"), "tests.middleware.cron.process_app:broker"],
                 cwd=ROOT,
                 env={**os.environ, URL_VARIABLE: server.url},
                 stdout=output,

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from middleware.cron.fields import ALIASES, InvalidSchedule, parse_fields
-from middleware.cron.schedule import CronSchedule, Fold, Gap, cron
+from middleware.cron.schedule import CronSchedule, OnFold, OnGap, cron
 
 MINUTE = timedelta(minutes=1)
 
@@ -81,10 +81,10 @@ def test_what_cannot_be_meant_says_the_field_and_the_fix(expression: str, fault:
         (lambda: cron("@daily", tz="Europe"), "'Europe' is not a time zone"),
         (lambda: cron("@daily", tz="../etc/passwd"), "is not a time zone"),
         (
-            lambda: cron("@daily", gap=cast("Gap", "jump")),
+            lambda: cron("@daily", gap=cast("OnGap", "jump")),
             "gap must be one of ('skip', 'run_after'), not 'jump'",
         ),
-        (lambda: cron("@daily", fold=cast("Fold", "none")), "fold must be one of"),
+        (lambda: cron("@daily", fold=cast("OnFold", "none")), "fold must be one of"),
         (lambda: cron("@daily", missed="never"), "missed must be one of"),  # type: ignore[arg-type]
         (lambda: cron("@daily", overlap="no"), "overlap must be one of"),  # type: ignore[arg-type]
         (lambda: cron("@daily", catch_up_limit=0), "catch_up_limit must be 1 to 1,000, not 0"),
@@ -160,7 +160,7 @@ SPRING, AUTUMN = "2026-03-29T00:00+02:00", "2026-10-25T00:00+03:00"
 @pytest.mark.parametrize(
     ("gap", "expected"), [("skip", ["03-29 22:00"]), ("run_after", ["03-29 01:00", "03-29 22:00"])]
 )
-def test_a_time_the_day_does_not_have(gap: Gap, expected: list[str]) -> None:
+def test_a_time_the_day_does_not_have(gap: OnGap, expected: list[str]) -> None:
     """Skipped, or run the minute clocks are put forward; every other time is as ever."""
     assert due(cron("30 3 * * *", tz="Europe/Athens", gap=gap), SPRING, 0.9) == expected[:-1]
     assert due(cron("0 1 * * *", tz="Europe/Athens", gap=gap), SPRING, 1) == ["03-28 23:00", "03-29 22:00"]
@@ -182,7 +182,7 @@ def test_many_times_the_day_does_not_have_run_once() -> None:
         (None, ["10-25 00:30"]),
     ],
 )
-def test_a_time_the_day_has_twice(fold: Fold | None, expected: list[str]) -> None:
+def test_a_time_the_day_has_twice(fold: OnFold | None, expected: list[str]) -> None:
     """Run the first time unless told otherwise."""
     assert due(cron("30 3 * * *", tz="Europe/Athens", fold=fold), AUTUMN) == expected
 
@@ -274,8 +274,8 @@ def test_what_is_due_is_what_a_look_at_every_minute_finds(
     day: Field,
     month: Field,
     weekday: Field,
-    gap: Gap,
-    fold: Fold,
+    gap: OnGap,
+    fold: OnFold,
 ) -> None:
     """In any zone, on days clocks change, for any expression and policy, minute by minute."""
     zone = ZoneInfo(where[0])

@@ -211,7 +211,7 @@ def test_a_mover_goes_on_when_the_store_is_back(
     assert [
         record.getMessage() for record in caplog.records if record.name == "middleware.dead_letters.forwarder"
     ] == [
-        "Dead letters wait in the spool (middleware.base.errors.StoreUnavailable); trying on.",
+        "Dead letters wait in the spool (middleware.StoreUnavailable); trying on.",
         "Dead letters are moved again.",
     ]
 

@@ -1,4 +1,4 @@
-"""Jobs with deadlines, for `python -m dramatiq tests.middleware.crash.deadline_jobs`.
+"""Jobs with deadlines, for `python -m dramatiq tests.middleware.deadlines.process_jobs`.
 
 What they do is written to Redis, under the namespace of the test that started the process.
 """

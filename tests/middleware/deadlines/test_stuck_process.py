@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 #: How long a test waits for anything before it fails, in seconds.
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass

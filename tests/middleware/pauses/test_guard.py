@@ -28,7 +28,7 @@ from middleware.cron.memory import MemoryCronStore
 from middleware.cron.sending import minute_of, moment_of
 from middleware.pauses.guard import Pauses
 from middleware.pauses.memory import MemoryPauseStore
-from middleware.pauses.pauses import Target
+from middleware.pauses.pauses import PauseTarget
 from middleware.pauses.redis import RedisPauseStore
 from tests.middleware.brokers import replace_stack, work
 from tests.middleware.cancellation.cancellable_broker import Outcomes
@@ -275,4 +275,4 @@ def test_with_the_store_gone_what_was_known_stays_in_force() -> None:
             rig.guard.refresh()
 
         assert rig.ran == ["free", "held"]
-        assert [each.what for each in switch.in_force()] == [Target(actor="another")]
+        assert [each.what for each in switch.in_force()] == [PauseTarget(actor="another")]

@@ -13,7 +13,7 @@ import redis
 from app.embedded import Servers
 from middleware import PauseControl, StoreUnavailable
 from middleware.pauses.memory import MemoryPauseStore
-from middleware.pauses.pauses import Pause, PauseStore, Target
+from middleware.pauses.pauses import Pause, PauseStore, PauseTarget
 from middleware.pauses.redis import RedisPauseStore
 from tests.middleware.own_server import own_valkey
 
@@ -73,7 +73,7 @@ def age(client: redis.Redis, prefix: str, by_ms: int) -> None:
 def put(kept: Kept, queue: str, *, for_ms: int | None = None, **more: Any) -> Pause:
     """Pause a queue."""
     return kept.store.put(
-        Pause(what=Target(queue=queue), **{"who": "ada", "reason": "why", **more}), for_ms=for_ms
+        Pause(what=PauseTarget(queue=queue), **{"who": "ada", "reason": "why", **more}), for_ms=for_ms
     )
 
 
@@ -100,14 +100,14 @@ def test_nothing_is_paused_at_first(kept: Kept) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        Target(queue="q.eu", level="customer"),
-        Target(actor="a"),
-        Target(org='o"{}ö\n'),
-        Target(actor="a", org="o"),
+        PauseTarget(queue="q.eu", level="customer"),
+        PauseTarget(actor="a"),
+        PauseTarget(org='o"{}ö\n'),
+        PauseTarget(actor="a", org="o"),
     ],
     ids=str,
 )
-def test_a_pause_comes_back_as_it_was_made(kept: Kept, what: Target) -> None:
+def test_a_pause_comes_back_as_it_was_made(kept: Kept, what: PauseTarget) -> None:
     """With the store's times in it."""
     made = kept.store.put(Pause(what=what, who="ada", reason='"because"'), for_ms=MINUTE_MS)
     now = kept.store.read(-1)
@@ -136,7 +136,7 @@ def test_whoever_knows_all_is_asked_nothing(kept: Kept) -> None:
     assert kept.store.read(before) is not None
 
     before = version(kept)
-    kept.store.remove(Target(queue="one"))
+    kept.store.remove(PauseTarget(queue="one"))
     assert kept.store.read(before) is not None
 
 
@@ -144,7 +144,7 @@ def test_the_last_resume_is_reported_and_so_is_the_next_pause(kept: Kept) -> Non
     """Also to one that asks only now and then, and missed the moment when nothing was paused."""
     put(kept, "one")
     with_one = version(kept)
-    kept.store.remove(Target(queue="one"))
+    kept.store.remove(PauseTarget(queue="one"))
     with_none = version(kept)
     assert kept.store.read(with_one) is not None
 
@@ -167,15 +167,15 @@ def test_pausing_twice_is_one_pause(kept: Kept) -> None:
 
 def test_only_what_is_in_force_can_be_removed(kept: Kept) -> None:
     """Once, and not after its end; and nothing else goes with it."""
-    assert not kept.store.remove(Target(queue="one"))
+    assert not kept.store.remove(PauseTarget(queue="one"))
     put(kept, "one")
     put(kept, "two")
     put(kept, "short", for_ms=MINUTE_MS)
-    assert kept.store.remove(Target(queue="one"))
-    assert not kept.store.remove(Target(queue="one"))
-    assert not kept.store.remove(Target(actor="two"))
+    assert kept.store.remove(PauseTarget(queue="one"))
+    assert not kept.store.remove(PauseTarget(queue="one"))
+    assert not kept.store.remove(PauseTarget(actor="two"))
     kept.pass_ms(MINUTE_MS)
-    assert not kept.store.remove(Target(queue="short"))
+    assert not kept.store.remove(PauseTarget(queue="short"))
     assert queues(kept) == ["two"]
 
 
@@ -230,7 +230,7 @@ def test_a_server_that_is_gone_is_said_so() -> None:
 
         for call in (
             lambda: put(kept, "two"),
-            lambda: kept.store.remove(Target(queue="one")),
+            lambda: kept.store.remove(PauseTarget(queue="one")),
             lambda: kept.store.read(0),
         ):
             with pytest.raises(StoreUnavailable):

@@ -22,7 +22,7 @@ AGES_DAYS = (1, 5, 20, 45, 80)
 
 
 def send(stage: Stage) -> list[Sent]:
-    """One job for each domain, with what was said about five of its articles."""
+    """Send a job for each domain, with what was said about five of its articles."""
     return [_send(stage, site) for site in stage.sites]
 
 

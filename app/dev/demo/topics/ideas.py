@@ -20,7 +20,7 @@ COUNTS = (10, 250, 25, 100)
 
 
 def send(stage: Stage) -> list[Sent]:
-    """One batch for each domain."""
+    """Send a batch for each domain."""
     kinds, counts = cycle(get_args(ContentType)), cycle(COUNTS)
     return [_send(stage, site, next(kinds), next(counts)) for site in stage.sites]
 

@@ -95,3 +95,49 @@ def test_spans_that_wait_are_sent_before_the_end() -> None:
     """)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_handler_of_dramatiqs_command_is_asked_after_the_drain_began() -> None:
+    """Its workers define it in their main function; it goes on doing what it does."""
+    done = run("""
+        import signal, types
+        import dramatiq
+        from dramatiq import cli
+        from dramatiq.brokers.stub import StubBroker
+        from app.bootstrap.worker.lifecycle import Lifecycle
+        from middleware import Draining
+
+        constants = cli.worker_process.__code__.co_consts
+        (code,) = [each for each in constants if isinstance(each, types.CodeType) and "signum" in each.co_varnames]
+        cells = tuple(types.CellType() for _ in code.co_freevars)
+        handler = types.FunctionType(code, vars(cli), "termhandler", None, cells)
+        signal.signal(signal.SIGTERM, handler)
+        lifecycle = Lifecycle(Draining())
+        broker = StubBroker(middleware=[lifecycle])
+        lifecycle.before_worker_boot(broker, dramatiq.Worker(broker))
+        assert signal.getsignal(signal.SIGTERM) is not handler
+    """)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_handler_of_whoever_embeds_a_worker_stays() -> None:
+    """It is theirs to say what a signal means to their process."""
+    done = run("""
+        import signal
+        import dramatiq
+        from dramatiq import cli
+        from dramatiq.brokers.stub import StubBroker
+        from app.bootstrap.worker.lifecycle import Lifecycle
+        from middleware import Draining
+
+        def mine(number, frame): ...
+
+        signal.signal(signal.SIGTERM, mine)
+        lifecycle = Lifecycle(Draining())
+        broker = StubBroker(middleware=[lifecycle])
+        lifecycle.before_worker_boot(broker, dramatiq.Worker(broker))
+        assert signal.getsignal(signal.SIGTERM) is mine
+    """)
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -22,7 +22,7 @@ from broker.keys import base_key
 
 ROOT = Path(__file__).resolve().parents[4]
 #: How long a test waits for anything before it fails, in seconds.
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 JOBS = "tests.app.run.crash.worker_jobs"
 #: With which broker's workers run under which command.

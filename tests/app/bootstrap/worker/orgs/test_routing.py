@@ -1,22 +1,23 @@
 """Where the jobs of an org go, whoever sends them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import dramatiq
 import pytest
 import redis
-from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import ConnectionClosed
 from pydantic import BaseModel
 
 from app.bootstrap.worker import routing as regions
 from app.bootstrap.worker.org_shares import orgs_key
-from app.bootstrap.worker.routing import KNOWN_FOR_S, OrgRegions, send_in_regions
+from app.bootstrap.worker.routing import KNOWN_FOR_S, OrgRegions, route_to_region
+from app.embedded import Servers
+from broker import FairRedisBroker
 from domain.errors import DatabaseUnavailable
 from middleware import Contracts, Retries
-from tests.middleware.brokers import replace_stack, stored, work
+from tests.broker.workers import PATIENCE_MS, started
 from tests.middleware.own_server import own_valkey
 
 EU, US, ANYWHERE = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -29,30 +30,24 @@ class Resize(BaseModel):
     org_id: UUID
 
 
-class Bulk(StubBroker):
-    """A broker that takes many messages at once."""
-
-    def send_many(
-        self, messages: Sequence[dramatiq.Message[Any]], *, delay: int | None = None
-    ) -> list[dramatiq.Message[Any]]:
-        """All of them."""
-        return [self.enqueue(each, delay=delay) for each in messages]
-
-
 @pytest.fixture
-def broker() -> Iterator[StubBroker]:
+def broker(servers: Servers) -> Iterator[FairRedisBroker]:
     """One that knows where orgs are, with the queues of two regions."""
-    made = Bulk()
-    replace_stack(made, Contracts(), Retries(max_retries=1, min_backoff=1))
-    send_in_regions(made, KNOWN.get)
+    made = FairRedisBroker(
+        url=servers.redis_url,
+        namespace=f"t{uuid4().hex}",
+        middleware=[Contracts(), Retries(max_retries=1, min_backoff=1)],
+        route=route_to_region(KNOWN.get),
+    )
     for queue in ("images", "images.eu", "images.us"):
         made.declare_queue(queue)
     yield made
+    made.flush_all()
     made.close()
 
 
 @pytest.fixture
-def resize(broker: StubBroker) -> "dramatiq.Actor[..., Any]":
+def resize(broker: FairRedisBroker) -> "dramatiq.Actor[..., Any]":
     """An actor that works for orgs."""
 
     @dramatiq.actor(broker=broker, queue_name="images")
@@ -61,7 +56,9 @@ def resize(broker: StubBroker) -> "dramatiq.Actor[..., Any]":
     return resize
 
 
-def test_a_message_goes_to_its_orgs_region(broker: StubBroker, resize: "dramatiq.Actor[..., Any]") -> None:
+def test_a_message_goes_to_its_orgs_region(
+    broker: FairRedisBroker, resize: "dramatiq.Actor[..., Any]"
+) -> None:
     """Whatever the payload is when it is sent; the caller is given the message as it went."""
     sent = [
         resize.send(Resize(org_id=EU)),
@@ -72,16 +69,17 @@ def test_a_message_goes_to_its_orgs_region(broker: StubBroker, resize: "dramatiq
     assert [each.queue_name for each in sent] == ["images.eu", "images.us", "images"]
     assert [each.options.get("region") for each in sent] == ["eu", "us", None]
     for queue in ("images.eu", "images.us", "images"):
-        assert len(stored(broker, queue)) == 1
+        assert broker.do_qsize(queue) == 1
 
 
-def test_many_at_once_go_to_a_region_each(broker: StubBroker, resize: "dramatiq.Actor[..., Any]") -> None:
+def test_many_at_once_go_to_a_region_each(
+    broker: FairRedisBroker, resize: "dramatiq.Actor[..., Any]"
+) -> None:
     """By the broker's own way of sending many."""
-    assert isinstance(broker, Bulk)
-
     sent = broker.send_many([resize.message(Resize(org_id=org)) for org in (EU, US, EU, ANYWHERE)])
 
-    assert [each.queue_name for each in sent] == ["images.eu", "images.us", "images.eu", "images"]
+    queues = [each.queue_name for each in sent if isinstance(each, dramatiq.Message)]
+    assert queues == ["images.eu", "images.us", "images.eu", "images"]
 
 
 def test_a_message_that_says_its_region_goes_there(resize: "dramatiq.Actor[..., Any]") -> None:
@@ -92,7 +90,7 @@ def test_a_message_that_says_its_region_goes_there(resize: "dramatiq.Actor[..., 
 
 
 def test_a_retry_stays_and_the_next_step_of_a_pipeline_goes_to_its_own_orgs_region(
-    broker: StubBroker,
+    broker: FairRedisBroker,
 ) -> None:
     """Whatever a guard enqueues goes the same way."""
     broker.add_middleware(dramatiq.middleware.Pipelines())
@@ -117,7 +115,8 @@ def test_a_retry_stays_and_the_next_step_of_a_pipeline_goes_to_its_own_orgs_regi
     then = follow.message_with_options(kwargs={"org_id": str(US)}, pipe_ignore=True)
     first = fail_once.message_with_options(kwargs={"org_id": str(EU)})
     broker.enqueue(dramatiq.pipeline([first, then], broker=broker).messages[0])
-    work(broker, "images.eu")
+    with started(broker):
+        broker.join("images.eu", timeout=PATIENCE_MS)
 
     assert [each for each in enqueued if each[0] == "fail_once"][:2] == [("fail_once", "images.eu")] * 2
     assert enqueued[-1] == ("follow", "images.us")

@@ -1,4 +1,4 @@
-"""A relay that kills itself after one of its steps, for `python -m tests.app.outbox.dying_relay`.
+"""A relay that kills itself after one of its steps, for `python -m tests.app.bootstrap.worker.outbox.dying_relay`.
 
 A step is everything that leaves the process: a connection, a statement, a COMMIT about to be sent, a connection given
 back after it, a message handed to the broker.

@@ -65,7 +65,7 @@ def duties(database: Database, redis_url: str, *, every_s: float) -> BackgroundT
 def test_what_a_worker_commits_arrives_without_waiting_for_the_next_look(
     engine: Engine, database: Database, servers: Servers, tenant: Tenant
 ) -> None:
-    """The commit pokes the relay of its process; the next look would be in an hour."""
+    """The commit wakes the relay of its process; the next look would be in an hour."""
     delivered = Delivered()
     beside = duties(database, servers.redis_url, every_s=HOUR_S)
     with (
@@ -83,7 +83,7 @@ def test_what_a_worker_commits_arrives_without_waiting_for_the_next_look(
 def test_what_another_process_commits_is_looked_for(
     engine: Engine, database: Database, servers: Servers, tenant: Tenant
 ) -> None:
-    """Without a poke, the next look finds it."""
+    """Without a wake, the next look finds it."""
     delivered, namespace = Delivered(), f"t{uuid4().hex}"
     beside = duties(database, servers.redis_url, every_s=0.05)
     with (

@@ -1,0 +1,110 @@
+"""The way of a message from `enqueue` to the server: where it goes, the hooks, its bounds, and its encoding."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dramatiq import Broker, Message
+from dramatiq.common import q_name
+
+from .hooks import HookRunner
+from .leasing.lease import Sent
+from .sending import Encoder, Sender
+
+#: Decides where a message goes: the message itself, or a copy of it on another queue.
+Route = Callable[[Message[Any]], Message[Any]]
+
+
+class Enqueuer:
+    """Enqueues messages: sends them, or, from a message's after hooks, lets them go along with that message's end.
+
+    Each is routed once, before its hooks and its encoding.
+
+    Parameters:
+        broker: calls the hooks.
+        encoder: makes of a message what scripts take.
+        sender: sends it.
+        hooks: knows the message whose after hooks run on this thread, if any.
+        route: decides where a message goes. Default None: to the queue it names.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        encoder: Encoder,
+        sender: Sender,
+        hooks: HookRunner,
+        route: Route | None,
+    ) -> None:
+        self._broker = broker
+        self._encode = encoder
+        self._sender = sender
+        self._hooks = hooks
+        self._route = route
+
+    def enqueue(self, message: Message[Any], delay: int | None, parked: str = "") -> Message[Any]:
+        """Enqueue a message; see `FairRedisBroker.enqueue`.
+
+        Parameters:
+            message: what to send.
+            delay: milliseconds until it is due; None for now.
+            parked: `<cause>\\n<key>`, where it is parked; no bound holds for it then. Default: it is not.
+        """
+        message = self._routed(message)
+        self._broker.emit_before("enqueue", message, delay)
+        sent = self._encode(message, max(0, delay or 0), parked)
+        lease = self._hooks.current_lease
+        if lease is not None:
+            lease.carried.append(sent)
+        else:
+            self._sender.check_size(message.actor_name, sent)
+            self._sender.send([sent], bounded=not parked)
+        self._broker.emit_after("enqueue", message, delay)
+        return message
+
+    def enqueue_many(
+        self, messages: Iterable[Message[Any]], delay: int | None
+    ) -> list[Message[Any] | Exception]:
+        """Enqueue many messages; see `FairRedisBroker.send_many`."""
+        results: list[Message[Any] | Exception] = []
+        encoded: list[tuple[int, Message[Any], Sent]] = []
+        for index, message in enumerate(messages):
+            try:
+                routed = self._routed(message)
+                self._broker.emit_before("enqueue", routed, delay)
+                sent = self._encode(routed, max(0, delay or 0))
+                self._sender.check_size(routed.actor_name, sent)
+            except Exception as error:  # noqa: BLE001  # it is this message's answer
+                results.append(error)
+            else:
+                results.append(routed)
+                encoded.append((index, routed, sent))
+        for (index, routed, _), fault in zip(
+            encoded, self._send([sent for *_, sent in encoded]), strict=True
+        ):
+            if fault is not None:
+                results[index] = fault
+            else:
+                self._broker.emit_after("enqueue", routed, delay)
+        return results
+
+    def _send(self, messages: list[Sent]) -> list[Exception | None]:
+        lease = self._hooks.current_lease
+        if lease is None:
+            return self._sender.send_all(messages)
+        lease.carried.extend(messages)
+        return [None] * len(messages)
+
+    def _routed(self, message: Message[Any]) -> Message[Any]:
+        plain = _plain(message)
+        return plain if self._route is None else self._route(plain)
+
+
+def _plain(message: Message[Any]) -> Message[Any]:
+    """What Dramatiq's own brokers write into a delayed message means nothing here."""
+    if "eta" not in message.options and not message.queue_name.endswith(".DQ"):
+        return message
+    options = {name: value for name, value in message.options.items() if name != "eta"}
+    plain = message.copy(queue_name=q_name(message.queue_name))
+    plain.options.clear()
+    plain.options.update(options)
+    return plain

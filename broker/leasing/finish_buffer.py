@@ -1,0 +1,75 @@
+"""Finished messages that the server does not know of yet: they go with the next fetch, or a few milliseconds later."""
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from .lease import Lease
+
+#: A finished message waits this long for a fetch to go with, in seconds.
+FLUSH_S = 0.005
+
+#: Most leases ended by one call.
+_BATCH_SIZE = 256
+
+
+class FinishBuffer:
+    """Ended leases, the oldest first, and the wake-up of whoever flushes them.
+
+    State: a deque, a flag and a `SimpleQueue`. Any thread appends, in atomic steps and under no lock; batches are
+    taken and put back by the thread that holds the session's call lock; the session's timer waits.
+    """
+
+    def __init__(self) -> None:
+        self._ended: deque[Lease] = deque()
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        #: The timer is about to flush; what is appended until it begins needs no wake-up of its own.
+        self._woken = False
+
+    def __len__(self) -> int:
+        return len(self._ended)
+
+    def append(self, lease: Lease) -> None:
+        """Add a lease that just ended."""
+        self._ended.append(lease)
+        if not self._woken:
+            self._woken = True
+            self._wakeups.put(None)
+
+    def extend(self, leases: Iterable[Lease]) -> None:
+        """Add leases that ended some time ago."""
+        self._ended.extend(leases)
+
+    def take(self) -> list[Lease]:
+        """Remove and return the oldest, as many as one call carries."""
+        batch: list[Lease] = []
+        while self._ended and len(batch) < _BATCH_SIZE:
+            batch.append(self._ended.popleft())
+        return batch
+
+    def put_back(self, batch: list[Lease]) -> None:
+        """Return a batch whose call failed to where it was."""
+        self._ended.extendleft(reversed(batch))
+
+    def contents(self) -> Collection[Lease]:
+        """All that is buffered now."""
+        return set(self._ended)
+
+    def overdue_in_s(self) -> float | None:
+        """Seconds for which the oldest may still wait for a fetch; None when nothing is buffered."""
+        try:
+            return self._ended[0].done_s + FLUSH_S - time.monotonic()
+        except IndexError:
+            return None
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until something is appended or `wake` is called, for so many seconds at most."""
+        with suppress(Empty):
+            self._wakeups.get(timeout=max(0.0, timeout_s))
+        self._woken = False
+
+    def wake(self) -> None:
+        """End a wait."""
+        self._wakeups.put(None)

@@ -1,0 +1,34 @@
+-- Dead letters: of messages of ours, and of those that come from elsewhere.
+-- NEEDS: keys values
+
+local function expire_dead_letters(queue, ttl_ms)
+  redis.call('PEXPIRE', dead_letter_index(queue), ttl_ms)
+  redis.call('PEXPIRE', dead_letter_records(queue), ttl_ms)
+end
+
+local function dead_letter(queue, message_id, ttl_ms)
+  local record = redis.call('HGET', MESSAGES, message_id)
+  if not record then
+    return
+  end
+  local index, records = dead_letter_index(queue), dead_letter_records(queue)
+  local old = redis.call('ZRANGEBYSCORE', index, '-inf', now - ttl_ms, 'LIMIT', 0, 100)
+  if #old > 0 then
+    redis.call('ZREM', index, unpack(old))
+    redis.call('HDEL', records, unpack(old))
+  end
+  redis.call('ZADD', index, now, message_id)
+  redis.call('HSET', records, message_id, record)
+  expire_dead_letters(queue, ttl_ms)
+end
+
+-- Of two with one id the second one goes by a name of its own.
+local function import_dead_letter(queue, message_id, enqueue_id, record, since_ms, ttl_ms)
+  local records, name = dead_letter_records(queue), message_id
+  if redis.call('HSETNX', records, name, record) == 0 then
+    name = copy_name(message_id, enqueue_id)
+    redis.call('HSET', records, name, record)
+  end
+  redis.call('ZADD', dead_letter_index(queue), string.format('%.0f', since_ms), name)
+  expire_dead_letters(queue, ttl_ms)
+end

@@ -1,0 +1,67 @@
+-- Leases of workers that fell silent, and of fetches whose answer got lost.
+-- NEEDS: keys values wakeups fair_share lanes slots crashes refunds workers
+
+-- Those of a worker's lease table that are not kept, the last one leased first.
+local function read_leases(message_ids_and_tokens, kept)
+  local leases = {}
+  for i = 1, #message_ids_and_tokens, 2 do
+    local message_id, token = message_ids_and_tokens[i], message_ids_and_tokens[i + 1]
+    if not kept[message_id] then
+      local number, since_ms, charged_ms, _, _, flag = split_token(token)
+      leases[#leases + 1] = {message_id = message_id, token = token, number = tonumber(number), since_ms = since_ms,
+        charged_ms = tonumber(charged_ms), flag = flag}
+    end
+  end
+  table.sort(leases, function(a, b) return a.number > b.number end)
+  return leases
+end
+
+-- Whether a message that comes back is a suspect. Without a cause of death nobody crashed.
+local function is_suspect_again(lease, cause)
+  if not cause then
+    return lease.flag == ISOLATED
+  end
+  return lease.flag ~= POISON and record_crash(lease.message_id, lease.flag, cause)
+end
+
+-- Where a message goes whose worker crashed: first home, then to the suspects, then home to be rejected. The last one
+-- leased goes to the head first, so that the first one ends up before it. Returns how many messages came back.
+local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cause)
+  local leases = read_leases(message_ids_and_tokens, kept)
+  for _, lease in ipairs(leases) do
+    local record = redis.call('HGET', MESSAGES, lease.message_id)
+    redis.call('HDEL', leases_of_worker, lease.message_id)
+    if record then
+      local queue, org, lane = split_record(record)
+      if is_suspect_again(lease, cause) then
+        redis.call('ZADD', suspect_messages(queue), lease.since_ms, lease.message_id)
+      else
+        prepend_to_lane(queue, org, lane, lease.message_id, lease.since_ms)
+      end
+      if not cause then
+        refund_start(org, lane, lease.token)
+      end
+      correct_virtual_time(queue, org, -lease.charged_ms)
+      add_outstanding(queue, -lease.charged_ms)
+      release_slot(org, lane)
+      wake(queue)
+    end
+  end
+  return #leases
+end
+
+-- One silent worker a call: it holds no more than its process had room for. Returns how many messages came back.
+local function reclaim(silent_ms)
+  local oldest = redis.call('ZRANGE', WORKERS, 0, 0, 'WITHSCORES')
+  local worker_id, heartbeat_ms = oldest[1], tonumber(oldest[2])
+  -- 0: a supervisor reported its end.
+  if not worker_id or heartbeat_ms >= now - silent_ms
+    or (heartbeat_ms > 0 and redis.call('EXISTS', SERVER_BACK) == 1) then
+    return 0
+  end
+  local leases, reported = lease_key(worker_id), redis.call('GET', worker_end(worker_id))
+  local cause = reported ~= 'stopped' and (reported or 'silent') or nil
+  local returned = return_leases(leases, redis.call('HGETALL', leases), {}, cause)
+  remove_worker(worker_id)
+  return returned
+end

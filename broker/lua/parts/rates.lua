@@ -1,0 +1,32 @@
+-- How often jobs of an actor may start for each org: the generic cell rate algorithm, ITU-T I.371, annex A.
+-- NEEDS: keys
+
+local known_rates = {}
+
+local function configured_rate(actor)
+  local rate = known_rates[actor]
+  if rate == nil then
+    local interval_ms, tolerance_ms = string.match(redis.call('HGET', START_RATES, actor) or '', '^(.*)|(.*)$')
+    rate = interval_ms and {interval_ms = tonumber(interval_ms), tolerance_ms = tonumber(tolerance_ms)} or false
+    known_rates[actor] = rate
+  end
+  return rate
+end
+
+-- The rate by which an org may start something now; nil when there is none. Else false, and when it may.
+local function start_rate(org, actor)
+  local rate = configured_rate(actor)
+  if not rate then
+    return nil
+  end
+  local key = next_start(org, actor)
+  local due_ms = math.max(tonumber(redis.call('GET', key) or '0'), now)
+  if due_ms - rate.tolerance_ms > now then
+    return false, due_ms - rate.tolerance_ms
+  end
+  return {key = key, due_ms = due_ms, interval_ms = rate.interval_ms, tolerance_ms = rate.tolerance_ms}
+end
+
+local function store_rate(rate)
+  redis.call('SET', rate.key, string.format('%.3f', rate.due_ms), 'PX', math.max(1, math.ceil(rate.due_ms - now)))
+end

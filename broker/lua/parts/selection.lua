@@ -1,0 +1,214 @@
+-- Who is next: the org with the lowest virtual time, and of its lanes the one whose head is oldest. Who may not run
+-- leaves the ready set, until a slot, a gate or a time lets it in.
+-- NEEDS: keys values fair_share slots gates shares rates runtimes leasing
+
+local MIN_COST_MS = 0.05
+-- So many times a fetch looks for others, when those it found may not run.
+local MAX_ROUNDS = 4
+
+-- What is configured at all; nothing is asked about the rest.
+local function read_rules(max_active)
+  return {max_active = max_active, has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
+    has_rates = redis.call('EXISTS', START_RATES) == 1, has_gates = redis.call('EXISTS', GATES) == 1}
+end
+
+-- Writes what was taken from the lane that is open, and closes it.
+local function close_lane(queue, org)
+  local lane = org.lane
+  org.lane = nil
+  if not lane or lane.taken == 0 then
+    return
+  end
+  redis.call('LPOP', lane.key, lane.taken)
+  if lane.slots then
+    redis.call('HINCRBY', LEASED_BY_KEY, pair(org.name, lane.slots.key), lane.taken)
+  end
+  if lane.rate then
+    store_rate(lane.rate)
+  end
+  local head = redis.call('LINDEX', lane.key, 0)
+  if head then
+    redis.call('ZADD', org.lanes, lane_score(lane.name, since_of(head)), lane.name)
+  else
+    redis.call('ZREM', org.lanes, lane.name)
+  end
+end
+
+-- The lane, when something of it may run now; else it has left the org's lanes.
+local function admit_lane(queue, org, name, rules)
+  local actor = actor_of(name)
+  local lane = {name = name, key = lane_key(queue, org.name, name), taken = 0, actor = actor}
+  local until_ms = rules.has_gates and blocked_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})
+  if not until_ms and rules.has_rates and org.name ~= '' then
+    lane.rate, until_ms = start_rate(org.name, actor)
+  end
+  local key, max = concurrency_of(name)
+  if not until_ms and key and org.name ~= '' then
+    local free = tonumber(max) - leased_with_key(org.name, key)
+    if free <= 0 then
+      redis.call('ZREM', org.lanes, name)
+      redis.call('SADD', key_waiters(org.name, key), pair(queue, name))
+      return nil
+    end
+    lane.slots = {key = key, free = free}
+  end
+  if until_ms then
+    redis.call('ZREM', org.lanes, name)
+    block_lane(queue, org.name, name, until_ms)
+    return nil
+  end
+  return lane
+end
+
+-- Returns whether the org has a lane with something in it that may run.
+local function open_lane(queue, org, max_entries, rules)
+  close_lane(queue, org)
+  while true do
+    local lowest = redis.call('ZRANGE', org.lanes, 0, 1, 'WITHSCORES')
+    if not lowest[1] then
+      return false
+    end
+    local lane = admit_lane(queue, org, lowest[1], rules)
+    if lane then
+      lane.entries = redis.call('LRANGE', lane.key, 0, max_entries)
+      org.lane = lane
+      org.next_score = tonumber(lowest[4] or 'inf') or math.huge
+      return true
+    end
+  end
+end
+
+-- Whether the lane has to be closed before the next of its messages.
+local function is_exhausted(org)
+  local lane = org.lane
+  local following = lane.entries[lane.taken + 1]
+  return not following
+    or (lane.slots and lane.slots.free == 0)
+    or (lane.rate and lane.rate.due_ms - lane.rate.tolerance_ms > now)
+    or lane_score(lane.name, since_of(following)) > org.next_score
+end
+
+local function wait_for_own_leases(queue, org, time)
+  leave_ready(queue, org, time)
+  redis.call('SADD', org_waiters(org), pair(queue, ''))
+end
+
+-- The first orgs that may run something, and whether there were any.
+local function admit_orgs(queue, room, rules)
+  local lowest = redis.call('ZRANGE', ready_orgs(queue), 0, room - 1, 'WITHSCORES')
+  local orgs = {}
+  for i = 1, #lowest, 2 do
+    local name, time = lowest[i], tonumber(lowest[i + 1])
+    local share = rules.has_shares and share_of(name) or {weight = 1}
+    -- Messages of nobody have no limits: they would hold each other up.
+    local max = name ~= '' and (share.max or rules.max_active)
+    local slots = max and max - tonumber(redis.call('HGET', LEASED_BY_ORG, name) or '0') or math.huge
+    local until_ms = rules.has_gates and blocked_until({'o:' .. name})
+    if until_ms then
+      leave_ready(queue, name, time)
+      block_lane(queue, name, '', until_ms)
+    elseif slots <= 0 then
+      wait_for_own_leases(queue, name, time)
+    else
+      orgs[#orgs + 1] = {name = name, time = time, weight = share.weight, slots = slots, taken = 0,
+        lanes = org_lanes(queue, name)}
+    end
+  end
+  return orgs, #lowest > 0
+end
+
+-- What an org is charged in advance.
+local function estimated_cost_ms(org, costs)
+  local actor = org.lane.actor
+  costs[actor] = costs[actor] or mean_runtime_ms(actor)
+  return math.max(costs[actor], MIN_COST_MS) / org.weight
+end
+
+local function take_message(org, costs)
+  local lane = org.lane
+  local cost_ms = estimated_cost_ms(org, costs)
+  lane.taken, org.taken, org.slots = lane.taken + 1, org.taken + 1, org.slots - 1
+  org.time = org.time + cost_ms
+  if lane.slots then
+    lane.slots.free = lane.slots.free - 1
+  end
+  if lane.rate then
+    lane.rate.due_ms = lane.rate.due_ms + lane.rate.interval_ms
+  end
+  local since_ms, message_id = split_entry(lane.entries[lane.taken])
+  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms,
+    interval_ms = lane.rate and lane.rate.interval_ms or 0}
+end
+
+-- Moves the first org to where its virtual time belongs.
+local function sift(orgs)
+  local org, i = orgs[1], 1
+  while orgs[i + 1] and orgs[i + 1].time < org.time do
+    orgs[i] = orgs[i + 1]
+    i = i + 1
+  end
+  orgs[i] = org
+end
+
+-- Takes messages in turns. Returns the orgs that were asked, and the virtual time of whom the last one was taken from.
+local function take_turns(queue, orgs, room, rules, taken)
+  local max_entries, costs, asked, at = math.ceil((room - #taken) / #orgs), {}, {}, nil
+  while #taken < room and orgs[1] do
+    local org = orgs[1]
+    if not org.asked then
+      org.asked = true
+      asked[#asked + 1] = org
+    end
+    if org.slots <= 0 or ((not org.lane or is_exhausted(org)) and not open_lane(queue, org, max_entries, rules)) then
+      table.remove(orgs, 1)
+    else
+      at = org.time
+      taken[#taken + 1] = take_message(org, costs)
+      sift(orgs)
+    end
+  end
+  return asked, at
+end
+
+local function store_turns(queue, asked, at)
+  for _, org in ipairs(asked) do
+    close_lane(queue, org)
+    if org.taken > 0 then
+      redis.call('HINCRBY', LEASED_BY_ORG, org.name, org.taken)
+    end
+    if redis.call('EXISTS', org.lanes) == 0 then
+      leave_ready(queue, org.name, org.time)
+    elseif org.slots <= 0 then
+      wait_for_own_leases(queue, org.name, org.time)
+    else
+      redis.call('ZADD', ready_orgs(queue), string.format('%.6f', org.time), org.name)
+    end
+  end
+  if at then
+    redis.call('SET', virtual_time(queue), string.format('%.6f', at), 'PX', DAY_MS)
+    -- What lies before the time at which an org that comes back starts would not be asked for again.
+    local start = at - outstanding_ms(queue)
+    redis.call('ZREMRANGEBYSCORE', served_ahead(queue), '-inf', string.format('(%.6f', start))
+  end
+end
+
+-- Leases up to `room` messages to a worker, and adds them to the reply.
+local function lease_next(queue, worker_id, room, max_active, reply)
+  local rules, taken = read_rules(max_active), {}
+  for _ = 1, MAX_ROUNDS do
+    local orgs, any = admit_orgs(queue, room - #taken, rules)
+    if not any then
+      break
+    end
+    local asked, at = take_turns(queue, orgs, room, rules, taken)
+    if #asked > 0 then
+      store_turns(queue, asked, at)
+    end
+    if #taken >= room then
+      break
+    end
+  end
+  if #taken > 0 then
+    lease_messages(queue, worker_id, taken, '', reply)
+  end
+end

@@ -1,0 +1,1 @@
+"""A hostile tenant, a producer that errs, a remote service that misbehaves."""

@@ -1,0 +1,1 @@
+"""What an older release left behind is read by this one."""
