@@ -24,8 +24,10 @@ class CommandError(Exception):
 
 #: Columns where there is no terminal to ask, and COLUMNS says nothing: wide enough for logs, and no endless rows.
 WIDTH = 160
-#: A text up to this long is not wrapped, however narrow the terminal.
-MAX_UNWRAPPED = 24
+#: A text or word up to this long stays whole, however narrow the terminal.
+MAX_UNBROKEN = 24
+#: The narrowest column of longer texts.
+MIN_TEXT = 16
 #: Blanks between two columns of a table.
 GAP = 2
 
@@ -155,7 +157,9 @@ def _column(name: str, cells: list[str]) -> _Column:
     filled = [each for each in cells if each]
     is_id = name in _COPIED or name.endswith("_id") or (bool(filled) and all(map(_UUID.fullmatch, filled)))
     natural = max(cell_len(each) for cell in (header, *cells) for each in (cell.splitlines() or [""]))
-    least = natural if is_id else min(natural, max(cell_len(header), MAX_UNWRAPPED))
+    words = max((cell_len(each) for cell in cells for each in cell.split()), default=0)
+    is_whole = is_id or natural <= MAX_UNBROKEN
+    least = natural if is_whole else max(cell_len(header), min(words, MAX_UNBROKEN), MIN_TEXT)
     return _Column(header, cells, is_id, natural, least)
 
 
