@@ -1,10 +1,9 @@
-"""Publish targets as those who keep them see them: stored, listed, switched off, their credentials encrypted again."""
+"""Publish targets on PostgreSQL, for those who keep them: stored, listed, switched, credentials encrypted again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, func, insert, select, true, update
@@ -13,7 +12,6 @@ from domain.errors import AuthFailed, InvalidInput, NotFound
 from domain.ports import T
 from domain.publishing import AdapterName, PublishTarget
 
-from .audit import add_to_audit_log
 from .tables import domain_registry, publish_targets
 from .transactions import SqlSystemTransactions, SqlTransactions
 from .unit_of_work import SystemUnitOfWork, UnitOfWork
@@ -24,25 +22,6 @@ ROTATION_BATCH = 100
 MAX_NAMED = 20
 
 Unit = UnitOfWork | SystemUnitOfWork
-
-
-class Caller(Protocol):
-    """Whoever asks: for one org, or for the platform as a whole."""
-
-    @property
-    def org_id(self) -> UUID | None:
-        """The org whose targets there are; None for every org's."""
-        ...
-
-    @property
-    def who(self) -> str:
-        """For the audit log."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """For the audit log."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +64,7 @@ class Rotation:
 
 
 class SqlPublishTargets:
-    """Keeps publish targets; what changes is written down in the audit log in the same transaction.
+    """Keeps publish targets: of one org, or, where none is named, of every org.
 
     Another org's target is not found, in the same words as one that does not exist.
 
@@ -93,17 +72,17 @@ class SqlPublishTargets:
         engine: connects as the worker role.
 
     Example:
-        >>> SqlPublishTargets(engine).set_enabled(caller, target_id, enabled=False)
+        >>> SqlPublishTargets(engine).set_enabled(org_id, target_id, enabled=False)
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def store(self, caller: Caller, new: NewTarget, new_id: UUID, *, replace: bool) -> UUID:
+    def store(self, org_id: UUID, new: NewTarget, new_id: UUID, *, replace: bool) -> UUID:
         """Keep a target under its name; its id.
 
         Parameters:
-            caller: acts for the org that owns the domain.
+            org_id: owns the domain.
             new: what to store.
             new_id: the target's id, unless it replaces one.
             replace: whether a target of this name may get another adapter, address and credentials. It keeps its id.
@@ -112,31 +91,31 @@ class SqlPublishTargets:
             NotFound: the org has no such domain.
             InvalidInput: there is a target of this name and it is not to be replaced; or a text is too long.
         """
-        return self._do(caller, partial(_store, caller=caller, new=new, new_id=new_id, replace=replace))
+        return self._do(org_id, partial(_store, org_id=org_id, new=new, new_id=new_id, replace=replace))
 
-    def page(self, caller: Caller, *, after: UUID | None, limit: int) -> Sequence[TargetRow]:
+    def page(self, org_id: UUID | None, *, after: UUID | None, limit: int) -> Sequence[TargetRow]:
         """Targets by id, those behind `after`, without their credentials."""
 
         def read(unit: Unit) -> Sequence[TargetRow]:
             query = (
-                _rows(caller)
+                _rows(org_id)
                 .where(true() if after is None else publish_targets.c.id > after)
                 .order_by(publish_targets.c.id)
                 .limit(limit)
             )
             return [_row(row) for row in unit.connection.execute(query).mappings()]
 
-        return self._do(caller, read)
+        return self._do(org_id, read)
 
-    def target(self, caller: Caller, target_id: UUID) -> PublishTarget:
+    def target(self, org_id: UUID | None, target_id: UUID) -> PublishTarget:
         """A target with its credentials as they are kept.
 
         Raises:
-            NotFound: there is none for this caller.
+            NotFound: there is none for this org.
         """
 
         def read(unit: Unit) -> PublishTarget:
-            query = _rows(caller).where(publish_targets.c.id == target_id)
+            query = _rows(org_id).where(publish_targets.c.id == target_id)
             row = unit.connection.execute(query).mappings().one_or_none()
             if row is None:
                 raise NotFound("publish target", target_id)
@@ -147,31 +126,31 @@ class SqlPublishTargets:
                 credentials=row["credentials"],
             )
 
-        return self._do(caller, read)
+        return self._do(org_id, read)
 
-    def set_enabled(self, caller: Caller, target_id: UUID, *, enabled: bool) -> bool:
+    def set_enabled(self, org_id: UUID | None, target_id: UUID, *, enabled: bool) -> bool:
         """Let posts go to a target, or not; whether that changed anything.
 
         Raises:
-            NotFound: there is none for this caller.
+            NotFound: there is none for this org.
         """
-        return self._do(caller, partial(_set_enabled, caller=caller, target_id=target_id, enabled=enabled))
+        return self._do(org_id, partial(_set_enabled, org_id=org_id, target_id=target_id, enabled=enabled))
 
     def rotate(
-        self, caller: Caller, rotated: Callable[[bytes], bytes | None], *, batch: int = ROTATION_BATCH
+        self, org_id: UUID | None, rotated: Callable[[bytes], bytes | None], *, batch: int = ROTATION_BATCH
     ) -> Rotation:
         """Encrypt every target's credentials again, a batch in each transaction.
 
         Parameters:
-            caller: whose targets.
+            org_id: whose targets; None for every org's.
             rotated: the credentials under the newest key; None when they are; AuthFailed when no key opens them.
             batch: targets in one transaction. Default 100.
         """
         report = Rotation()
         after: UUID | None = None
         while True:
-            work = partial(_rotate, caller=caller, rotated=rotated, after=after, batch=batch)
-            part, after = self._do(caller, work)
+            work = partial(_rotate, org_id=org_id, rotated=rotated, after=after, batch=batch)
+            part, after = self._do(org_id, work)
             report.rotated += part.rotated
             report.unchanged += part.unchanged
             report.failed += part.failed
@@ -179,33 +158,33 @@ class SqlPublishTargets:
             if after is None:
                 return report
 
-    def _do(self, caller: Caller, work: Callable[[Unit], T]) -> T:
-        if caller.org_id is None:
+    def _do(self, org_id: UUID | None, work: Callable[[Unit], T]) -> T:
+        if org_id is None:
             return SqlSystemTransactions(self._engine, _itself, lambda: None)(work)
-        return SqlTransactions(self._engine, _itself, lambda: None)(caller.org_id, work)
+        return SqlTransactions(self._engine, _itself, lambda: None)(org_id, work)
 
 
 def _itself(unit: Unit) -> Unit:
     return unit
 
 
-def _store(unit: Unit, *, caller: Caller, new: NewTarget, new_id: UUID, replace: bool) -> UUID:
+def _store(unit: Unit, *, org_id: UUID, new: NewTarget, new_id: UUID, replace: bool) -> UUID:
     columns = publish_targets.c
     domain = select(domain_registry.c.id).where(
-        domain_registry.c.org_id == caller.org_id, domain_registry.c.id == new.domain_id
+        domain_registry.c.org_id == org_id, domain_registry.c.id == new.domain_id
     )
     if unit.connection.execute(domain.with_for_update(key_share=True)).one_or_none() is None:
         raise NotFound("domain", new.domain_id)
     there = unit.connection.execute(
         select(columns.id)
-        .where(columns.org_id == caller.org_id, columns.domain_id == new.domain_id, columns.name == new.name)
+        .where(columns.org_id == org_id, columns.domain_id == new.domain_id, columns.name == new.name)
         .with_for_update()
     ).scalar_one_or_none()
     values = {"adapter": new.adapter, "address": new.address}
     if there == new_id:
         return new_id  # written by an earlier run of this unit, whose COMMIT nobody heard of
     if there is None:
-        row = {"id": new_id, "org_id": caller.org_id, "domain_id": new.domain_id, "name": new.name, **values}
+        row = {"id": new_id, "org_id": org_id, "domain_id": new.domain_id, "name": new.name, **values}
         unit.connection.execute(insert(publish_targets).values(**row, credentials=new.sealed(new_id)))
     else:
         if not replace:
@@ -214,21 +193,16 @@ def _store(unit: Unit, *, caller: Caller, new: NewTarget, new_id: UUID, replace:
             )
         unit.connection.execute(
             update(publish_targets)
-            .where(columns.org_id == caller.org_id, columns.id == there)
+            .where(columns.org_id == org_id, columns.id == there)
             .values(**values, credentials=new.sealed(there), updated_at=func.now())
         )
-    target_id = there or new_id
-    action = "targets.add" if there is None else "targets.replace"
-    _audit(unit, caller, action, target_id, None, {"name": new.name, "adapter": new.adapter})
-    return target_id
+    return there or new_id
 
 
-def _set_enabled(unit: Unit, *, caller: Caller, target_id: UUID, enabled: bool) -> bool:
+def _set_enabled(unit: Unit, *, org_id: UUID | None, target_id: UUID, enabled: bool) -> bool:
     columns = publish_targets.c
-    mine = (columns.id == target_id, _of(caller))
-    row = unit.connection.execute(
-        select(columns.enabled, columns.org_id).where(*mine).with_for_update()
-    ).one_or_none()
+    mine = (columns.id == target_id, _of(org_id))
+    row = unit.connection.execute(select(columns.enabled).where(*mine).with_for_update()).one_or_none()
     if row is None:
         raise NotFound("publish target", target_id)
     if row.enabled == enabled:
@@ -236,15 +210,13 @@ def _set_enabled(unit: Unit, *, caller: Caller, target_id: UUID, enabled: bool) 
     unit.connection.execute(
         update(publish_targets).where(*mine).values(enabled=enabled, updated_at=func.now())
     )
-    action = "targets.enable" if enabled else "targets.disable"
-    _audit(unit, caller, action, target_id, {"enabled": row.enabled}, {"enabled": enabled}, org_id=row.org_id)
     return True
 
 
 def _rotate(
     unit: Unit,
     *,
-    caller: Caller,
+    org_id: UUID | None,
     rotated: Callable[[bytes], bytes | None],
     after: UUID | None,
     batch: int,
@@ -253,7 +225,7 @@ def _rotate(
     columns = publish_targets.c
     query = (
         select(columns.org_id, columns.id, columns.credentials)
-        .where(_of(caller), true() if after is None else columns.id > after)
+        .where(_of(org_id), true() if after is None else columns.id > after)
         .order_by(columns.id)
         .limit(batch)
         .with_for_update()
@@ -276,23 +248,21 @@ def _rotate(
             .values(credentials=fresh)
         )
         part.rotated += 1
-    if part.rotated:
-        _audit(unit, caller, "targets.rotate", "*", None, {"rotated": part.rotated, "failed": part.failed})
     return part, rows[-1].id if len(rows) == batch else None
 
 
-def _of(caller: Caller) -> ColumnElement[bool]:
-    return true() if caller.org_id is None else publish_targets.c.org_id == caller.org_id
+def _of(org_id: UUID | None) -> ColumnElement[bool]:
+    return true() if org_id is None else publish_targets.c.org_id == org_id
 
 
-def _rows(caller: Caller) -> "Select[tuple[object, ...]]":
+def _rows(org_id: UUID | None) -> "Select[tuple[object, ...]]":
     domain = (domain_registry.c.org_id == publish_targets.c.org_id) & (
         domain_registry.c.id == publish_targets.c.domain_id
     )
     return (
         select(publish_targets, domain_registry.c.host)
         .join_from(publish_targets, domain_registry, domain)
-        .where(_of(caller))
+        .where(_of(org_id))
     )
 
 
@@ -307,27 +277,4 @@ def _row(row: RowMapping) -> TargetRow:
         address=row["address"],
         enabled=row["enabled"],
         created_at=row["created_at"],
-    )
-
-
-def _audit(
-    unit: Unit,
-    caller: Caller,
-    action: str,
-    target: object,
-    before: dict[str, object] | None,
-    after: dict[str, object],
-    *,
-    org_id: UUID | None = None,
-) -> None:
-    # Not the address: a webhook's may hold a secret.
-    add_to_audit_log(
-        unit.connection,
-        actor=caller.who,
-        action=action,
-        target=str(target),
-        org_id=org_id or caller.org_id,
-        reason=caller.reason,
-        before=before,
-        after=after,
     )

@@ -2,23 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, get_args
 from uuid import UUID
 
 import typer
 
-from adapters.credentials import credentials_of
-from adapters.database.engine import create_engine
-from adapters.database.targets import NewTarget, SqlPublishTargets
-from adapters.ids import uuid7
-from app.bootstrap.jobs.publishers import credential_box, outbound_policy, site_publishers
 from app.cli.commands import PROGRAM, AfterId, Invocation, Limit, command
 from app.output import CommandError
-from app.settings import Settings, SettingsError, load_settings
-from domain.errors import JobError
 from domain.publishing import AdapterName
 
 targets = typer.Typer(
@@ -27,9 +18,6 @@ targets = typer.Typer(
     help="Store where an org's posts are published and with which credentials; check and switch targets off.",
     epilog="Credentials come from standard input as JSON, or are asked for; never from the command line.",
 )
-
-#: Seconds that a check may take.
-CHECK_S = 30.0
 
 #: What each adapter's credentials are made of, and whether it is hidden as it is typed.
 _ASKED: dict[str, dict[str, bool]] = {
@@ -62,18 +50,15 @@ def add(
     kind = _adapter(adapter)
     if not 0 < len(name.strip()) <= 200:
         raise typer.BadParameter("--name has 1 to 200 characters")
-    with _targets() as (settings, store):
-        outbound_policy(settings).check_address(address)
-        box = credential_box(settings)
-        credentials = credentials_of(kind, _given_credentials(kind))
-        new = NewTarget(
-            domain_id=domain,
-            name=name.strip(),
-            adapter=kind,
-            address=address,
-            sealed=lambda target_id: box.encrypt(target_id, credentials),
-        )
-        target_id = store.store(call.caller, new, uuid7(), replace=replace)
+    store = call.control.targets.replace if replace else call.control.targets.add
+    target_id = store(
+        call.caller,
+        domain_id=domain,
+        name=name,
+        adapter=kind,
+        address=address,
+        credentials=lambda: _given_credentials(kind),
+    )
     hint = f"Try it: {PROGRAM} targets check {target_id} --org {call.org_id}"
     call.report({"target_id": target_id}, f"Stored target {target_id}. {hint}")
 
@@ -81,8 +66,7 @@ def add(
 @command(targets, "list", example="targets list --org 7c9e6679-...")
 def list_(call: Invocation, limit: Limit = 50, after: AfterId = None) -> None:
     """List targets by id, without their credentials."""
-    with _targets() as (_, store):
-        page = store.page(call.caller, after=after, limit=limit)
+    page = call.control.targets.list(call.caller, after=after, limit=limit)
     call.page(
         [asdict(each) for each in page],
         title="Publish targets",
@@ -94,13 +78,8 @@ def list_(call: Invocation, limit: Limit = 50, after: AfterId = None) -> None:
 @command(targets, "check", example="targets check 0190... --org 7c9e6679-...")
 def check(call: Invocation, target_id: TargetId) -> None:
     """Sign in at a target without leaving a trace there; say the fix for what is wrong (exit code 1)."""
-    with _targets() as (settings, store), site_publishers(settings) as publishers:
-        target = store.target(call.caller, target_id)
-        try:
-            found = publishers.check(target, timeout_s=CHECK_S)
-            is_ready, message = found.is_ready, found.message
-        except JobError as error:
-            is_ready, message = False, str(error)
+    found = call.control.targets.check(call.caller, target_id)
+    is_ready, message = found.is_ready, found.message
     answer = {"target_id": target_id, "ready": is_ready, "message": message}
     call.report(answer, f"Target {target_id} is {'ready' if is_ready else 'not ready'}: {message}.")
     if not is_ready:
@@ -119,8 +98,7 @@ def rotate(call: Invocation) -> None:
 
     Put the new key in front and restart everything first; drop the old key when this says that none failed.
     """
-    with _targets() as (settings, store):
-        report = store.rotate(call.caller, credential_box(settings).rotated)
+    report = call.control.targets.rotate(call.caller)
     sentence = (
         f"Encrypted {report.rotated} again, {report.unchanged} had the newest key, {report.failed} could not be "
         "decrypted"
@@ -144,7 +122,7 @@ def rotate(call: Invocation) -> None:
 )
 def disable(call: Invocation, target_id: TargetId) -> None:
     """Let no more posts go to a target."""
-    _switch(call, target_id, enabled=False)
+    _report(call, target_id, "disabled", changed=call.control.targets.disable(call.caller, target_id))
 
 
 @command(
@@ -155,27 +133,12 @@ def disable(call: Invocation, target_id: TargetId) -> None:
 )
 def enable(call: Invocation, target_id: TargetId) -> None:
     """Let posts go to a target again."""
-    _switch(call, target_id, enabled=True)
+    _report(call, target_id, "enabled", changed=call.control.targets.enable(call.caller, target_id))
 
 
-def _switch(call: Invocation, target_id: UUID, *, enabled: bool) -> None:
-    with _targets() as (_, store):
-        changed = store.set_enabled(call.caller, target_id, enabled=enabled)
-    state = "enabled" if enabled else "disabled"
-    answer = {"target_id": target_id, "enabled": enabled, "changed": changed}
+def _report(call: Invocation, target_id: UUID, state: str, *, changed: bool) -> None:
+    answer = {"target_id": target_id, "enabled": state == "enabled", "changed": changed}
     call.report(answer, f"Target {target_id} {'is' if changed else 'was'} {state}.")
-
-
-@contextmanager
-def _targets() -> Iterator[tuple[Settings, SqlPublishTargets]]:
-    settings = load_settings()
-    if settings.database_url is None:
-        raise SettingsError("no database: set DATABASE_URL, or start `python -m app up`")
-    engine = create_engine(settings.database_url.get_secret_value(), pool_size=1)
-    try:
-        yield settings, SqlPublishTargets(engine)
-    finally:
-        engine.dispose()
 
 
 def _adapter(given: str) -> AdapterName:

@@ -14,6 +14,7 @@ from adapters.database.history import SqlHistoryStore
 from adapters.database.org_shares import SqlOrgShares
 from adapters.database.orgs import SqlOrgs
 from adapters.database.schedules import SqlScheduleLists
+from adapters.database.targets import SqlPublishTargets
 from app.bootstrap.breakers import circuit_breakers
 from app.bootstrap.redis import NAMESPACE, redis_client
 from app.bootstrap.worker.org_shares import OrgShares
@@ -41,6 +42,7 @@ from .pauses import Pauses
 from .queues import Queues
 from .recorded import RecordedJobs
 from .schedules import Schedules
+from .targets import Outbound, Targets
 from .workers import Workers
 
 
@@ -59,6 +61,7 @@ class Control:
     schedules: Schedules
     workers: Workers
     dead_letters: DeadLetters
+    targets: Targets
     close: Callable[[], None]
 
     def __enter__(self) -> Self:
@@ -114,6 +117,11 @@ def build(
             broker or _platform,
         ),
         workers=Workers(audit, inspector),
+        targets=Targets(
+            audit,
+            SqlPublishTargets(engine),
+            lambda: _outbound(settings),
+        ),
         dead_letters=DeadLetters(audit, letters, broker or _platform, client.ping),
         close=closing.close,
     )
@@ -125,6 +133,12 @@ def _telling(shares: OrgShares) -> Callable[[], None]:
             shares.tell()
 
     return publish
+
+
+def _outbound(settings: Settings) -> Outbound:
+    from .outbound import PlatformOutbound  # late: it loads what speaks HTTP
+
+    return PlatformOutbound(settings)
 
 
 def _platform() -> Broker:

@@ -48,7 +48,8 @@ def broker(servers: Servers) -> Iterator[FairRedisBroker]:
 @pytest.fixture
 def settings(servers: Servers, database: Database) -> Settings:
     """Where the servers are."""
-    return Settings.model_validate({"database_url": database.worker_url, "redis_url": servers.redis_url})
+    where = {"database_url": database.worker_url, "redis_url": servers.redis_url}
+    return Settings.model_validate({**where, "secret_keys": ["k" * 32]})
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
-"""A worker's duty that kills itself after one of its steps:
-`python -m tests.app.bootstrap.worker.schedules.dying_worker`.
+"""A task that kills itself after a step, for `python -m tests.app.bootstrap.worker.schedules.dying_worker`.
 
 A step is everything that leaves the process: a connection, a statement, a COMMIT about to be sent, a connection given
 back after it.
