@@ -29,6 +29,8 @@ from .inspection.views import (
 from .inspection.why import Cause, Reason, Why
 from .redis import FairRedisBroker
 from .sending import Durability
+from .supervisor.child import RunningProcess, StartProcess
+from .supervisor.events import EmitEvent
 from .supervisor.exit_codes import ExitCode
 from .supervisor.options import SupervisorOptions
 from .supervisor.stop_signal import on_stop_signal
@@ -39,6 +41,7 @@ __all__ = [
     "Cause",
     "ConcurrencyKeys",
     "Durability",
+    "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
     "Gates",
@@ -59,6 +62,8 @@ __all__ = [
     "Reason",
     "Route",
     "Rule",
+    "RunningProcess",
+    "StartProcess",
     "StartRate",
     "Supervisor",
     "SupervisorOptions",

@@ -7,13 +7,11 @@ the two against each other.
 
 from typing import Any, Literal, Protocol, TypeAlias
 
-import redis
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
 from .configuration import Configuration
 from .leasing.lease import AckOperation, LeasedMessage
-from .scripts import away
 
 
 class MaxActive(Protocol):
@@ -22,12 +20,10 @@ class MaxActive(Protocol):
     @property
     def kind(self) -> Literal["max_active"]:
         """Always the same."""
-        ...
 
     @property
     def default(self) -> int | None:
         """How many; None for any number."""
-        ...
 
 
 class StartRate(Protocol):
@@ -36,22 +32,18 @@ class StartRate(Protocol):
     @property
     def kind(self) -> Literal["rate"]:
         """Always the same."""
-        ...
 
     @property
     def actor(self) -> str:
         """The actor's name."""
-        ...
 
     @property
     def interval_ms(self) -> float:
         """Milliseconds from one start to the next; 0 for no limit any more."""
-        ...
 
     @property
     def tolerance_ms(self) -> float:
         """Milliseconds by which starts may come early."""
-        ...
 
 
 class ConcurrencyKeys(Protocol):
@@ -60,7 +52,6 @@ class ConcurrencyKeys(Protocol):
     @property
     def kind(self) -> Literal["concurrency"]:
         """Always the same."""
-        ...
 
 
 class Gates(Protocol):
@@ -69,7 +60,6 @@ class Gates(Protocol):
     @property
     def kind(self) -> Literal["gates"]:
         """Always the same."""
-        ...
 
 
 #: What a guard asks the broker to decide at fetch.
@@ -80,15 +70,13 @@ class Delegation:
     """What the broker does for guards, besides what it keeps as configuration.
 
     Parameters:
-        client: of the server.
         base: the shard's base key.
         configuration: where start rates are kept.
     """
 
-    def __init__(self, client: "redis.Redis", base: str, configuration: Configuration) -> None:
+    def __init__(self, base: str, configuration: Configuration) -> None:
         #: Messages of an org that may be leased at once, where its share does not say; None for any number.
         self.max_active: int | None = None
-        self._client = client
         self._base = base
         self._configuration = configuration
 
@@ -121,15 +109,3 @@ class Delegation:
         """Give a message's start back to its actor's rate when it ends."""
         if isinstance(message, LeasedMessage):
             message.lease.refund = True
-
-    def server_now_ms(self) -> int:
-        """The server's time in epoch milliseconds.
-
-        Raises:
-            ConnectionClosed: the server does not answer.
-        """
-        try:
-            seconds, microseconds = self._client.time()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
-        return seconds * 1_000 + microseconds // 1_000

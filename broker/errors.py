@@ -52,9 +52,9 @@ class QueueFull(BrokerError):
 class MessageTooLarge(BrokerError):
     """A message is larger than the broker takes; nothing was sent."""
 
-    def __init__(self, actor_name: str, size_bytes: int, most_bytes: int) -> None:
+    def __init__(self, actor_name: str, size_bytes: int, max_bytes: int) -> None:
         super().__init__(
-            f"a message of {actor_name} has {size_bytes} bytes and may have {most_bytes}; keep what is large in "
+            f"a message of {actor_name} has {size_bytes} bytes and may have {max_bytes}; keep what is large in "
             "a store and send its address, or raise max_message_bytes of the broker"
         )  # type: ignore[no-untyped-call]
 

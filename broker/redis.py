@@ -13,6 +13,7 @@ from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
 from .configuration import Configuration, OrgShare
+from .connection import connection_errors, server_time_ms
 from .delegation import Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
@@ -25,7 +26,7 @@ from .leasing.lease import AckOperation
 from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
-from .scripts import Script, away
+from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
@@ -122,7 +123,7 @@ class FairRedisBroker(Broker):
         self.encoder = Encoder(self)
         self._inspector = Inspector(self.client, self.base)
         self._configuration = Configuration(self.client, self.base)
-        self._delegation = Delegation(self.client, self.base, self._configuration)
+        self._delegation = Delegation(self.base, self._configuration)
         self._sessions = SessionManager(self.client, self._open_session)
         self._hooks = HookRunner(
             self,
@@ -254,7 +255,7 @@ class FairRedisBroker(Broker):
 
     def server_now_ms(self) -> int:
         """The server's time in epoch milliseconds."""
-        return self._delegation.server_now_ms()
+        return server_time_ms(self.client)
 
     def configure_orgs(self, shares: Mapping[str, OrgShare]) -> int:
         """Replace the shares of all orgs, live; those not named have weight 1 and the default.
@@ -329,10 +330,8 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        try:
+        with connection_errors():
             return int(self.client.hget(f"{self.base}:n", queue_name) or 0)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
 
     def close(self) -> None:
         """Return what was fetched, report what is finished, and close the connections.

@@ -8,10 +8,11 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
+from .connection import connection_errors
 from .errors import MessageTooLarge, NotReplicated, QueueFull
 from .keys import EnqueueIds, lane_of, record_of, split_record
 from .leasing.lease import Sent
-from .scripts import Argument, Script, away
+from .scripts import Argument, Script
 
 #: The largest message that is taken, in bytes.
 DEFAULT_MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
@@ -63,7 +64,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
-        self._most: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
         """Refuse what is too large.
@@ -87,8 +88,8 @@ class Sender:
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
-        most = self._most if bounded else (0, 0)
-        arguments = [*most, more, *(value for each in messages for value in each)]
+        max_depths = self._max_depths if bounded else (0, 0)
+        arguments = [*max_depths, more, *(value for each in messages for value in each)]
         try:
             refused = _ENQUEUE(self._client, self._base, arguments)
         except ConnectionClosed:
@@ -128,10 +129,8 @@ class Sender:
                 return
 
     def _wait_for_replica(self) -> None:
-        try:
+        with connection_errors():
             confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "

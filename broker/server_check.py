@@ -4,8 +4,8 @@ import logging
 
 import redis
 
+from .connection import connection_errors
 from .errors import UnsafeServer
-from .scripts import away
 
 #: The only policy under which a full server refuses to take more, instead of dropping what it has.
 SAFE_POLICY = "noeviction"
@@ -44,10 +44,9 @@ def memory_policy(client: "redis.Redis") -> str | None:
         ConnectionClosed: it does not answer.
     """
     try:
-        # Not CONFIG: that is for administrators, where anything is forbidden at all.
-        known: dict[str, object] = client.info("memory")
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise away(error) from error
+        with connection_errors():
+            # Not CONFIG: that is for administrators, where anything is forbidden at all.
+            known: dict[str, object] = client.info("memory")
     except redis.ResponseError:
         return None
     policy = known.get("maxmemory_policy")

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import redis
 from dramatiq import Message
 from dramatiq.common import dq_name, q_name, xq_name
 from dramatiq.errors import DecodeError
 
+from ..connection import connection_errors
 from ..keys import part, record_of
 from ..leasing.delivery import KeepsUndecodable
 from ..redis import FairRedisBroker
-from ..scripts import Argument, Script, away
+from ..scripts import Argument, Script
 
 #: Messages moved by one call of the server: others wait for no longer than some milliseconds.
 BATCH_SIZE: Final = 100
@@ -117,13 +117,11 @@ class DramatiqDrain:
         begin = f"{self._namespace}:"
         pattern = _SPECIAL.sub(r"\\\1", begin) + "*" + _MESSAGES
         found = set()
-        try:
+        with connection_errors():
             for key in self._client.scan_iter(match=pattern, count=1_000, _type="HASH"):
                 name = key.decode()[len(begin) : -len(_MESSAGES)]
                 if _QUEUE.fullmatch(name):
                     found.add(q_name(name.removesuffix(".XQ")))
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         return sorted(found)
 
     def inspect(self, queue: str) -> DramatiqQueue:
@@ -133,7 +131,7 @@ class DramatiqDrain:
             queue: its name.
         """
         ready, delayed = self._list(queue), self._list(dq_name(queue))
-        try:
+        with connection_errors():
             seconds, _ = self._client.time()
             workers = self._client.zrange(f"{self._namespace}:__heartbeats__", 0, -1, withscores=True)
             with self._client.pipeline(transaction=False) as pipe:
@@ -144,8 +142,6 @@ class DramatiqDrain:
                     pipe.scard(self._held(worker.decode(), queue))
                     pipe.scard(self._held(worker.decode(), dq_name(queue)))
                 counts = pipe.execute()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         held = [counts[at] + counts[at + 1] for at in range(3, len(counts), 2)]
         silent_ms = (seconds - SILENT_S) * 1_000
         return DramatiqQueue(
@@ -189,10 +185,8 @@ class DramatiqDrain:
         """
         heartbeats = f"{self._namespace}:__heartbeats__"
         back = 0
-        try:
+        with connection_errors():
             workers = [worker.decode() for worker in self._client.zrange(heartbeats, 0, -1)]
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         for worker in workers:
             for name in (queue, dq_name(queue)):
                 list_ = self._list(name)
@@ -252,11 +246,9 @@ class DramatiqDrain:
         self, key: str, count: int, *, sorted_set: bool = False
     ) -> list[tuple[bytes, "Message[Any] | bytes | None"]]:
         """Ids, and what they stand for: a message, bytes that are none, or nothing."""
-        try:
+        with connection_errors():
             ids = (self._client.zrange if sorted_set else self._client.lrange)(key, 0, count - 1)
             bodies = self._client.hmget(key + _MESSAGES, ids) if ids else []
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         return [(id_, body and _decoded(body)) for id_, body in zip(ids, bodies, strict=True)]
 
     def _entry(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from dramatiq import Message
 from dramatiq.errors import DecodeError
 
+from ..connection import connection_errors, server_time_ms
 from ..keys import part
 from ..scripts import Argument, Script
-from .lookup import connection_errors, entry_of, lanes_of, org_of, stored_org
+from .lookup import entry_of, lanes_of, org_of, stored_org
 from .views import WaitingState, read_lane
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Operations:
         Returns:
             How many were dropped, or would be.
         """
-        now = self._now_ms()
+        now = server_time_ms(self._client)
         before = "inf" if older_than_ms is None else f"{now - older_than_ms:.0f}"
         found = 0
         if "ready" in states:
@@ -128,11 +129,10 @@ class Operations:
             if actor not in (None, read_lane(row["lane"]).actor):
                 continue
             arguments = [queue, row["org"], row["lane"], before, BATCH_SIZE, int(dry_run)]
-            dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
-            found += dropped
-            while dropped and not dry_run:
-                dropped = int(_CLEAN_LANE(self._client, self._base, arguments))
+            while dropped := int(_CLEAN_LANE(self._client, self._base, arguments)):
                 found += dropped
+                if dry_run:
+                    break
         return found
 
     def _clean_aside(
@@ -165,11 +165,6 @@ class Operations:
         with connection_errors():
             record = self._client.hget(f"{self._base}:m", message_id)
         return record if isinstance(record, bytes) else None
-
-    def _now_ms(self) -> int:
-        with connection_errors():
-            seconds, microseconds = self._client.time()
-        return int(seconds) * 1_000 + int(microseconds) // 1_000
 
 
 def _with_priority(record: bytes, priority: int) -> bytes:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from ..connection import connection_errors
 from ..scripts import Script
-from .lookup import LANES, batch, connection_errors, entry_of, lane_key, lanes_of, org_of, stored_org
+from .lookup import LANES, batch, entry_of, lane_key, lanes_of, org_of, stored_org
 from .views import (
     Facts,
     Lane,

@@ -1,14 +1,14 @@
 """Finds a message: whose it is, and its position in a lane, as they are stored."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
 
+from ..connection import connection_errors
 from ..keys import part
-from ..scripts import Script, away
+from ..scripts import Script
 from .views import read_org
 
 #: Stands for all orgs in the arguments of scripts; no org is stored under this name.
@@ -73,16 +73,3 @@ def batch(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes
     ask: Callable[..., list[bytes]] = client.execute_command
     with connection_errors():
         return ask("LRANGE", key, start, start + count - 1)
-
-
-@contextmanager
-def connection_errors() -> Iterator[None]:
-    """Map the connection errors of a block to Dramatiq's.
-
-    Raises:
-        ConnectionClosed: the server does not answer.
-    """
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise away(error) from error

@@ -37,7 +37,6 @@ class KeepsUndecodable(Protocol):
         Raises:
             Exception: they are not kept; they are offered again.
         """
-        ...
 
 
 class Intake:

@@ -22,7 +22,7 @@ EVERY_S = 1.0
 STALL_TIMEOUT_S = 120.0
 
 #: Longest wait before a helper that ended by itself is started again, in seconds.
-_LONGEST_WAIT_S = 30.0
+_MAX_WAIT_S = 30.0
 
 _HELPER = Path(__file__).with_name("heartbeat_process.py")
 _SCRIPT = Path(__file__).parent.with_name("lua") / "beat.lua"
@@ -222,7 +222,7 @@ class HeartbeatSender:
             "The heartbeat's helper process ended with code %s; another is started.", helper.returncode
         )
         # The one that was started must take a byte before the wait is short again.
-        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+        self._wait_s = min(2 * self._wait_s, _MAX_WAIT_S)
         try:
             self._helper = self._launch()
         except OSError as error:

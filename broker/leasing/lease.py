@@ -1,8 +1,6 @@
 """What a process holds: one lease for each message it fetched, and the message that carries it through Dramatiq."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from threading import Thread
 from typing import Final, NamedTuple
 
 from dramatiq import Message
@@ -70,7 +68,6 @@ class Lease:
         "outcome",
         "queue",
         "refund",
-        "thread",
         "token",
         "took_ms",
     )
@@ -89,7 +86,6 @@ class Lease:
         self.operations: list[AckOperation] = []
         #: Its start was none, and is given back to the actor's rate.
         self.refund = False
-        self.thread: Thread | None = None
         #: What the run took, where somebody knows better than the clock.
         self.took_ms: float | None = None
 
@@ -160,30 +156,3 @@ def drop(held: dict[str, Lease], lease: Lease) -> bool:
     if found is not None and found is not lease:
         held.setdefault(found.message_id, found)
     return found is lease
-
-
-def find_lost_leases(
-    leases: Sequence[Lease], running: Mapping[Thread, Lease], buffered: Collection[Lease], before_s: float
-) -> tuple[list[Lease], list[Lease]]:
-    """Leases that ended and are not going to be reported, and leases that began and that no thread runs.
-
-    Parameters:
-        leases: all that are held.
-        running: what each living thread runs.
-        buffered: what is going to be reported.
-        before_s: only what ended or began before this monotonic time; anything later may be under way.
-    """
-    unreported = [
-        lease
-        for lease in leases
-        if lease.outcome is not None and lease.done_s < before_s and lease not in buffered
-    ]
-    lost = [
-        lease
-        for lease in leases
-        if lease.outcome is None
-        and lease.began_s is not None
-        and lease.began_s < before_s
-        and (lease.thread is None or running.get(lease.thread) is not lease)
-    ]
-    return unreported, lost

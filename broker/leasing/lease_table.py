@@ -1,10 +1,9 @@
 """The leases of one worker session: which messages it holds, which of them have begun, and on which thread."""
 
 import threading
-import time
 from collections.abc import Collection, Iterable
 
-from .lease import LOST, Lease, drop, find_lost_leases
+from .lease import LOST, Lease, drop
 
 
 class LeaseTable:
@@ -28,12 +27,12 @@ class LeaseTable:
         for lease in leases:
             self._unstarted[lease.message_id] = self._leases[lease.message_id] = lease
 
-    def start(self, lease: Lease, thread: threading.Thread) -> bool:
+    def start(self, lease: Lease, thread: threading.Thread, now_s: float) -> bool:
         """Mark a lease as running on a thread. Returns False if it was returned or lost before."""
         if not drop(self._unstarted, lease):
             return False
         self._running[thread] = lease
-        lease.began_s = time.monotonic()
+        lease.began_s = now_s
         return True
 
     def withdraw(self, lease: Lease) -> bool:
@@ -84,6 +83,13 @@ class LeaseTable:
             before_s: only what ended or began before this monotonic time; anything later may be under way.
         """
         # Not by their idents: a new thread may have a dead one's.
-        for thread in [thread for thread in self._running if not thread.is_alive()]:
+        for thread in [thread for thread in list(self._running) if not thread.is_alive()]:
             self._running.pop(thread, None)
-        return find_lost_leases(list(self._leases.values()), self._running, buffered, before_s)
+        leases, running = list(self._leases.values()), set(self._running.values())
+        ended = [lease for lease in leases if lease.outcome is not None and lease.done_s < before_s]
+        begun = [
+            lease for lease in leases if lease.outcome is None and (lease.began_s or before_s) < before_s
+        ]
+        return [each for each in ended if each not in buffered], [
+            each for each in begun if each not in running
+        ]

@@ -156,7 +156,7 @@ class WorkerSession:
                 message_id, token = reply[at].decode(), reply[at + 1].decode()
                 where, org, lane, body = split_record(reply[at + 2])
                 fetched.append((Lease(message_id, token, where, org, lane), body))
-            self._leases.add(lease for lease, _ in fetched)
+            self._leases.add([lease for lease, _ in fetched])
             budget.note_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
         budget.wake_consumers()
         more = len(fetched) >= capacity or budget.isolated_in == queue
@@ -164,12 +164,13 @@ class WorkerSession:
 
     def begin(self, lease: Lease) -> bool:
         """Mark a job as running on this thread. Returns False if its lease is not this session's any more."""
-        lease.thread = threading.current_thread()
-        if time.monotonic() - self._last_reply_s > self._silent_s:
+        now_s = time.monotonic()
+        if now_s - self._last_reply_s > self._silent_s:
             # The process may have been frozen for so long that others took over.
             with suppress(BrokerError):
                 self.flush(beat=True)
-        return self._leases.start(lease, lease.thread)
+            now_s = time.monotonic()
+        return self._leases.start(lease, threading.current_thread(), now_s)
 
     def end(self, lease: Lease, outcome: str) -> None:
         """Record what became of a message; it is reported with the next fetch, or in a few milliseconds."""

@@ -49,13 +49,18 @@ class WorkerInfo:
         """
         if time.monotonic() - self._published_s < EVERY_S:
             return
-        reported = {**self._fixed, "queues": sorted(queues), "rss_bytes": _rss_bytes()}
+        reported = {**self._fixed, "queues": sorted(queues), "rss_bytes": rss_bytes()}
         _PUBLISH(client, base, [self._worker_id, json.dumps(reported)])
         self._published_s = time.monotonic()
 
 
-def _rss_bytes() -> int | None:
+def rss_bytes(pid: int | None = None) -> int | None:
+    """Memory that a process has in use; None where the system does not say.
+
+    Parameters:
+        pid: which. Default None: this one.
+    """
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+        return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * _PAGE_BYTES
     except (OSError, IndexError):
         return None

@@ -7,17 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Protocol
 
+from ..leasing.worker_info import rss_bytes
 from .death_reports import Death
 from .options import SupervisorOptions
 
-#: Bytes of a memory page.
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
-
-class Running(Protocol):
+class RunningProcess(Protocol):
     """A process, as `subprocess.Popen` has it."""
 
     @property
@@ -35,10 +32,10 @@ class Running(Protocol):
 
 
 #: Starts a process with this command line, that has these file descriptors.
-Start = Callable[[list[str], Sequence[int]], Running]
+StartProcess = Callable[[list[str], Sequence[int]], RunningProcess]
 
 
-def start_process(command: list[str], fds: Sequence[int]) -> Running:
+def start_process(command: list[str], fds: Sequence[int]) -> RunningProcess:
     """Start a worker process.
 
     Raises:
@@ -61,7 +58,7 @@ class Child:
     """
 
     def __init__(
-        self, options: SupervisorOptions, slot: int | None, now_s: float, start: Start = start_process
+        self, options: SupervisorOptions, slot: int | None, now_s: float, start: StartProcess = start_process
     ) -> None:
         self.slot = slot
         self.started_s = now_s
@@ -141,7 +138,7 @@ class Child:
             self.reported += [announced["reported"]] if "reported" in announced else []
             if "ready" in announced:
                 self.ready = True
-                self.baseline_bytes = self.rss_bytes()
+                self.baseline_bytes = rss_bytes(self.pid)
         return bool(read)
 
     def report(self, death: Death) -> None:
@@ -152,16 +149,9 @@ class Child:
                 os.write(self._deaths_fd, death.row())
                 self._reported.add(death.worker_id)
 
-    def rss_bytes(self) -> int | None:
-        """Memory it has in use; None where the system does not say."""
-        try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-        except (OSError, IndexError):
-            return None
-
     def grown_mb(self) -> float:
         """Megabytes of memory that it uses more than when it was ready."""
-        now_bytes = self.rss_bytes()
+        now_bytes = rss_bytes(self.pid)
         if now_bytes is None or self.baseline_bytes is None:
             return 0.0
         return (now_bytes - self.baseline_bytes) / 1_048_576

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from .child import Child, Start, start_process
+from .child import Child, StartProcess, start_process
 from .death_reports import Death
 from .events import EmitEvent, emit_to_stdout, exit_facts, write_status
 from .exit_codes import ExitCode
@@ -67,7 +67,7 @@ class Supervisor:
         status_file: Path | None = None,
         emit: EmitEvent = emit_to_stdout,
         monotonic: Callable[[], float] = time.monotonic,
-        start: Start = start_process,
+        start: StartProcess = start_process,
     ) -> None:
         self._options = options
         self._on_death = on_death

@@ -76,7 +76,7 @@ def test_what_hooks_enqueue_is_routed_too(new_broker: MakeBroker) -> None:
     assert (broker.do_qsize("default"), broker.do_qsize("default.annex")) == (0, 1)
 
 
-def test_a_message_that_cannot_be_routed_is_refused_alone(new_broker: MakeBroker) -> None:
+def test_a_message_that_cannot_be_routed_is_the_only_one_refused(new_broker: MakeBroker) -> None:
     """The sender is given the reason; of many, the others go."""
 
     def route(message: Message[Any]) -> Message[Any]:

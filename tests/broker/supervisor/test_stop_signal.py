@@ -40,7 +40,7 @@ def test_a_signal_that_another_thread_gets_ends_the_wait(wait: str) -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("True\n", "", 0)
 
 
-def test_whoever_asks_is_told_of_each_signal_at_once() -> None:
+def test_whoever_registered_is_notified_of_each_signal_at_once() -> None:
     """On the main thread, however often it comes."""
     ran = subprocess.run(
         [sys.executable, "-c", NOTIFIED], capture_output=True, text=True, timeout=PATIENCE_S, check=False
