@@ -5,7 +5,7 @@ from typing import Any
 #: By the actor's name: the arguments of its message.
 PAYLOADS: dict[str, tuple[Any, ...]] = {
     "charge": ({"org_id": "acme", "amount": 5, "idempotency_key": "order-18"},),
-    "crawl": ({"org_id": "acme"},),
+    "crawl": ({"org_id": "acme", "number": 1},),
     "export": ([1, 2, 3],),
     "fetch": ("data:,an%20answer",),
     "publish": ({"site": "blog", "token": "secret"},),

@@ -5,11 +5,13 @@ from uuid import UUID
 
 import dramatiq
 import redis
+from dramatiq.brokers.redis import RedisBroker
 from pressroom import Contracts
 from pressroom.broker import FairRedisBroker
 from pydantic import BaseModel
 
-client = redis.Redis.from_url("redis://localhost:6379/0")
+url = "redis://localhost:6379/0"
+client = redis.Redis.from_url(url)
 broker = FairRedisBroker(client=client)
 broker.add_middleware(Contracts())
 dramatiq.set_broker(broker)
