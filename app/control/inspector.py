@@ -117,7 +117,7 @@ class QueueInfo:
     actors: tuple[str, ...]
     #: Attempts that run; those that died with their worker among them.
     running: int
-    #: What waits, and what is in hand.
+    #: What waits, and what is in flight.
     depth: QueueDepth
     #: How many are held back, by what in one word. Not told to orgs.
     parked_by_cause: Mapping[str, int]
@@ -169,7 +169,7 @@ class Inspector(Protocol):
     def held_back_ms(self, job_id: str, *, org_id: UUID | None) -> int | None:
         """For how long a job does not start at the least, in milliseconds; 0 where it may at once, or runs.
 
-        None when it neither waits nor is in hand, or is not `org_id`'s: neither the outbox nor the broker has it.
+        None when it neither waits nor is in flight, or is not `org_id`'s: neither the outbox nor the broker has it.
         """
         ...
 
@@ -217,7 +217,7 @@ class Fleet(Protocol):
     """Knows the worker processes. Every method may raise a `JobError`, as `Inspector`'s."""
 
     def workers(self) -> Sequence[WorkerView]:
-        """All of them, with what they have in hand."""
+        """All of them, with what they have in flight."""
         ...
 
     def quiet(self, worker_id: str) -> bool:

@@ -88,7 +88,7 @@ class Queues(Section):
         states: Collection[WaitingState] = WAITING,
         dry_run: bool = True,
     ) -> int:
-        """Drop jobs that wait on a queue, for good: they run no more and are no dead letters. Those in hand stay.
+        """Drop jobs that wait on a queue, for good: they run no more and are no dead letters. Those in flight stay.
 
         Parameters:
             queue: its name; with `.<region>`, in that region.

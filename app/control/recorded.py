@@ -59,7 +59,7 @@ class RecordedJobs:
     Parameters:
         history: every attempt.
         progress: what jobs say of themselves.
-        letters: those that were given up.
+        letters: those that were dead-lettered.
         unsent: whether a message waits in the outbox, with an org for that org.
 
     Example:

@@ -1,4 +1,4 @@
-"""Worker processes: which there are, what each has in hand, and having one take nothing more. For operators."""
+"""Worker processes: which there are, what each has in flight, and having one take nothing more. For operators."""
 
 from collections.abc import Sequence
 
@@ -32,12 +32,12 @@ class Workers(Section):
 
     @reads("workers.list", operators_only=True)
     def list(self, caller: Caller) -> Sequence[WorkerView]:
-        """All worker processes, by host and process; of each what it has in hand, the longest first."""
+        """All worker processes, by host and process; of each what it has in flight, the longest first."""
         return sorted(self._fleet.workers(), key=lambda each: (each.host or "", each.pid or 0, each.id))
 
     @changes("workers.quiet", "worker", operators_only=True)
     def quiet(self, caller: Caller, worker: str) -> WorkerView:
-        """Have a worker process fetch nothing more, until it is resumed or ends. What it has in hand it runs.
+        """Have a worker process fetch nothing more, until it is resumed or ends. What it has in flight it runs.
 
         Parameters:
             worker: its id, or `<host>:<process>`, as `list` has them.

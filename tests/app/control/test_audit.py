@@ -148,3 +148,32 @@ def test_what_a_call_is_can_be_asked() -> None:
         action="doors.open", changes=True, target=("door",), operators_only=False
     )
     assert call_of(len) is None
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which shelves are meant."""
+
+    floor: int | None = None
+    wing: str | None = None
+
+
+class Shelves(Section):
+    """Shelves that are cleared."""
+
+    @changes("shelves.clear", "which", "names")
+    def clear(self, caller: Caller, which: Which, *, names: tuple[str, ...] = ()) -> None:
+        """Clears some."""
+
+
+@pytest.mark.parametrize(
+    ("which", "names", "target"),
+    [(Which(), (), "*"), (Which(wing="b"), (), "wing=b"), (Which(floor=0), ("x", "y"), "floor=0 names=x y")],
+)
+def test_what_narrows_a_call_is_its_target(which: Which, names: tuple[str, ...], target: str) -> None:
+    """Field by field, those that are given."""
+    log = Log()
+
+    Shelves(log).clear(OLGA, which, names=names)
+
+    assert log.rows == [("olga", "shelves.clear", target, OLGA.reason, None)]
