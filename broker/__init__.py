@@ -27,6 +27,7 @@ from .inspection.views import (
     WorkerView,
 )
 from .inspection.why import Cause, Reason, Why
+from .keys import base_key
 from .redis import FairRedisBroker
 from .sending import Durability
 from .supervisor.child import RunningProcess, StartProcess
@@ -73,6 +74,7 @@ __all__ = [
     "WaitingState",
     "Why",
     "WorkerView",
+    "base_key",
     "on_stop_signal",
 ]
 

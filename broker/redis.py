@@ -21,7 +21,7 @@ from .inspection.inspector import Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
-from .leasing.delivery import DEFAULT_HOLD_MS, Intake, release_held
+from .leasing.delivery import DEFAULT_HOLD_MS, HELD_UNTIL, Intake, release_held
 from .leasing.lease import AckOperation
 from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
@@ -82,6 +82,9 @@ class FairRedisBroker(Broker):
         >>> broker = FairRedisBroker(url="redis://localhost:6379/0")
         >>> resize.send_with_options(args=(7,), org="acme")
     """
+
+    #: What it writes into messages or reads there, and how long that lives: see `middleware/base/options.py`.
+    message_options: Final = ((HELD_UNTIL, "life"), ("org", "caller"), ("priority", "caller"))
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ Argument = str | bytes | int | float
 
 
 class Script:
-    """One Lua script, called with the base key and its arguments.
+    """A Lua script, called with the base key and its arguments.
 
     Parameters:
         name: The file in `lua/`, without its ending.

@@ -27,12 +27,17 @@ from .base.errors import (
 from .base.guard import Guard, OnError, Outcome
 from .base.interrupts import Cancelled, DeadlineExceeded
 from .base.observer import Observer
+from .base.options import Option
+from .base.options import Scope as OptionScope
 from .base.poller import Poller
+from .base.stack import Position, in_order
 from .callbacks import Callbacks
 from .cancellation.guard import Cancellation, checkpoint
 from .cancellation.requests import CancellationClient, CancellationStore, CancelRequest
 from .cancellation.requests import Changes as CancellationChanges
 from .circuit_breakers.breaker import CircuitBreaker
+from .circuit_breakers.breaker import Exclusion as CircuitExclusion
+from .circuit_breakers.circuits import Circuits
 from .circuit_breakers.errors import CircuitOpen, InvalidDependency
 from .circuit_breakers.guard import CircuitBreakers
 from .circuit_breakers.state import BreakerRule, BreakerState
@@ -95,6 +100,7 @@ from .pauses.pauses import Pause, PauseControl, PauseStore, PauseTarget
 from .progress.guard import JobProgress, Progress, ProgressReader, ProgressState, ProgressStore, progress
 from .region_concurrency.guard import RegionConcurrency, in_region
 from .retries import Retries, is_final_attempt
+from .standard import StandardParts, standard_guards
 from .tracing import Tracing
 
 __version__ = "0.1.0"
@@ -120,12 +126,14 @@ __all__ = [
     "CircuitBreakerStore",
     "CircuitBreakers",
     "CircuitChange",
+    "CircuitExclusion",
     "CircuitOpen",
     "CircuitPermit",
     "CircuitReading",
     "CircuitState",
     "CircuitStorage",
     "CircuitVerdict",
+    "Circuits",
     "Concurrency",
     "ContractActor",
     "Contracts",
@@ -180,6 +188,8 @@ __all__ = [
     "OnLimit",
     "OnMissed",
     "OnOverlap",
+    "Option",
+    "OptionScope",
     "OrgLimits",
     "OrgLimitsStore",
     "Outcome",
@@ -191,6 +201,7 @@ __all__ = [
     "Pauses",
     "PausesInForce",
     "Poller",
+    "Position",
     "Progress",
     "ProgressReader",
     "ProgressState",
@@ -211,6 +222,7 @@ __all__ = [
     "SlotAnswer",
     "SlotRequest",
     "SlotWake",
+    "StandardParts",
     "StatsdHandler",
     "StoreUnavailable",
     "Tracing",
@@ -226,6 +238,7 @@ __all__ = [
     "emit_gauge",
     "emit_metric",
     "emit_timer",
+    "in_order",
     "in_region",
     "is_final_attempt",
     "json_schemas",
@@ -234,6 +247,7 @@ __all__ = [
     "record_result",
     "remaining",
     "remove_metric_handler",
+    "standard_guards",
 ]
 
 # What is public goes by its public name, in tracebacks and stored letters: a module may move without their noticing.

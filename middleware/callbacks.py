@@ -7,6 +7,7 @@ from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 
 from .base.classification import category_of, class_name, fingerprint
+from .base.stack import Position
 
 
 class Callbacks(dramatiq.middleware.Callbacks):
@@ -22,6 +23,8 @@ class Callbacks(dramatiq.middleware.Callbacks):
     Example:
       >>> resize.send_with_options(args=(job,), on_failure=tell_somebody)
     """
+
+    position = Position.FOLLOW
 
     def after_process_message(
         self,

@@ -20,6 +20,7 @@ from .base.emit import emit_counter
 from .base.errors import Parked
 from .base.guard import Guard, Outcome
 from .base.interrupts import Window, make_interruptible, window_of
+from .base.stack import Position
 
 #: Seconds that running jobs may take to end: less than the 30 that Kubernetes gives a pod by default.
 DEFAULT_DRAIN_S = 25.0
@@ -35,7 +36,7 @@ _HAND_BACK_S = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Draining(Guard):
+class Draining(Guard[int]):
     """Ends a worker's work in an orderly way and in a bounded time.
 
     Without it a stopping worker waits up to ten minutes for what runs, keeps what it has fetched to itself all the
@@ -60,6 +61,8 @@ class Draining(Guard):
       >>> broker.add_middleware(Draining(drain_s=25))
     """
 
+    position = Position.DRAIN
+
     def __init__(
         self,
         *,
@@ -79,12 +82,12 @@ class Draining(Guard):
 
     @property
     def draining(self) -> bool:
-        """True once the worker of this process has to stop."""
+        """Return whether the worker of this process is to stop."""
         return self._stop is not None and self._stop.begun.is_set()
 
     @property
     def clean(self) -> bool:
-        """True as long as nothing had to be given up."""
+        """Return whether nothing had to be abandoned; True as long as nothing was."""
         return self._stop is None or self._stop.clean
 
     def begin(self) -> None:
@@ -97,14 +100,10 @@ class Draining(Guard):
             stop.begun.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the drain is over; whether it is."""
+        """Wait until the drain is over. Returns whether it is."""
         return self._stop is None or self._stop.over.wait(timeout_s)
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        make_interruptible(actor)
-
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
         make_interruptible(actor)
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -123,15 +122,17 @@ class Draining(Guard):
         # Those that are left would only be waited for.
         worker.workers = [thread for thread in worker.workers if not thread.is_alive()]
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> int:
         if self.draining:
             raise Parked("the worker is stopping", delay_ms=0, key="draining")
+        thread_id = threading.get_ident()
         with self._lock:
-            self._running[threading.get_ident()] = message, window_of(message)
+            self._running[thread_id] = message, window_of(message)
+        return thread_id
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: Broker, message: MessageProxy, held: int, outcome: Outcome) -> None:
         with self._lock:
-            self._running.pop(threading.get_ident(), None)
+            self._running.pop(held, None)
 
     def _drain(self, stop: "_Stop") -> None:
         stop.begun.wait()

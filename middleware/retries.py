@@ -22,6 +22,8 @@ from .base.classification import (
 from .base.delegation import SupportsParking
 from .base.emit import emit_counter
 from .base.errors import Parked
+from .base.options import Option
+from .base.stack import Position
 
 #: Milliseconds of the first back-off, doubled each time, and the most one may grow to.
 DEFAULT_MIN_BACKOFF_MS = 1_000
@@ -53,7 +55,7 @@ class Retries(dramatiq.middleware.Retries):
     - The message keeps the class and fingerprint of its last error. Dramatiq keeps a traceback of 30 frames
       there, whose text quotes whatever the error was given.
 
-    A broker that knows why messages wait (see `enforcement`) is told what a parked one waits for.
+    A broker that knows why messages wait (see `base.delegation`) is told what a parked one waits for.
 
     Back-off is `random(0, min(max_backoff, min_backoff * 2**attempt))`: full jitter, which spreads a crowd of
     failures best (M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
@@ -69,6 +71,9 @@ class Retries(dramatiq.middleware.Retries):
     Example:
       >>> broker = RedisBroker(middleware=[Contracts(), Retries(max_retries=3)])
     """
+
+    position = Position.RETRY
+    message_options = (Option("parked", "life"), Option("error", "attempt"))
 
     def __init__(
         self,
@@ -201,7 +206,7 @@ class Retries(dramatiq.middleware.Retries):
 
 
 def is_final_attempt(exception: BaseException) -> bool:
-    """True if the job that asks is given up when this attempt ends with the exception.
+    """Return whether the job that asks is dead-lettered when this attempt ends with the exception.
 
     For a job that has to leave other things behind when it fails for good than when it is tried again. Outside an
     attempt, or without `Retries`, nobody tries again: True. Threads that a job starts itself ask in a copy of its

@@ -1,6 +1,6 @@
 """One trace from `send` to the last retry, in OpenTelemetry's terms, without a payload or an error's text in it."""
 
-import threading
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from dramatiq import Broker, Message
@@ -10,6 +10,8 @@ from dramatiq.common import q_name
 from .base.attempts import Attempt
 from .base.messages import org_of
 from .base.observer import Observer
+from .base.options import Option
+from .base.stack import Position
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
@@ -47,6 +49,12 @@ class Tracing(Observer):
       >>> broker.add_middleware(Tracing())
     """
 
+    position = Position.TRACE
+    message_options = (
+        Option("traceparent", "caller"),
+        Option("tracestate", "caller"),
+    )
+
     def __init__(self, *, tracer_provider: "TracerProvider | None" = None) -> None:
         super().__init__()
         try:
@@ -59,7 +67,6 @@ class Tracing(Observer):
         # Only the trace context: baggage may hold anything, and a message is no place for it.
         self._propagator = TraceContextTextMapPropagator()
         self._tracer = trace.get_tracer("pressroom", tracer_provider=tracer_provider)
-        self._sending = _Sending()
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         self._end_what_was_not_sent()
@@ -74,12 +81,12 @@ class Tracing(Observer):
         )
         self._propagator.inject(message.options, context=self._trace.set_span_in_context(span, parent))
         if span.is_recording():
-            self._sending.span, self._sending.message_id = span, message.message_id
+            _unsent.set((span, message.message_id))
 
     def after_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        span = self._sending.span
-        if span is not None and self._sending.message_id == message.message_id:
-            self._sending.span = None
+        span, message_id = _unsent.get() or (None, "")
+        if span is not None and message_id == message.message_id:
+            _unsent.set(None)
             # Only now: guards below fill it in.
             org = org_of(message)
             if org is not None:
@@ -124,17 +131,15 @@ class Tracing(Observer):
         span.end(_start_ns(attempt) + int(attempt.duration_ms * 1_000_000))
 
     def _end_what_was_not_sent(self) -> None:
-        span, self._sending.span = self._sending.span, None
+        span, _ = _unsent.get() or (None, "")
         if span is not None:
+            _unsent.set(None)
             span.set_status(self._trace.StatusCode.ERROR, "not enqueued")
             span.end()
 
 
-class _Sending(threading.local):
-    """The span of the message that this thread is about to enqueue."""
-
-    span: "Span | None" = None
-    message_id: str = ""
+#: The span of the message that is about to be enqueued here, and the message's id.
+_unsent: ContextVar["tuple[Span, str] | None"] = ContextVar("pressroom_unsent", default=None)
 
 
 def _start_ns(attempt: Attempt) -> int:

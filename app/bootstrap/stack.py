@@ -1,4 +1,4 @@
-"""The guard stack of the platform: one annotated list, outermost first."""
+"""The guard stack of the platform. Each guard says itself where it stands, and why: `middleware/base/stack.py`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +28,7 @@ from middleware import (
     Retries,
     Tracing,
     configure_logging,
+    in_order,
 )
 from middleware.cancellation.redis import RedisCancellationStore
 from middleware.cron.redis import RedisCronStore
@@ -51,7 +52,7 @@ _LAST_WORDS_S = 1.5
 
 
 def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreakers) -> list[Middleware]:
-    """Every guard, each with its reason to stand where it stands; workers check the order when they boot.
+    """Make every guard of the platform with its store, and put them in order.
 
     Parameters:
         settings: limits, region and where the stores are.
@@ -70,48 +71,38 @@ def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreake
                 variable(each) for each in ("database_url", "redis_url") if getattr(settings, each) is None
             ],
         ),
-        Heartbeat(
-            settings.ready_folder, deadlines=deadlines, draining=draining
-        ),  # beats until all have stopped
+        Heartbeat(settings.ready_folder, deadlines=deadlines, draining=draining),  # until all have stopped
         stores,  # closes its connections when those below have written their last
-        LogContext(
-            configure=_logging(settings)
-        ),  # every line below carries the message's ids, none a payload
-        Tracing(),  # the span covers all that follows; costs nothing until an SDK is configured
-        Metrics(),  # counts what really happened, skips and parks included
-        History(  # one row an attempt, written off the job's path
-            stores.history, shutdown_timeout_s=_LAST_WORDS_S
-        ),
-        DeadLetters(  # keeps whatever is rejected below, in Redis first and then in the database
+        LogContext(configure=_logging(settings)),
+        Tracing(),  # costs nothing until an SDK is configured
+        Metrics(),
+        History(stores.history, shutdown_timeout_s=_LAST_WORDS_S),
+        DeadLetters(  # in Redis first and then in the database
             stores.dead_letters,
             spool=RedisDeadLetterSpool(client, prefix=NAMESPACE),
             shutdown_timeout_s=_LAST_WORDS_S,
         ),
-        Contracts(),  # nothing below ever sees a payload that does not fit
-        Cancellation(RedisCancellationStore(client, prefix=NAMESPACE)),  # costs no claim, slot or trial
-        Pauses(RedisPauseStore(client, prefix=NAMESPACE)),  # what is paused asks no far side either
-        breakers,  # what cannot run now should not take a claim
-        Idempotency(  # a duplicate should not take a slot
-            # In the broker's own hash slot, so that a claim ends in the very call that ends its message.
-            RedisIdempotencyStore(client, prefix=base_key(NAMESPACE))
-        ),
-        OrgLimits(  # slots are the scarcest, so they are taken last
+        Contracts(),
+        Cancellation(RedisCancellationStore(client, prefix=NAMESPACE)),
+        Pauses(RedisPauseStore(client, prefix=NAMESPACE)),
+        breakers,
+        # In the broker's own hash slot, so that a claim ends in the very call that ends its message.
+        Idempotency(RedisIdempotencyStore(client, prefix=base_key(NAMESPACE))),
+        OrgLimits(
             RedisOrgLimitsStore(client, prefix=NAMESPACE),
             max_active=settings.max_active_jobs_per_org,
             lease_ms=int(settings.slot_lease_s * 1_000),
             wait_ms=int(settings.slot_lease_s * 500),
         ),
         RegionConcurrency(region=settings.region, max_concurrency=settings.worker_threads),
-        Cron(RedisCronStore(client, prefix=NAMESPACE)),  # each tick once
-        Progress(  # says `running` when everything has agreed
-            RedisProgressStore(client, prefix=NAMESPACE), shutdown_timeout_s=_LAST_WORDS_S
-        ),
-        deadlines,  # the clock starts last; does the work of TimeLimit, AgeLimit and ShutdownNotifications
-        draining,  # stops last: the others have told their jobs by then
+        Cron(RedisCronStore(client, prefix=NAMESPACE)),
+        Progress(RedisProgressStore(client, prefix=NAMESPACE), shutdown_timeout_s=_LAST_WORDS_S),
+        deadlines,
+        draining,
         CurrentMessage(),
-        Callbacks(),  # before Retries: it sees whether the message failed for good
+        Callbacks(),
         Pipelines(),
-        Retries(),  # last: its after-hook runs first
+        Retries(),
     ]
     if settings.database_url is not None:
         # Beside the jobs, in a thread of every worker: nothing here sees a message.
@@ -125,7 +116,7 @@ def build_stack(settings: Settings, client: redis.Redis, breakers: CircuitBreake
                 },
             )
         )
-    return stack
+    return in_order(stack)
 
 
 def _logging(settings: Settings) -> Callable[[], None]:

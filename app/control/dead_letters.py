@@ -57,7 +57,7 @@ class LetterArchive(Protocol):
     """Keeps dead letters. Every method of its boxes may raise `DatabaseUnavailable`."""
 
     def of_org(self, org: str) -> SearchedBox:
-        """One org's."""
+        """The letters of an org."""
         ...
 
     def of_every_org(self) -> SearchedBox:

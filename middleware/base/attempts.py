@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,14 +36,12 @@ MAX_CAUSE_CHARS = 200
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
-#: Where a message proxy, which lives as long as one delivery, keeps its attempt and who was told what.
-_ATTEMPT = "_pressroom_attempt"
-_REPORTED = "_pressroom_told"
+_DELIVERY = "_pressroom_delivery"
 
 
 @dataclass(kw_only=True)
 class Attempt:
-    """One attempt at a message, from the moment the first watching guard saw it."""
+    """An attempt at a message, from the moment the first watching guard saw it."""
 
     #: 1 for the first.
     number: int
@@ -81,7 +80,7 @@ class Attempt:
             self._remember(exception)
 
     def conclude(self, message: MessageProxy) -> AttemptOutcome:
-        """Say what became of it, now that its message is about to be acked or rejected."""
+        """Decide what became of it, now that its message is about to be acked or rejected."""
         if self._state == "running":  # an interrupt in another hook kept every report from coming
             self._stop_the_clock()
         if self.outcome is None:
@@ -120,36 +119,77 @@ class Attempt:
         return "cancelled" if cancelled else "failed"
 
 
-def begin(message: MessageProxy) -> Attempt:
-    """The attempt at the message that a worker has in hand, made when nobody has asked before.
+class Delivery:
+    """The delivery of a message: its attempt, what each guard took for it, and who was notified of what.
+
+    A guard writes nothing else of a delivery, neither into the message nor into its thread.
 
     Example:
-        >>> begin(message).number
+        >>> delivery_of(message).hold(guard, slot)
+    """
+
+    __slots__ = ("_held", "_reported", "_thread_id", "attempt", "retry_refunded")
+
+    def __init__(self) -> None:
+        #: None when it never came to one.
+        self.attempt: Attempt | None = None
+        #: A park was taken off what Dramatiq's own `Retries` counts.
+        self.retry_refunded = False
+        self._held: dict[int, Any] = {}
+        self._thread_id = 0
+        self._reported: set[tuple[str, int]] = set()
+
+    def begin(self, message: MessageProxy) -> Attempt:
+        """Return the attempt, made when nobody has asked before."""
+        if self.attempt is None:
+            self.attempt = Attempt(
+                number=_number(message), started_at=datetime.now(UTC), _before=_counts(message)
+            )
+        return self.attempt
+
+    def hold(self, guard: object, held: object) -> None:
+        """Keep what a guard took for this attempt."""
+        self._thread_id = threading.get_ident()
+        self._held[id(guard)] = held
+
+    def forget(self, guard: object) -> None:
+        """Drop what a guard took for an attempt that nobody settled."""
+        self._held.pop(id(guard), None)
+
+    def release(self, guard: object) -> Any:
+        """Return what a guard took, once; None when it took nothing.
+
+        None also in any other thread than the one that makes the attempt: whoever speaks for a job that is stuck may
+        not give back what the job still uses.
+        """
+        return self._held.pop(id(guard), None) if threading.get_ident() == self._thread_id else None
+
+    def is_first_report(self, what: str, whom: object) -> bool:
+        """Return whether `whom` was not notified of `what` yet; brokers repeat an ack that fails."""
+        fresh = (what, id(whom)) not in self._reported
+        self._reported.add((what, id(whom)))
+        return fresh
+
+
+def delivery_of(message: MessageProxy) -> Delivery:
+    """Return what is known of a delivery, for every guard the same.
+
+    It is attached to the message's proxy: Dramatiq makes one for each delivery and gives it to all hooks, those of the
+    ack in another thread; and a proxy can be no key, since it has no hash and its id is used again.
+
+    Example:
+        >>> delivery_of(message).begin(message).number
         1
     """
-    attempt = attempt_at(message)
-    if attempt is None:
-        attempt = Attempt(number=_number(message), started_at=datetime.now(UTC), _before=_counts(message))
-        vars(message)[_ATTEMPT] = attempt
-    return attempt
-
-
-def attempt_at(message: MessageProxy) -> Attempt | None:
-    """The attempt at the message; None when it never came to one."""
-    attempt = vars(message).get(_ATTEMPT)
-    return attempt if isinstance(attempt, Attempt) else None
-
-
-def is_first_report(message: MessageProxy, what: str, whom: object) -> bool:
-    """Whether `whom` has not been told `what` of this delivery yet; brokers repeat an ack that fails."""
-    reported: set[tuple[str, int]] = vars(message).setdefault(_REPORTED, set())
-    fresh = (what, id(whom)) not in reported
-    reported.add((what, id(whom)))
-    return fresh
+    known = vars(message)
+    delivery: Delivery | None = known.get(_DELIVERY)
+    if delivery is None:
+        delivery = known[_DELIVERY] = Delivery()
+    return delivery
 
 
 def word(category: str) -> str:
-    """The category if it is a plain word, else `unknown`.
+    """Return the category if it is a plain word, else `unknown`.
 
     Example:
         >>> word("rate_limited"), word("user 7: hunter2")
@@ -159,7 +199,7 @@ def word(category: str) -> str:
 
 
 def trace_id_of(message: "MessageProxy | Message[Any]") -> str | None:
-    """The trace the message belongs to, as 32 hexadecimal digits; None when it was sent outside any."""
+    """Return the trace the message belongs to, as 32 hexadecimal digits; None when it was sent outside any."""
     found = _TRACEPARENT.fullmatch(str(message.options.get("traceparent", "")))
     return found[1] if found else None
 

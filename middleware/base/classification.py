@@ -37,7 +37,7 @@ def category_of(exception: BaseException) -> str:
 
 
 def is_retryable(exception: BaseException) -> bool:
-    """Whether another attempt may help; True unless the exception says otherwise."""
+    """True if another attempt may help, as it may unless the exception says otherwise."""
     own = getattr(exception, "retryable", True)
     return own if isinstance(own, bool) else True
 
@@ -49,7 +49,7 @@ def retry_after_s(exception: BaseException) -> float | None:
 
 
 def is_shutdown(exception: BaseException) -> bool:
-    """Whether the worker is stopping and the job did nothing wrong."""
+    """True if the worker is stopping and the job did nothing wrong."""
     return isinstance(exception, Shutdown)
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class MaxActive:
-    """So many jobs of one org run at once."""
+    """A limit on how many jobs of one org run at once."""
 
     kind: ClassVar[Literal["max_active"]] = "max_active"
     #: None: any number.
@@ -30,14 +30,14 @@ class MaxActive:
 
 @dataclass(frozen=True, kw_only=True)
 class ConcurrencyKeys:
-    """The option `concurrency` of messages and actors: so many jobs with one key run at once, within an org."""
+    """Limits by the option `concurrency` of messages and actors: how many jobs with one key run at once in an org."""
 
     kind: ClassVar[Literal["concurrency"]] = "concurrency"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartRate:
-    """How often an actor's jobs start, for each org: the generic cell rate algorithm (see `rate`).
+    """A limit on how often an actor's jobs start, for each org: the generic cell rate algorithm (see `rate`).
 
     No interval means that there is no limit, or none any more.
     """
@@ -50,7 +50,7 @@ class StartRate:
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """What `Shuts.shut` names is not fetched."""
+    """Dispatch gates: what `SupportsGates.shut` names is not fetched."""
 
     kind: ClassVar[Literal["gates"]] = "gates"
 
@@ -73,16 +73,16 @@ class AckOperation(NamedTuple):
 
 @runtime_checkable
 class SupportsLimits(Protocol):
-    """May decide at fetch what guards decide before a job starts."""
+    """A broker that may decide at fetch what guards decide before a job starts."""
 
     def enforce(self, rule: Rule) -> bool:
-        """Whether it does so from now on, for a `Rule`."""
+        """Return whether it does so from now on, for a `Rule`."""
         ...
 
 
 @runtime_checkable
 class SupportsGates(Protocol):
-    """Has gates: what is behind a shut one is not fetched."""
+    """A broker with dispatch gates: what is behind a shut one is not fetched."""
 
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> None:
         """Replace everything that `source` shuts: a gate, until when in its server's epoch milliseconds (0: until it
@@ -90,43 +90,43 @@ class SupportsGates(Protocol):
         ...
 
     def server_now_ms(self) -> int:
-        """The time by its server's clock."""
+        """Return the time by its server's clock, in epoch milliseconds."""
         ...
 
 
 @runtime_checkable
 class SupportsParking(Protocol):
-    """Knows why a message waits, and can let it go on before its time."""
+    """A broker that knows why a message is deferred, and can release it before its time."""
 
     def park(self, message: "Message[Any]", *, delay_ms: int, cause: str, key: str | None) -> object:
-        """Enqueue a message for later."""
+        """Enqueue a message that is deferred."""
         ...
 
     def release(self, key: str) -> int:
-        """Let all that is parked under a key go on now; how many."""
+        """Release all that is parked under a key; returns how many."""
         ...
 
 
 @runtime_checkable
 class SupportsAckOperations(Protocol):
-    """Carries out operations in the very step that ends a message."""
+    """A broker that carries out operations in the very step that ends a message."""
 
     def on_ack(self, message: MessageProxy, operation: AckOperation) -> bool:
-        """Whether it will, if the message is still this worker's by then."""
+        """Return whether it will, if the message is still this worker's by then."""
         ...
 
 
 @runtime_checkable
 class SupportsRefund(Protocol):
-    """Charges starts when it fetches."""
+    """A broker that charges starts when it fetches."""
 
     def refund_start(self, message: MessageProxy) -> None:
-        """Give the charge of this delivery back when it ends: it did not run."""
+        """Refund the start of this delivery when it ends: it did not run."""
         ...
 
 
 def delegate(broker: Broker, rules: Iterable[Rule]) -> bool:
-    """Whether the broker enforces all of the rules from now on; not if it does not answer.
+    """Return whether the broker enforces all of the rules from now on; False when it does not answer.
 
     Example:
         >>> delegate(StubBroker(), [MaxActive(default=10)])
@@ -135,12 +135,14 @@ def delegate(broker: Broker, rules: Iterable[Rule]) -> bool:
     try:
         return isinstance(broker, SupportsLimits) and all(broker.enforce(rule) for rule in rules)
     except BrokerError as error:
-        logger.warning("The broker was not told what to enforce (%s); guards do it.", type(error).__name__)
+        logger.warning(
+            "The broker does not answer what it enforces (%s); guards do it.", type(error).__name__
+        )
         return False
 
 
 def stamp_org(broker: Broker, message: "Message[Any]") -> None:
-    """Have the message's options name its org, for a broker that looks nowhere else."""
+    """Write the message's org into its options, for a broker that looks nowhere else."""
     if message.options.get("org"):
         return
     org = org_of(message)
@@ -149,7 +151,7 @@ def stamp_org(broker: Broker, message: "Message[Any]") -> None:
 
 
 def complete_on_ack(broker: Broker, message: MessageProxy, operation: AckOperation | None) -> bool:
-    """Whether the broker carries the operation out when the message ends, so that nobody else has to."""
+    """Return whether the broker carries the operation out when the message ends, so that nobody else has to."""
     return operation is not None and _supports_ack_operations(broker) and broker.on_ack(message, operation)
 
 

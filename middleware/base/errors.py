@@ -9,6 +9,7 @@
         ├── InvalidDependency           at import or send: `depends_on` names what cannot be a circuit
         ├── MisplacedGuard              at worker boot: the middleware stands in an order that cannot work
         ├── Parked                      not now: the message comes back later and is charged no attempt
+        │   └── CircuitOpen             the call was not made: what it depends on is down; pybreaker's error, too
         ├── Skipped                     never: the message is done without running
         ├── Expired                     never: it is too old to begin; it ends in the dead letters
         ├── UnknownVersion              never: no worker knew its contract's version, or nothing leads from it to ours

@@ -22,7 +22,7 @@ class Shut(NamedTuple):
     cause: str
 
     def outlasts(self, other: "Shut") -> bool:
-        """Whether it ends later."""
+        """True if it ends later than the other."""
         if self.until_ms is None or other.until_ms is None:
             return self.until_ms is None and other.until_ms is not None
         return self.left_ms > other.left_ms

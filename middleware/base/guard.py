@@ -1,18 +1,22 @@
 """The base of every guard: Dramatiq's hooks made safe to decide in."""
 
 import logging
-import threading
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Generic, Literal
 
-from dramatiq import Broker, Message, Worker
+from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, SkipMessage
 from dramatiq.middleware import Retries as DramatiqRetries
+from typing_extensions import TypeVar
 
+from .attempts import delivery_of
 from .emit import emit_counter
 from .errors import GuardError, Parked
-from .stack import check_order
+from .messages import MESSAGE_OPTIONS
+from .options import Option
+from .sending import ADMITTED, is_first_question
+from .stack import Position, check_order
 
 #: What a guard does when it cannot decide, because its store is away or it has a bug.
 OnError = Literal["park", "allow"]
@@ -20,8 +24,8 @@ OnError = Literal["park", "allow"]
 #: How long a message is parked that could not be decided on, in milliseconds.
 DEFAULT_UNDECIDED_DELAY_MS = 5_000
 
-#: Stamped into a message's options the first time it is enqueued; from then on it is in.
-ADMITTED = "admitted"
+#: What a guard takes for an attempt; None for guards that take nothing.
+HeldT = TypeVar("HeldT", default=None)
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +43,17 @@ class Outcome:
 
     @property
     def parked(self) -> bool:
-        """Whether the message comes back later, uncharged."""
+        """Return whether the message comes back later, without using a retry."""
         return isinstance(self.exception, Parked)
 
     @property
     def succeeded(self) -> bool:
-        """Whether the function ran and returned."""
+        """Return whether the function ran and returned."""
         return self.exception is None and not self.skipped
 
 
-class Guard(Middleware):
-    """One cross-cutting concern, as three decisions that subclasses may make.
+class Guard(Middleware, Generic[HeldT]):
+    """A cross-cutting concern, as three decisions that subclasses may make.
 
     Dramatiq's own hooks fail open: an error in a `before_` hook is logged *and the job runs*, an `after_` hook
     runs even when its `before_` never did, and `before_enqueue` runs again for every retry and every delayed
@@ -57,7 +61,7 @@ class Guard(Middleware):
 
     - `check` is asked once in a message's life, when it is first sent;
     - `admit` is asked before each attempt, and an error of its own becomes what `on_error` says;
-    - `settle` is told how the attempt ended, if and only if `admit` let it pass.
+    - `settle` gets back what `admit` took, when the attempt is over, however it ends and whoever stopped it.
 
     Parameters:
       on_error: What an error of the guard's own means: `"park"` the message for a while (the default: nothing
@@ -69,7 +73,20 @@ class Guard(Middleware):
       ...     def admit(self, broker, message):
       ...         if is_night():
       ...             raise Parked("night", delay_ms=3_600_000)
+
+      >>> class Desks(Guard[Desk]):
+      ...     def admit(self, broker, message):
+      ...         return self.desks.take()
+      ...     def settle(self, broker, message, held, outcome):
+      ...         self.desks.give_back(held)
     """
+
+    #: `check` looks at what a message says, takes nothing, and may be asked of one that is only kept to be sent later.
+    checks_payload: ClassVar[bool] = False
+    #: Where in the stack it stands; None for anywhere.
+    position: ClassVar[Position | None] = None
+    #: What the guard writes into messages, or reads there.
+    message_options: ClassVar[tuple[Option, ...]] = (Option(ADMITTED, "attempt"), *MESSAGE_OPTIONS)
 
     def __init__(
         self, *, on_error: OnError = "park", undecided_delay_ms: int = DEFAULT_UNDECIDED_DELAY_MS
@@ -80,8 +97,6 @@ class Guard(Middleware):
             raise ValueError(f"undecided_delay_ms must be at least 1, not {undecided_delay_ms}")
         self.on_error: OnError = on_error
         self.undecided_delay_ms = undecided_delay_ms
-        # A worker thread has one message in hand, and its hooks run in that thread.
-        self._admitted = threading.local()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -93,17 +108,29 @@ class Guard(Middleware):
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         """Decide on a message that is sent for the first time; what a `GuardError` says reaches the caller."""
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> HeldT | None:
         """Decide on an attempt: return to let it pass, raise `Parked`, `Skipped` or another `GuardError`.
 
         A guard that raises takes back what it charged itself.
+
+        Returns:
+          What was taken for the attempt, for `settle`; None when nothing was, and `settle` is not called.
+        """
+        return None
+
+    def settle(self, broker: Broker, message: MessageProxy, held: HeldT, outcome: Outcome) -> None:
+        """Finish, release or refund what `admit` returned for this attempt. Errors are logged and counted.
+
+        Called once, in the thread that made the attempt. A guard that only wants to see how attempts end is an
+        `Observer`.
         """
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        """Finish, release or refund what `admit` took for this attempt. Errors are logged and counted."""
+    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
+        # Actors that were declared before the guard was added have this hook alone.
+        self.before_declare_actor(broker, actor)
 
     def before_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        if _first_time(self, message):
+        if is_first_question(self, message):
             try:
                 self.check(broker, message, delay)
             except GuardError:
@@ -112,13 +139,14 @@ class Guard(Middleware):
                 self._count("check", error)
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._admitted.message = None
+        delivery = delivery_of(message)
+        delivery.forget(self)
         # Also what was sent before there were guards is in: its retry is not asked again.
         message.options[ADMITTED] = True
         if message.failed:
             return
         try:
-            self.admit(broker, message)
+            held = self.admit(broker, message)
         except (GuardError, SkipMessage):
             raise
         except Exception as error:
@@ -128,7 +156,8 @@ class Guard(Middleware):
                     f"{type(self).__name__} cannot decide", delay_ms=self.undecided_delay_ms
                 ) from error
         else:
-            self._admitted.message = message
+            if held is not None:
+                delivery.hold(self, held)
 
     def after_process_message(
         self,
@@ -138,22 +167,23 @@ class Guard(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        self._settle(broker, message, Outcome(result=result, exception=exception))
+        held = delivery_of(message).release(self)
+        if held is not None:
+            self._settle(broker, message, held, Outcome(result=result, exception=exception))
         if isinstance(exception, Parked):
-            _give_the_attempt_back(self, broker, message)
+            _refund_retry(self, broker, message)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._settle(broker, message, Outcome(skipped=True))
+        held = delivery_of(message).release(self)
+        if held is not None:
+            self._settle(broker, message, held, Outcome(skipped=True))
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         check_order(broker.middleware)
 
-    def _settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        if getattr(self._admitted, "message", None) is not message:
-            return
-        self._admitted.message = None
+    def _settle(self, broker: Broker, message: MessageProxy, held: HeldT, outcome: Outcome) -> None:
         try:
-            self.settle(broker, message, outcome)
+            self.settle(broker, message, held, outcome)
         except Exception as error:  # noqa: BLE001  # Dramatiq would swallow it without a trace
             self._count("settle", error)
 
@@ -164,37 +194,15 @@ class Guard(Middleware):
         logger.warning("Guard %s could not %s: %s", name, decision, type(error).__name__)
 
 
-class _Enqueueing(threading.local):
-    """The message that this thread enqueues for the first time, and the guards that were asked about it."""
-
-    message: "Message[Any] | None" = None
-    asked: set[int]
-
-
-_enqueueing = _Enqueueing()
-
-
-def _first_time(guard: Guard, message: "Message[Any]") -> bool:
-    """Whether a guard is to be asked: once a message, also when a broker runs the hooks per connection attempt."""
-    if ADMITTED not in message.options:
-        message.options[ADMITTED] = True
-        _enqueueing.message = message
-        _enqueueing.asked = set()
-    if _enqueueing.message is not message or id(guard) in _enqueueing.asked:
-        return False
-    _enqueueing.asked.add(id(guard))
-    return True
-
-
-def _give_the_attempt_back(guard: Guard, broker: Broker, message: MessageProxy) -> None:
+def _refund_retry(guard: Middleware, broker: Broker, message: MessageProxy) -> None:
     """Beside Dramatiq's own `Retries`, which counts every return as an attempt, take one off beforehand.
 
     Works where guards stand behind it, as `add_middleware` puts them: after-hooks run in reverse order.
     """
-    delivery = vars(message)  # a proxy is made for each delivery, and every guard gets the same one
-    if delivery.setdefault("_attempt_given_back", False):
+    delivery = delivery_of(message)
+    if delivery.retry_refunded:
         return
     dramatiq_retries = [each for each in broker.middleware if type(each) is DramatiqRetries]
     if dramatiq_retries and broker.middleware.index(dramatiq_retries[-1]) < broker.middleware.index(guard):
-        delivery["_attempt_given_back"] = True
+        delivery.retry_refunded = True
         message.options["retries"] = message.options.get("retries", 0) - 1

@@ -76,12 +76,12 @@ class Window:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the function has not begun."""
+        """True until the function begins."""
         return self._state is _State.WAITING
 
     @property
     def is_open(self) -> bool:
-        """Whether the function is running."""
+        """True while the function runs."""
         return self._state is _State.OPEN
 
     def interrupt(self, reason: type[Interrupt]) -> bool:
@@ -206,7 +206,7 @@ def make_interruptible(actor: "Actor[..., Any]") -> None:
 
 
 def can_interrupt() -> bool:
-    """Whether threads can be interrupted here: on CPython, without gevent."""
+    """True where threads can be interrupted: on CPython, without gevent."""
     return current_platform in supported_platforms and not is_gevent_active()  # type: ignore[no-untyped-call]
 
 

@@ -6,14 +6,22 @@ from typing import Any
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
+from .options import Option
+
 #: Option of a copy that was enqueued to wake a parked message: the id of that wake. The message itself lies in
 #: the broker until its delay is over, so for a while there are two, and only one of them may run. The same goes for
 #: the copies of whoever may have to enqueue a message twice, like an outbox's relay.
 WAKE = "wake"
 
+#: Option by which Dramatiq's `Results` is kept from storing one.
+STORE_RESULTS = "store_results"
+
+#: What functions of this module write into messages.
+MESSAGE_OPTIONS = (Option("org", "caller"), Option(WAKE, "life"), Option(STORE_RESULTS, "life"))
+
 
 def payload_of(message: "Message[Any] | MessageProxy") -> Mapping[str, object]:
-    """The message's single mapping argument, or else its keyword arguments.
+    """Return the message's single mapping argument, or else its keyword arguments.
 
     Example:
         >>> payload_of(resize.message({"org_id": "a", "image_id": 7}))["image_id"]
@@ -26,18 +34,18 @@ def payload_of(message: "Message[Any] | MessageProxy") -> Mapping[str, object]:
 
 
 def org_of(message: "Message[Any] | MessageProxy") -> str | None:
-    """The org a message works for: its option `org`, or else its payload's `org_id`; None without either."""
+    """Return the org a message works for: its option `org`, or else its payload's `org_id`; None without either."""
     org = message.options.get("org") or payload_of(message).get("org_id")
     return str(org) if org else None
 
 
 def copy_of(message: "Message[Any] | MessageProxy") -> str:
-    """Which copy of the message this is: the id of the wake that made it, empty for the message as sent."""
+    """Return which copy of the message this is: the id of the wake that made it, empty for the message as sent."""
     return str(message.options.get(WAKE, ""))
 
 
 def as_redelivery(message: "Message[Any]", copy: str) -> "Message[Any]":
-    """The message as one of its copies, for whoever cannot know whether it was enqueued already.
+    """Return the message as one of its copies, for whoever cannot know whether it was enqueued already.
 
     `Idempotency` and `OrgLimits` take a second delivery of the same copy for the one that follows a crash, and let it
     run; of two copies one runs, the other waits and is skipped.
@@ -50,4 +58,4 @@ def as_redelivery(message: "Message[Any]", copy: str) -> "Message[Any]":
 
 def keep_stored_result(message: MessageProxy) -> None:
     """Keep Dramatiq's `Results` from replacing the stored result by None when this delivery is skipped."""
-    message.options["store_results"] = False
+    message.options[STORE_RESULTS] = False

@@ -6,14 +6,14 @@ from typing import Any
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 
-from .attempts import Attempt, attempt_at, begin, is_first_report
+from .attempts import Attempt, delivery_of
 from .guard import Guard
 
 
 class Observer(Guard):
-    """A guard that is told of every attempt and stops none.
+    """A guard that sees every attempt and stops none.
 
-    The end of an attempt is told when its message is acked or rejected: only then is it known whether a failed
+    The end of an attempt is reported when its message is acked or rejected: only then is it known whether a failed
     one is tried again, wherever in the stack the guard stands.
 
     Example:
@@ -27,22 +27,22 @@ class Observer(Guard):
         super().__init__(on_error="allow")
 
     def began(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        """An attempt begins, in the thread that makes it."""
+        """Called when an attempt begins, in the thread that makes it."""
 
     def processed(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        """The function is done, or never ran; what becomes of the message is not known yet."""
+        """Called when the function is done, or never ran; what becomes of the message is not known yet."""
 
     def ended(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        """The attempt is over and has its outcome. Told once, also when the broker repeats a lost ack."""
+        """Called when the attempt is over and has its outcome; once, also when the broker repeats a lost ack."""
 
     def left(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        """The broker has let go of the message."""
+        """Called when the broker has let go of the message."""
 
     def rejected(self, broker: Broker, message: MessageProxy) -> None:
-        """A message is rejected that never came to an attempt, since no actor has its name for example."""
+        """Called when a message is rejected that never came to an attempt, as no actor has its name for example."""
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._watch("begin", self.began, broker, message, begin(message))
+        self._watch("begin", self.began, broker, message, delivery_of(message).begin(message))
 
     def after_process_message(
         self,
@@ -52,14 +52,14 @@ class Observer(Guard):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        attempt = begin(message)
-        # What came as given up has no function that could raise it.
+        attempt = delivery_of(message).begin(message)
+        # What came as failed has no function that could raise it.
         attempt.finish(message._exception if exception is None and message.failed else exception)
         self._watch("process", self.processed, broker, message, attempt)
         super().after_process_message(broker, message, result=result, exception=exception)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        attempt = begin(message)
+        attempt = delivery_of(message).begin(message)
         attempt.finish(skipped=True)
         self._watch("process", self.processed, broker, message, attempt)
 
@@ -67,13 +67,14 @@ class Observer(Guard):
         self._end(broker, message)
 
     def before_nack(self, broker: Broker, message: MessageProxy) -> None:
-        if attempt_at(message) is not None:
+        delivery = delivery_of(message)
+        if delivery.attempt is not None:
             self._end(broker, message)
-        elif is_first_report(message, "rejected", self):
+        elif delivery.is_first_report("rejected", self):
             self._watch("reject", self.rejected, broker, message)
 
     def after_ack(self, broker: Broker, message: MessageProxy) -> None:
-        attempt = attempt_at(message)
+        attempt = delivery_of(message).attempt
         if attempt is not None:
             self._watch("leave", self.left, broker, message, attempt)
 
@@ -81,9 +82,10 @@ class Observer(Guard):
         self.after_ack(broker, message)
 
     def _end(self, broker: Broker, message: MessageProxy) -> None:
-        attempt = attempt_at(message)
+        delivery = delivery_of(message)
+        attempt = delivery.attempt
         # Delayed messages are acked too, when they are moved to their queue.
-        if attempt is not None and is_first_report(message, "ended", self):
+        if attempt is not None and delivery.is_first_report("ended", self):
             attempt.conclude(message)
             self._watch("end", self.ended, broker, message, attempt)
 

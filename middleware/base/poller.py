@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Poller:
-    """One thread that refreshes what any number of guards know.
+    """A thread that refreshes what any number of guards know.
 
     It runs while there is somebody to refresh. What a refresh raises is logged once, until it works again; in the
     meantime the guard goes on with what it knew.

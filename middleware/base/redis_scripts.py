@@ -14,7 +14,7 @@ _KEYS_HEADER = re.compile(r"^-- KEYS: (.+)$", re.MULTILINE)
 
 
 class Script:
-    """One Lua script, called with exactly the keys its header declares.
+    """A Lua script, called with exactly the keys its header declares.
 
     A script's file begins with comments: what it does, `-- KEYS: a b`, `-- DERIVED:` for keys made from those,
     `-- ARGV: c d` and `-- Returns:`.

@@ -16,14 +16,16 @@ from ..base.emit import emit_counter
 from ..base.errors import Skipped
 from ..base.guard import Guard, Outcome
 from ..base.interrupts import Cancelled, DeadlineExceeded, Window, make_interruptible, window_of
+from ..base.options import Option
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from ..deadlines.guard import remaining
 from .requests import CancellationStore, RequestCache
 
 logger = logging.getLogger(__name__)
 
 
-class Cancellation(Guard):
+class Cancellation(Guard["RunningAttempt"]):
     """Stops messages that somebody asked to be stopped, with `CancellationClient`.
 
     Without it a job that was sent by mistake runs, or its queue is emptied by hand with everybody else's work in
@@ -31,8 +33,8 @@ class Cancellation(Guard):
 
     - A message that waits, in whatever way, is found when its turn comes and done without running.
     - A running job stops at its next `checkpoint()`; one with the option `interrupt_on_cancel` at once.
-    - Either way it ends as `Skipped("cancelled")`: acked, not retried, in no dead letters, and told from a success by
-      its outcome, `cancelled`, and the counter `messages_cancelled_total`. No success or failure callback fires.
+    - Either way it ends as `Skipped("cancelled")`: acked, not retried, in no dead letters, and no success: its outcome
+      is `cancelled`, counted in `messages_cancelled_total`. No success or failure callback fires.
     - A job that raises an error of its own with category `cancelled` ends the same way.
 
     Costs no round trip a job: requests reach each process by one background poll a second, in which an idle store
@@ -54,12 +56,15 @@ class Cancellation(Guard):
       >>> CancellationClient(RedisCancellationStore(client)).cancel(message.message_id)
     """
 
+    position = Position.CANCEL
+    message_options = (Option("interrupt_on_cancel", "caller"),)
+
     def __init__(self, store: CancellationStore, *, flags: Poller | None = None) -> None:
         super().__init__()
         self._requests = RequestCache(store)
         self._flags = flags or shared_poller()
         self._lock = threading.Lock()
-        self._running: dict[int, _Attempt] = {}
+        self._running: dict[int, RunningAttempt] = {}
 
     @property
     def actor_options(self) -> set[str]:
@@ -68,10 +73,6 @@ class Cancellation(Guard):
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         make_interruptible(actor)
         _end_cancelled_jobs_skipped(actor)
-
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        self.before_declare_actor(broker, actor)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
@@ -93,9 +94,9 @@ class Cancellation(Guard):
             if attempt.interrupts and attempt.is_cancelled():
                 attempt.window.interrupt(Cancelled)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> "RunningAttempt":
         options = broker.get_actor(message.actor_name).options
-        attempt = _Attempt(
+        attempt = RunningAttempt(
             message=message,
             window=window_of(message),
             interrupts=bool(message.options.get("interrupt_on_cancel", options.get("interrupt_on_cancel"))),
@@ -106,11 +107,12 @@ class Cancellation(Guard):
         if attempt.is_cancelled():
             self._forget()
             raise _cancelled(message, "waiting")
+        return attempt
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: Broker, message: MessageProxy, held: "RunningAttempt", outcome: Outcome) -> None:
         self._forget()
 
-    def _know(self, attempt: "_Attempt") -> None:
+    def _know(self, attempt: "RunningAttempt") -> None:
         _current.set(attempt)
         with self._lock:
             self._running[threading.get_ident()] = attempt
@@ -122,7 +124,7 @@ class Cancellation(Guard):
 
 
 def checkpoint() -> None:
-    """A place in a job where it is safe to stop. Costs a look into memory; outside a job it does nothing.
+    """Mark a place in a job where it is safe to stop. Costs a look into memory; outside a job it does nothing.
 
     Raises:
         Cancelled: somebody asked for this job to stop.
@@ -141,14 +143,14 @@ def checkpoint() -> None:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Attempt:
+class RunningAttempt:
     message: MessageProxy
     window: Window
     interrupts: bool
     is_cancelled: Callable[[], bool]
 
 
-_current: ContextVar[_Attempt | None] = ContextVar("pressroom_cancellation", default=None)
+_current: ContextVar[RunningAttempt | None] = ContextVar("pressroom_cancellation", default=None)
 
 
 def _end_cancelled_jobs_skipped(actor: "Actor[..., Any]") -> None:

@@ -14,7 +14,9 @@ from dramatiq.broker import MessageProxy
 from ..base.delegation import Gates, SupportsGates, delegate, stamp_org
 from ..base.errors import Parked
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
+from ..base.options import Option
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from .breaker import CircuitBreaker
 from .broker_gates import BreakerGates
 from .circuits import Circuits, Job
@@ -27,7 +29,7 @@ from .store import CircuitBreakerStore
 MAX_READY = 1_024
 
 
-class CircuitBreakers(Guard):
+class CircuitBreakers(Guard[Job]):
     """Parks jobs whose dependency is down, and lets a few through to find out when it is up again.
 
     Without it every job waits for a dead service's time-outs, spends its retries on it and ends in the dead
@@ -74,6 +76,9 @@ class CircuitBreakers(Guard):
       uniform: Draws a number between two, to spread parked jobs; for tests. Default `random.uniform`.
       monotonic: Seconds from a clock that never goes back; for tests.
     """
+
+    position = Position.DEPEND
+    message_options = (Option("depends_on", "caller"),)
 
     def __init__(
         self,
@@ -200,7 +205,7 @@ class CircuitBreakers(Guard):
         _names(message.options.get("depends_on"))
         stamp_org(broker, message)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> Job:
         self._circuits.job.set(None)
         org = message.options.get("org")
         job = Job(org=org if isinstance(org, str) else None)
@@ -221,12 +226,11 @@ class CircuitBreakers(Guard):
             self._give_back(job)
             raise
         self._circuits.job.set(job)
+        return job
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        job = self._circuits.job.get()
+    def settle(self, broker: Broker, message: MessageProxy, held: Job, outcome: Outcome) -> None:
         self._circuits.job.set(None)
-        if job is not None:
-            self._give_back(job)
+        self._give_back(held)
 
     def _made(self, key: str) -> CircuitBreaker:
         return CircuitBreaker(

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from ..base.delegation import SupportsParking
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked
 from ..base.guard import Guard
+from ..base.options import Option
 from ..base.payloads import contract_of, dumps, json_schemas, normalise, parse, version_of
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from ..retries import Retries
 from .held_messages import Release, version_key
 
@@ -24,6 +26,9 @@ DEFAULT_MAX_PAYLOAD_BYTES = 1_000_000
 #: How often a message of a newer version is offered again, or let go, and how long in all, in milliseconds.
 DEFAULT_HOLD_MS = 30_000
 DEFAULT_HOLD_MAX_MS = 24 * 60 * 60 * 1_000
+
+#: Option of a message of a newer version: since when it is held, in milliseconds since 1970.
+HELD_SINCE = "held_since"
 
 #: Turns the payload of one version into that of the next.
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -47,7 +52,7 @@ class Contracts(Guard):
     - a payload of a newer version is held for a newer worker: offered again every `hold_ms`, uncharged, and
       rejected with category `version` when none came within `hold_max_ms`.
 
-    On a broker that can let parked messages go early (see `enforcement`; the stack needs our `Retries`), such a
+    On a broker that can let parked messages go early (see `base.delegation`; the stack needs our `Retries`), such a
     message is parked once, until a worker that knows its version lets it go. Each worker does so when it boots and
     every `hold_ms`, also for what the broker itself holds since no worker knew its actor.
 
@@ -69,12 +74,19 @@ class Contracts(Guard):
       max_payload_bytes: The largest payload accepted at send, as bytes of JSON. Default 1,000,000.
       hold_ms: Milliseconds between two offers of a newer message, or between two times that a worker lets go what
         it knows. Default 30,000.
-      hold_max_ms: Milliseconds after which it is given up. Default 24 hours.
+      hold_max_ms: Milliseconds after which it is dead-lettered. Default 24 hours.
       flags: The poll that lets messages go. Default the process's own, shared with other guards.
       now_ms: Milliseconds since 1970; for tests. Default: this machine's clock.
 
     Actor option `upcasters`: `{1: from_1_to_2, 2: from_2_to_3}`, each from a plain mapping to a plain mapping.
     """
+
+    checks_payload = True
+    position = Position.VALIDATE
+    message_options = (
+        Option("contract_version", "caller"),
+        Option(HELD_SINCE, "attempt"),
+    )
 
     def __init__(
         self,
@@ -106,10 +118,6 @@ class Contracts(Guard):
         model = contract_of(actor)
         if model is not None:
             _give_the_function_the_model(actor, model)
-
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        self.before_declare_actor(broker, actor)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)
@@ -145,7 +153,7 @@ class Contracts(Guard):
 
     def _left_ms(self, message: MessageProxy) -> int:
         now_ms = self._now_ms()
-        return int(message.options.setdefault("held_since", now_ms)) + self.hold_max_ms - now_ms
+        return int(message.options.setdefault(HELD_SINCE, now_ms)) + self.hold_max_ms - now_ms
 
     def _hold(self, broker: Broker, message: MessageProxy, sent: int, known: int) -> None:
         left_ms = self._left_ms(message)

@@ -12,6 +12,8 @@ from dramatiq.broker import MessageProxy
 from ..base.emit import emit_counter
 from ..base.errors import MisplacedGuard, Parked, Skipped
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
+from ..base.options import Option
+from ..base.stack import Position
 from .fields import InvalidSchedule
 from .missed_ticks import RENEWALS_PER_LEASE, MissedTicks, RunningTick, WatchThread
 from .schedule import CronSchedule, cron
@@ -33,7 +35,7 @@ _SKIPS = {
 }
 
 
-class Cron(Guard):
+class Cron(Guard[RunningTick]):
     """Runs periodic actors once a tick, with the `periodiq` command line or any other scheduler sending.
 
     Without it two schedulers run everything twice, one scheduler is a single point of failure that ends at the
@@ -74,6 +76,9 @@ class Cron(Guard):
       now: The moment, aware; for tests. Default: the system's clock.
       wait: Waits some seconds between two tries to send a tick; for tests. Default `time.sleep`.
     """
+
+    position = Position.SCHEDULE
+    message_options = tuple(Option(name, "life") for name in (SCHEDULED_AT, TICK, CLAIMED, MADE_UP))
 
     def __init__(
         self,
@@ -143,10 +148,6 @@ class Cron(Guard):
             )
         self._sender.outlast(actor, schedule)
 
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
-        self.before_declare_actor(broker, actor)
-
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         schedule = _schedule(broker, message.actor_name)
         scheduled_at = message.options.get(SCHEDULED_AT)
@@ -166,9 +167,9 @@ class Cron(Guard):
         except Exception as error:  # noqa: BLE001  # it is sent; at worst it is sent again, and claimed once
             self._count("note", error)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> RunningTick | None:
         if TICK not in message.options:
-            return
+            return None
         tick = RunningTick(message.actor_name, _minute(message.options[TICK]), message.message_id)
         schedule = _schedule(broker, message.actor_name)
         is_new = not message.options.get(CLAIMED)
@@ -185,15 +186,16 @@ class Cron(Guard):
         if claim != "granted":
             raise Skipped(_SKIPS[claim])
         message.options[CLAIMED] = True
-        if exclusive:
-            with self._running_lock:
-                self._running[tick.holder] = tick
-
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+        if not exclusive:
+            return None
         with self._running_lock:
-            tick = self._running.pop(message.message_id, None)
-        if tick is not None:
-            self._store.release(tick.actor, tick.holder)
+            self._running[tick.holder] = tick
+        return tick
+
+    def settle(self, broker: Broker, message: MessageProxy, held: RunningTick, outcome: Outcome) -> None:
+        with self._running_lock:
+            self._running.pop(held.holder, None)
+        self._store.release(held.actor, held.holder)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         super().before_worker_boot(broker, worker)

@@ -15,10 +15,10 @@ from dramatiq.middleware import Retries as DramatiqRetries
 from dramatiq.middleware import SkipMessage
 
 from ..base.classification import category_of, class_name, fingerprint
-from ..base.guard import ADMITTED
 from ..base.messages import org_of
+from ..base.options import names_of
 from ..base.redaction import Path, Redaction, as_text
-from .letter import CATEGORIES, DeadLetter, letter_id
+from .letter import CATEGORIES, REPLAY_OF, DeadLetter, letter_id
 
 #: Frames of a trace.
 TRACE_FRAMES = 5
@@ -27,15 +27,9 @@ MAX_TEXT_CHARS = 2_000
 #: The largest number that a forged message can make us count to; every store holds it.
 MAX_COUNT = 2**31 - 1
 
-#: Options that mean something to one delivery only, or stand in the letter elsewhere. Dramatiq's own `traceback`
-#: quotes whatever the error was given.
-NOISE = frozenset(
-    {ADMITTED, "redis_message_id", "eta", "retries", "traceback", "requeue_timestamp", "error", "held_since"}
-)
-
 
 def letter_of(broker: Broker, message: MessageProxy, *, now_ms: int, max_bytes: int) -> DeadLetter:
-    """The letter of a message that is about to be rejected.
+    """Return the letter of a message that is about to be rejected.
 
     Parameters:
       broker: Knows the contracts, and so which fields are secret.
@@ -46,7 +40,8 @@ def letter_of(broker: Broker, message: MessageProxy, *, now_ms: int, max_bytes: 
     redaction = Redaction(broker)
     fields = ("actor_name", "args", "kwargs", "options")
     clean = redaction.message({name: getattr(message, name) for name in fields})
-    options = {name: value for name, value in clean["options"].items() if name not in NOISE}
+    dropped = names_of("attempt")
+    options = {name: value for name, value in clean["options"].items() if name not in dropped}
     paths = [path for path in redaction.paths if path[0] != "options" or path[1] in options]
     for name, value in options.items():
         options[name] = redaction.texts(value)
@@ -65,7 +60,7 @@ def letter_of(broker: Broker, message: MessageProxy, *, now_ms: int, max_bytes: 
 
 
 def outline_of(broker: Broker, message: MessageProxy, *, now_ms: int, fault: Exception) -> DeadLetter:
-    """The letter of a message that cannot be described, so that it is not forgotten all the same.
+    """Return the letter of a message that cannot be described, so that it is not lost all the same.
 
     Parameters:
       broker, message, now_ms: As for `letter_of`.
@@ -84,7 +79,7 @@ def outline_of(broker: Broker, message: MessageProxy, *, now_ms: int, fault: Exc
 
 
 def unreadable(queue: str, raw: bytes, mark: str, *, now_ms: int, max_bytes: int) -> DeadLetter:
-    """The letter of bytes that are no message.
+    """Return the letter of bytes that are no message.
 
     Parameters:
       queue: Where they were.
@@ -148,7 +143,7 @@ def _letter(
         redacted=as_text(paths),
         first_at_ms=sent_ms if isinstance(sent_ms, int) and 0 <= sent_ms <= now_ms else now_ms,
         died_at_ms=now_ms,
-        replay_of=_word(message.options.get("replay_of")),
+        replay_of=_word(message.options.get(REPLAY_OF)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Dead letters: what was given up is kept, can be understood, and can be sent again."""
+"""Dead letters: what failed for good is kept, can be understood, and can be sent again."""
 
 import logging
 import time
@@ -13,10 +13,12 @@ from ..base.classification import class_name, is_retryable
 from ..base.emit import emit_counter
 from ..base.errors import GuardError
 from ..base.guard import Guard
-from ..base.redaction import mark_secrets
+from ..base.options import Option
+from ..base.redaction import SECRET_PATHS, mark_secrets
+from ..base.stack import Position
 from .describe import letter_of, outline_of, unreadable
 from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
-from .letter import DeadLetter, Stats
+from .letter import REPLAY_OF, DeadLetter, Stats
 from .undecodable import keep_undecodable
 
 #: Most bytes of JSON, or of a message that cannot be read, that a letter holds.
@@ -42,7 +44,7 @@ class DeadLetterBox(Protocol):
     """The letters that somebody may see: one org's, or, for operators, all. Everything else is not found."""
 
     def list(self, *, after: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """A page of letters, the newest first.
+        """Return a page of letters, the newest first.
 
         Parameters:
           after: The `cursor` of the last letter of the page before. Default None, from the newest.
@@ -52,10 +54,10 @@ class DeadLetterBox(Protocol):
     def list_by_category(
         self, category: str, *, after: str | None = None, limit: int = 100
     ) -> Sequence[DeadLetter]:
-        """A page of the letters of one category, as `list`."""
+        """Return a page of the letters of one category, as `list`."""
 
     def get(self, letter_id: str) -> DeadLetter | None:
-        """The letter; None when there is none, or it is somebody else's."""
+        """Return the letter; None when there is none, or it is somebody else's."""
 
     def mark_replayed(
         self,
@@ -83,10 +85,10 @@ class DeadLetterBox(Protocol):
         """Remove one letter; False when there is none, or it is somebody else's."""
 
     def purge(self, before_ms: int) -> int:
-        """Remove what was given up before a time, in milliseconds since 1970; tells how many letters."""
+        """Remove what was dead-lettered before a time, in epoch milliseconds; returns how many letters."""
 
     def stats(self) -> Stats:
-        """How many letters there are by category, region, actor and fingerprint."""
+        """Return how many letters there are by category, region, actor and fingerprint."""
 
 
 class DeadLetterStore(Protocol):
@@ -96,10 +98,10 @@ class DeadLetterStore(Protocol):
         """Keep letters; one whose id is there already stays as it is. Tells how many were new."""
 
     def of_org(self, org: str) -> DeadLetterBox:
-        """One org's letters. Raises `ValueError` for an empty name."""
+        """Return the box of one org. Raises `ValueError` for an empty name."""
 
     def of_every_org(self) -> DeadLetterBox:
-        """All letters, those without an org too. For operators, never for what an org asks."""
+        """Return the box of all letters, those without an org too. For operators, never for what an org asks."""
 
 
 class DeadLetterSpool(Protocol):
@@ -109,17 +111,17 @@ class DeadLetterSpool(Protocol):
         """As `DeadLetterStore.put`."""
 
     def claim(self, limit: int, lease_ms: int) -> Sequence[DeadLetter]:
-        """Some letters, the oldest first, that nobody else is handed for `lease_ms` milliseconds."""
+        """Lease some letters, the oldest first, that nobody else is handed for `lease_ms` milliseconds."""
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget letters that are in the store."""
 
     def depth(self) -> int:
-        """How many letters wait."""
+        """Return how many letters wait."""
 
 
 class DeadLetters(Guard):
-    """Keeps every message that is given up, with what is needed to understand it and to send it again.
+    """Keeps every message that is dead-lettered, with what is needed to understand it and to send it again.
 
     Without it Dramatiq drops a rejected message after a week, says nothing about why it failed, and rejects what
     it cannot read with a traceback in a log. With it there is a letter for
@@ -154,6 +156,13 @@ class DeadLetters(Guard):
       >>> client = redis.Redis()
       >>> broker.add_middleware(DeadLetters(RedisDeadLetterStore(client), spool=RedisDeadLetterSpool(client)))
     """
+
+    checks_payload = True
+    position = Position.KEEP
+    message_options = (
+        Option(REPLAY_OF, "life"),
+        Option(SECRET_PATHS, "caller"),
+    )
 
     def __init__(
         self,

@@ -20,6 +20,9 @@ CATEGORIES = (
     "poison",
     "version",
 )
+#: Option of a message that repeats a letter's: the letter's id.
+REPLAY_OF = "replay_of"
+
 #: Most letters in one page.
 MAX_PAGE = 1_000
 #: By what letters are counted.

@@ -9,32 +9,18 @@ from uuid import uuid4
 from dramatiq import Broker, Message
 
 from ..base.errors import GuardError
-from ..base.guard import ADMITTED
+from ..base.options import names_of
 from ..base.redaction import mark_secrets
+from ..base.sending import ADMITTED
 from .edit import check_edit
 from .guard import DeadLetterBox
-from .letter import MAX_PAGE, DeadLetter, letter_id
+from .letter import MAX_PAGE, REPLAY_OF, DeadLetter, letter_id
 
 #: How many are sent first, and how long they are watched, when many are sent.
 DEFAULT_FIRST = 5
 DEFAULT_WATCH_S = 30.0
 #: How often the watch looks.
 POLL_S = 1.0
-
-#: Options that guards write in the course of a life, and those that bound it; a repeated message begins another.
-_PAST = frozenset(
-    {
-        "parked",
-        "replay_of",
-        "expires_at",
-        "cancelled",
-        "wake",
-        "due_ms",
-        "rate_paid_until",
-        "progress_turn",
-        "store_results",
-    }
-)
 
 
 class ReplayError(Exception):
@@ -84,7 +70,7 @@ class DeadLetterFilter:
     fingerprint: str | None = None
 
     def match(self, letter: DeadLetter) -> bool:
-        """True if the letter is meant."""
+        """Return whether the letter is meant."""
         wanted = ((self.category, letter.category), (self.actor, letter.actor))
         return all(want in (None, has) for want, has in (*wanted, (self.fingerprint, letter.fingerprint)))
 
@@ -102,7 +88,7 @@ class ReplayReport:
 
     @property
     def stopped(self) -> bool:
-        """True when it ended because some failed again."""
+        """Return whether it ended because some failed again."""
         return bool(self.failed_again)
 
 
@@ -144,7 +130,7 @@ class DeadLetterReplayer:
         self._monotonic = monotonic
 
     def retry(self, letter_id: str, *, again: bool = False) -> str:
-        """Send the letter's message again; gives the new message's id.
+        """Send the letter's message again. Returns the new message's id.
 
         Parameters:
           letter_id: The letter.
@@ -180,7 +166,7 @@ class DeadLetterReplayer:
         )
 
     def count(self, criteria: DeadLetterFilter, *, again: bool = False) -> int:
-        """How many messages `retry_many` would send: those that were not yet, and need no edit."""
+        """Count the messages that `retry_many` would send: those that were not yet, and need no edit."""
         return sum(1 for letter in self._matching(criteria, again) if _as_it_is(self._broker, letter))
 
     def retry_many(
@@ -308,7 +294,9 @@ class DeadLetterReplayer:
         self, letter: DeadLetter, payload: Mapping[str, Any], contract_version: int | None
     ) -> "Message[Any]":
         actor = self._broker.get_actor(letter.actor or "")
-        options = {name: value for name, value in letter.options.items() if name not in _PAST}
+        # A repeated message begins another life.
+        dropped = names_of("life", "attempt")
+        options = {name: value for name, value in letter.options.items() if name not in dropped}
         if contract_version is not None:
             options["contract_version"] = contract_version
         message: Message[Any] = Message(
@@ -320,7 +308,7 @@ class DeadLetterReplayer:
             args=tuple(payload["args"]),
             kwargs=dict(payload["kwargs"]),
             # It was let in once; an older version of its contract is brought up to date by the worker.
-            options={**options, ADMITTED: True, "replay_of": letter.id},
+            options={**options, ADMITTED: True, REPLAY_OF: letter.id},
             message_id=str(uuid4()),
         )
         mark_secrets(self._broker, message.asdict())

@@ -19,6 +19,8 @@ from ..base.emit import emit_counter
 from ..base.errors import Fault, GuardError, InvalidPayload
 from ..base.guard import Guard, Outcome
 from ..base.interrupts import DeadlineExceeded, Window, can_interrupt, make_interruptible, window_of
+from ..base.options import Option
+from ..base.stack import Position
 from .stuck_process import Replacement, log_stack
 from .watchdog import Watchdog
 
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RunningJob:
-    """One attempt that runs in this process now."""
+    """An attempt that runs in this process."""
 
     message_id: str
     actor: str
@@ -56,7 +58,7 @@ class Expired(GuardError, SkipMessage):
     category: ClassVar[str] = "timeout"
 
 
-class Deadlines(Guard):
+class Deadlines(Guard["TimedAttempt"]):
     """Bounds how long attempts run and how old messages may get.
 
     Without it a job that hangs holds its thread for ever. Dramatiq's own `TimeLimit` interrupts whatever the thread
@@ -72,7 +74,7 @@ class Deadlines(Guard):
     - A message past `expires_at` or older than `max_age` never begins: it is rejected, category `timeout`.
     - `notify_shutdown` actors get `Shutdown` raised inside their function when the worker stops. `Retries` hands
       their messages back uncharged.
-    - `remaining()` tells the job how long it has, for the time-outs of what it calls.
+    - `remaining()` returns how long the job has, for the time-outs of what it calls.
 
     Costs no round trip. Needs CPython without gevent; elsewhere only `remaining()`, expiry and `checkpoint()` work.
 
@@ -99,6 +101,10 @@ class Deadlines(Guard):
       ...     return httpx.get(url, timeout=remaining())
       >>> fetch.send_with_options(args=(url,), expires_at=tomorrow_ms)
     """
+
+    checks_payload = True
+    position = Position.TIME
+    message_options = (Option("expires_at", "life"),)
 
     def __init__(
         self,
@@ -131,7 +137,7 @@ class Deadlines(Guard):
         frozen_after_s = None if frozen_after_ms is None else frozen_after_ms / 1_000
         self._watchdog = Watchdog(self._scan, frozen_after_s=frozen_after_s, monotonic=monotonic)
         self._lock = threading.Lock()
-        self._running: dict[int, _Attempt] = {}
+        self._running: dict[int, TimedAttempt] = {}
         self._worker: tuple[Broker, Worker] | None = None
         self._shutting_down = False
         self._replacing = False
@@ -141,10 +147,6 @@ class Deadlines(Guard):
         return {"time_limit", "max_age", "notify_shutdown"}
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        make_interruptible(actor)
-
-    def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
-        # Only needed for actors that were declared before this guard was added.
         make_interruptible(actor)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -169,7 +171,7 @@ class Deadlines(Guard):
             self._watchdog.stop()
 
     def running_jobs(self) -> list[RunningJob]:
-        """What runs in this process now, the oldest first; for heartbeats and people."""
+        """Return what runs in this process, the oldest first; for heartbeats and people."""
         now_s = self._monotonic()
         with self._lock:
             running = list(self._running.values())
@@ -179,7 +181,7 @@ class Deadlines(Guard):
         for name in ("time_limit", "max_age", "expires_at"):
             _number(message, name, None)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> "TimedAttempt":
         options = broker.get_actor(message.actor_name).options
         now_ms = self._now_ms()
         max_age_ms = _number(message, "max_age", options.get("max_age", self.max_age_ms))
@@ -193,23 +195,23 @@ class Deadlines(Guard):
         left_ms = limit_ms if expires_at_ms is None else min(limit_ms, expires_at_ms - now_ms)
         notify = message.options.get("notify_shutdown", options.get("notify_shutdown", self.notify_shutdown))
         now_s = self._monotonic()
-        self._begin(
-            _Attempt(
-                message=message,
-                window=window_of(message),
-                thread_id=threading.get_ident(),
-                begun_s=now_s,
-                deadline_s=now_s + left_ms / 1_000,
-                notify_shutdown=bool(notify),
-            )
+        attempt = TimedAttempt(
+            message=message,
+            window=window_of(message),
+            thread_id=threading.get_ident(),
+            begun_s=now_s,
+            deadline_s=now_s + left_ms / 1_000,
+            notify_shutdown=bool(notify),
         )
+        self._begin(attempt)
+        return attempt
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: Broker, message: MessageProxy, held: "TimedAttempt", outcome: Outcome) -> None:
         _left_s.set(None)
         with self._lock:
-            self._running.pop(threading.get_ident(), None)
+            self._running.pop(held.thread_id, None)
 
-    def _begin(self, attempt: "_Attempt") -> None:
+    def _begin(self, attempt: "TimedAttempt") -> None:
         with self._lock:
             self._running[attempt.thread_id] = attempt
             too_late = self._replacing or (self._shutting_down and attempt.notify_shutdown)
@@ -239,7 +241,7 @@ class Deadlines(Guard):
         self._give_up(stuck)
         return min((attempt.next_look_s(self.grace_s) for attempt in running), default=math.inf)
 
-    def _interrupt(self, attempt: "_Attempt") -> None:
+    def _interrupt(self, attempt: "TimedAttempt") -> None:
         if attempt.window.interrupt(DeadlineExceeded):
             logger.warning(
                 "Message %s of %s is over its time and is interrupted.",
@@ -248,7 +250,7 @@ class Deadlines(Guard):
             )
             emit_counter("deadlines_exceeded_total", _labels(attempt.message))
 
-    def _give_up(self, overdue: "list[_Attempt]") -> None:
+    def _give_up(self, overdue: "list[TimedAttempt]") -> None:
         replaces = self._exit_process is not None and self._worker is not None
         # Whoever has left the function meanwhile is not stuck: its hooks may take as long as they need.
         stuck = [each for each in overdue if (each.window.abandon() if replaces else each.window.is_open)]
@@ -270,7 +272,7 @@ class Deadlines(Guard):
 
 
 def remaining() -> float | None:
-    """Seconds that are left to the job that calls, at least 0; None where it has no deadline, or is no job.
+    """Return the seconds that are left to the job that calls, at least 0; None where it has no deadline, or is no job.
 
     Threads that a job starts itself ask in a copy of its context (`contextvars.copy_context`).
 
@@ -285,7 +287,7 @@ _left_s: ContextVar[Callable[[], float] | None] = ContextVar("pressroom_left_s",
 
 
 @dataclass(eq=False, kw_only=True)
-class _Attempt:
+class TimedAttempt:
     message: MessageProxy
     window: Window
     thread_id: int

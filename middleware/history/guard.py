@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from ..base.attempts import Attempt, AttemptOutcome, trace_id_of
 from ..base.messages import org_of
 from ..base.observer import Observer
+from ..base.stack import Position
 from .batch_writer import BatchWriter
 from .results import Recorded, recording
 
@@ -33,7 +34,7 @@ MAX_PAGE = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRecord:
-    """One attempt at a message, as it is kept: first as running, then, under the same id, as it ended."""
+    """An attempt at a message, as it is kept: first as running, then, under the same id, as it ended."""
 
     #: The attempt's own, so that writing it twice makes one.
     id: UUID
@@ -73,7 +74,7 @@ class HistoryStore(Protocol):
         ...
 
     def attempts(self, message_id: str, *, org: str | None = None) -> list[AttemptRecord]:
-        """Every attempt at a message, oldest first; with `org`, none unless the message is that org's."""
+        """Return every attempt at a message, oldest first; with `org`, none unless the message is that org's."""
         ...
 
     def recent(
@@ -85,7 +86,7 @@ class HistoryStore(Protocol):
         before: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[AttemptRecord]:
-        """The attempts that fit, by the time they started, newest first.
+        """Return the attempts that fit, by the time they started, newest first.
 
         Parameters:
             org: only this org's. Default None: every org's, for the operator's eyes.
@@ -129,6 +130,8 @@ class History(Observer):
       >>> broker.add_middleware(History(store))
       >>> store.recent(org="acme", outcome="failed")
     """
+
+    position = Position.RECORD
 
     def __init__(
         self,
@@ -222,7 +225,7 @@ class History(Observer):
 
 
 def check_limit(limit: int) -> int:
-    """A page's size, if it is one.
+    """Return a page's size, if it is one.
 
     Raises:
         ValueError: it is less than 1 or more than 1,000.

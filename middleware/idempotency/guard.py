@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ from ..base.emit import emit_counter
 from ..base.errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.messages import copy_of, keep_stored_result, org_of, payload_of
+from ..base.options import Option
+from ..base.sending import sending_of
+from ..base.stack import Position
 
 #: How long a key is remembered, in milliseconds: a day.
 DEFAULT_WINDOW_MS = 24 * 60 * 60 * 1_000
@@ -25,7 +27,7 @@ DEFAULT_WINDOW_MS = 24 * 60 * 60 * 1_000
 DEFAULT_PARK_MS = 5_000
 #: How long a key stays reserved for a message whose enqueue has not returned yet, in milliseconds.
 DEFAULT_RESERVE_MS = 5_000
-#: How many ends of attempts are remembered while the store is away; the oldest are given up first.
+#: How many ends of attempts are remembered while the store is away; the oldest are dropped first.
 _MAX_LATE = 1_000
 
 #: What becomes of a message whose key another message has.
@@ -36,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Claim:
-    """What a store answers to a claim."""
+    """The answer of a store to a claim."""
 
     #: `claimed`: yours now. `held`: another holder's, in progress. `done`: the work was done, by whomever.
     state: Literal["claimed", "held", "done"]
@@ -69,18 +71,20 @@ class EndingStore(Protocol):
     """An `IdempotencyStore` whose claims a broker can end, in the very step that ends their message."""
 
     def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> AckOperation:
-        """What `finish` (done) or `give_back` would do."""
+        """Return the operation that does what `finish` (done) or `give_back` would do."""
         ...
 
 
 @dataclass(frozen=True)
-class _Held:
+class ClaimedKey:
+    """What an attempt holds while it runs."""
+
     key: str
     token: str
     actor_name: str
 
 
-class Idempotency(Guard):
+class Idempotency(Guard[ClaimedKey]):
     """Lets one of all messages with the same idempotency key run to its end.
 
     Without it a caller who sends again because the answer got lost, or a user who clicks twice, has the work
@@ -117,6 +121,9 @@ class Idempotency(Guard):
       >>> charge.send({"org_id": "acme", "amount": 5, "idempotency_key": "order-17"})
     """
 
+    position = Position.DEDUPLICATE
+    message_options = (Option("idempotent", "caller"),)
+
     def __init__(
         self,
         store: IdempotencyStore,
@@ -144,52 +151,49 @@ class Idempotency(Guard):
         self.on_duplicate: OnDuplicate = on_duplicate
         self.park_ms = park_ms
         self.reserve_ms = reserve_ms
-        self._current = threading.local()
-        self._late: deque[tuple[_Held, bool]] = deque(maxlen=_MAX_LATE)
+        self._late: deque[tuple[ClaimedKey, bool]] = deque(maxlen=_MAX_LATE)
 
     @property
     def actor_options(self) -> set[str]:
         return {"idempotent"}
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        self._current.reserved = None
         key = self._key_of(broker, message) if self.on_duplicate == "reject" else None
         if key is None:
             return
-        held = _Held(key, uuid4().hex, message.actor_name)
+        held = ClaimedKey(key, uuid4().hex, message.actor_name)
         claim = self.store.claim(key, holder=_holder(message), token=held.token, ttl_ms=self.reserve_ms)
         if claim.state != "claimed":
             _count_duplicate(message, "rejected")
             raise DuplicateMessage(message.actor_name, claim.holder.partition(" ")[0])
-        self._current.reserved = (message, held)
+        sending = sending_of(message)
+        if sending is not None:
+            sending.kept[id(self)] = held
 
     def after_enqueue(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        reserved, held = getattr(self._current, "reserved", None) or (None, None)
-        if held is None or reserved is not message:
+        sending = sending_of(message) if self.on_duplicate == "reject" else None
+        if sending is None:
             return
-        self._current.reserved = None
+        held, sending.kept[id(self)] = sending.kept.get(id(self)), None
+        if held is None:
+            return
         try:
             self.store.keep(held.key, token=held.token, ttl_ms=self.window_ms + (delay or 0))
         except Exception as error:  # noqa: BLE001  # it is enqueued; `admit` claims again
             self._count("check", error)
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
-        self._current.held = None
+    def admit(self, broker: Broker, message: MessageProxy) -> ClaimedKey | None:
         key = self._key_of(broker, message._message)
         if key is None:
-            return
-        held = _Held(key, uuid4().hex, message.actor_name)
+            return None
+        held = ClaimedKey(key, uuid4().hex, message.actor_name)
         claim = self.store.claim(key, holder=_holder(message), token=held.token, ttl_ms=self.window_ms)
         if claim.state != "claimed":
             self._turn_away(message, claim)
-        self._current.held = held
         self._end_late_ones()
+        return held
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        held: _Held | None = self._current.held
-        self._current.held = None
-        if held is None:
-            return
+    def settle(self, broker: Broker, message: MessageProxy, held: ClaimedKey, outcome: Outcome) -> None:
         if complete_on_ack(broker, message, self._ending(held, done=outcome.succeeded)):
             return
         try:
@@ -214,12 +218,12 @@ class Idempotency(Guard):
         _count_duplicate(message, "skipped")
         raise Skipped("another message has its idempotency key")
 
-    def _ending(self, held: _Held, *, done: bool) -> AckOperation | None:
+    def _ending(self, held: ClaimedKey, *, done: bool) -> AckOperation | None:
         if self._ending_store is None:
             return None
         return self._ending_store.ending(held.key, token=held.token, done=done, ttl_ms=self.window_ms)
 
-    def _end(self, held: _Held, *, done: bool) -> None:
+    def _end(self, held: ClaimedKey, *, done: bool) -> None:
         if not done:
             self.store.give_back(held.key, token=held.token)
         elif not self.store.finish(held.key, token=held.token, ttl_ms=self.window_ms):

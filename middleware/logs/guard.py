@@ -10,6 +10,7 @@ from dramatiq.broker import MessageProxy
 from ..base.attempts import Attempt, trace_id_of
 from ..base.messages import org_of
 from ..base.observer import Observer
+from ..base.stack import Position
 from .redaction import DEFAULT_LOGGERS, LogRedaction
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class LogContext(Observer):
     Example:
       >>> broker.add_middleware(LogContext(configure=configure_logging))
     """
+
+    position = Position.LOG
 
     def __init__(
         self,

@@ -12,6 +12,8 @@ from dramatiq.errors import ActorNotFound
 from ..base.attempts import Attempt
 from ..base.emit import emit_counter, emit_gauge, emit_metric
 from ..base.observer import Observer
+from ..base.options import Option
+from ..base.stack import Position
 from .queue_sampler import QueueProbe, QueueSampler, queue_state
 
 #: The message option that says from when on a worker could have had the message: milliseconds since 1970.
@@ -50,6 +52,9 @@ class Metrics(Observer):
       >>> add_metric_handler(PrometheusHandler())
       >>> broker.add_middleware(Metrics())
     """
+
+    position = Position.COUNT
+    message_options = (Option(DUE_MS, "life"),)
 
     def __init__(
         self, *, sample_every_s: float | None = DEFAULT_SAMPLE_EVERY_S, probe: QueueProbe = queue_state

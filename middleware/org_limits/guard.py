@@ -1,7 +1,6 @@
 """Limits per org: how often its jobs start, and how many run at once, whatever the other orgs do."""
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NoReturn
 from uuid import uuid4
@@ -14,6 +13,8 @@ from ..base.emit import emit_counter
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked, RateLimited, Skipped, StoreUnavailable
 from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
 from ..base.messages import WAKE, copy_of, keep_stored_result, org_of
+from ..base.options import Option
+from ..base.stack import Position
 from .rate import Rate
 from .slots import Answer, Attempt, Concurrency, OrgLimitsStore, Slot, SlotKeeper, Wake
 
@@ -35,7 +36,7 @@ OnLimit = Literal["park", "reject"]
 logger = logging.getLogger(__name__)
 
 
-class OrgLimits(Guard):
+class OrgLimits(Guard[Slot]):
     """Keeps each org to its rate per actor and to its number of running jobs.
 
     Without it the org that sends a hundred thousand jobs has every worker to itself until they are done. With it
@@ -51,8 +52,8 @@ class OrgLimits(Guard):
     one start. A message that belongs to no org is not limited; it belongs to the one its option `org` names, or
     else its payload's `org_id`. Two round trips to the store for a job with an org; one more for each wait.
 
-    On a broker that enforces limits where messages are fetched (see `enforcement`), all of this is the broker's, and
-    the store is not asked: what may not run is not fetched. Not so with `"reject"` or `max_active_of`.
+    On a broker that enforces limits where messages are fetched (see `base.delegation`), all of this is the broker's,
+    and the store is not asked: what may not run is not fetched. Not so with `"reject"` or `max_active_of`.
 
     Parameters:
       store: `MemoryOrgLimitsStore()` or `RedisOrgLimitsStore(client)`.
@@ -73,6 +74,12 @@ class OrgLimits(Guard):
       ... def crawl(job): ...
       >>> crawl.send_with_options(args=({"org_id": "acme"},), concurrency=("acme.example", 2))
     """
+
+    position = Position.LIMIT
+    message_options = (
+        Option(PAID_UNTIL, "life"),
+        Option("concurrency", "caller"),
+    )
 
     def __init__(
         self,
@@ -102,7 +109,6 @@ class OrgLimits(Guard):
         self.on_limit: OnLimit = on_limit
         self.lease_ms = lease_ms
         self.wait_ms = wait_ms
-        self._current = threading.local()
         self._keeper = SlotKeeper(store, lease_ms=lease_ms, wake=_wake)
         #: The broker that does this guard's work.
         self._enforcing: Broker | None = None
@@ -145,33 +151,29 @@ class OrgLimits(Guard):
             raise RateLimited(message.actor_name, wait_ms / 1_000)
         message.options[PAID_UNTIL] = paid_until_ms
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
-        self._current.slot = None
+    def admit(self, broker: Broker, message: MessageProxy) -> Slot | None:
         # What somebody sent without saying its org there is limited here.
         if self._enforcing is broker and message.options.get("org"):
-            return
+            return None
         attempt = self._attempt(broker, message)
         if attempt is None:
-            return
+            return None
         answer = self.store.acquire(attempt)
         if answer.outcome != "run":
             self._turn_away(message, attempt.org, answer)
         # The next attempt is another start; a crash leaves the message in the broker as it was, with its paid one.
         message.options.pop(PAID_UNTIL, None)
-        self._current.slot = Slot(attempt, answer.paid_until_ms)
-        self._keeper.hold(self._current.slot)
+        slot = Slot(attempt, answer.paid_until_ms)
+        self._keeper.hold(slot)
+        return slot
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
-        slot: Slot | None = self._current.slot
-        self._current.slot = None
-        if slot is None:
-            return
+    def settle(self, broker: Broker, message: MessageProxy, held: Slot, outcome: Outcome) -> None:
         refund = outcome.parked or outcome.skipped
-        self._keeper.let_go(slot)
+        self._keeper.let_go(held)
         try:
-            wakes = self.store.release(slot, refund=refund, patience_ms=3 * self.wait_ms)
+            wakes = self.store.release(held, refund=refund, patience_ms=3 * self.wait_ms)
         except StoreUnavailable:
-            self._keeper.release_later(broker, slot, refund=refund, patience_ms=3 * self.wait_ms)
+            self._keeper.release_later(broker, held, refund=refund, patience_ms=3 * self.wait_ms)
             raise
         _wake(broker, wakes)
 

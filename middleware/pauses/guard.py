@@ -13,6 +13,7 @@ from ..base.errors import Parked
 from ..base.gates import GatePublisher, Shut, merge_gate
 from ..base.guard import Guard
 from ..base.poller import Poller, shared_poller
+from ..base.stack import Position
 from ..region_concurrency.guard import RegionConcurrency
 from .pauses import Pause, PauseCache, PauseStore
 
@@ -37,7 +38,7 @@ class Pauses(Guard):
     Costs no round trip a job: pauses reach each process by one background poll a second, which asks once. A store
     that is away is asked again; until it answers, what was known stays in force.
 
-    On a broker that has gates (see `enforcement`), what is paused is not fetched at all, and goes on as soon as a
+    On a broker that has gates (see `base.delegation`), what is paused is not fetched at all, and goes on as soon as a
     process hears that it may. Only what was fetched before is parked.
 
     Parameters:
@@ -51,6 +52,8 @@ class Pauses(Guard):
       >>> broker.add_middleware(Pauses(RedisPauseStore(client)))
       >>> PauseControl(RedisPauseStore(client)).pause(actor="domain_export", who="ada", for_ms=600_000)
     """
+
+    position = Position.PAUSE
 
     def __init__(
         self,
@@ -92,7 +95,7 @@ class Pauses(Guard):
 
         Raises:
             StoreUnavailable: the store does not answer.
-            BrokerError: the broker has gates and does not answer; the next refresh tells it.
+            BrokerError: the broker has gates and does not answer; the next refresh repeats it.
         """
         self._known.refresh()
         for region, keeper in self._gates.items():

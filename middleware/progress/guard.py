@@ -12,6 +12,8 @@ from dramatiq.common import q_name
 
 from ..base.attempts import Attempt, AttemptOutcome
 from ..base.observer import Observer
+from ..base.options import Option
+from ..base.stack import Position
 from .latest_writer import CLOSE_TIMEOUT_S, DEFAULT_INTERVAL_S, ProgressWriter
 
 #: The longest note that is kept, in characters; of a longer one the beginning is.
@@ -64,7 +66,7 @@ class JobProgress:
 
     @property
     def updated_at(self) -> datetime:
-        """When this was written."""
+        """Return when this was written."""
         return datetime.fromtimestamp(self.updated_at_ms / 1_000, UTC)
 
 
@@ -75,7 +77,7 @@ class ProgressStore(Protocol):
         """Keep these, each unless a line of a later turn is kept; in one round trip."""
 
     def read(self, message_id: str) -> JobProgress | None:
-        """The last line of a message; None when none is kept."""
+        """Return the last line of a message; None when none is kept."""
 
 
 class ProgressReader:
@@ -93,7 +95,7 @@ class ProgressReader:
         self._store = store
 
     def read(self, message_id: str, *, org: str | None = None) -> JobProgress | None:
-        """The last that is known of a message, at most about a quarter of a second old.
+        """Return the last that is known of a message, at most about a quarter of a second old.
 
         Parameters:
             message_id: the message's.
@@ -132,6 +134,9 @@ class Progress(Observer):
       ...         progress(100 * number / len(rows), "writing rows")
       ...         write(row)
     """
+
+    position = Position.REPORT
+    message_options = (Option(TURN, "life"),)
 
     def __init__(
         self,
@@ -178,7 +183,7 @@ class Progress(Observer):
 
 
 def progress(percent: float, note: str = "") -> None:
-    """Say how far the job that calls is, and what it does. Costs no round trip; outside a job it does nothing.
+    """Report how far the job that calls is, and what it does. Costs no round trip; outside a job it does nothing.
 
     Parameters:
         percent: 0 to 100; what is beyond is brought back.

@@ -9,6 +9,8 @@ from dramatiq.broker import MessageProxy
 from ..base.emit import emit_counter, emit_gauge
 from ..base.errors import Parked
 from ..base.guard import Guard, OnError, Outcome
+from ..base.options import Option
+from ..base.stack import Position
 from .adaptive_limit import DEFAULT_MAX_ERROR_RATE, DEFAULT_STALE_AFTER_S, AdaptiveConcurrency
 
 #: Label of a process that serves the one region there is.
@@ -18,7 +20,7 @@ DEFAULT_HOLD_MS = 5_000
 DEFAULT_PARK_MS = 1_000
 
 
-class RegionConcurrency(Guard):
+class RegionConcurrency(Guard[str]):
     """Runs fewer jobs at once in a process whose jobs fail, or behind which many wait.
 
     Without it a worker whose region's database is struggling keeps hitting it with every thread it has. With it
@@ -48,6 +50,9 @@ class RegionConcurrency(Guard):
       >>> broker.add_middleware(RegionConcurrency(region="eu", max_concurrency=20))
       >>> broker.enqueue(in_region(resize.message(job), "us"))
     """
+
+    position = Position.THROTTLE
+    message_options = (Option("region", "caller"),)
 
     def __init__(
         self,
@@ -81,7 +86,7 @@ class RegionConcurrency(Guard):
         if self.region is not None:
             broker.declare_queue(f"{actor.queue_name}.{self.region}")
 
-    def admit(self, broker: Broker, message: MessageProxy) -> None:
+    def admit(self, broker: Broker, message: MessageProxy) -> str:
         for _ in self.slots.clean_stale():
             emit_counter("region_worker_stale_job_cleaned", self._labels)
         if self.slots.running(message.message_id):
@@ -93,10 +98,11 @@ class RegionConcurrency(Guard):
             raise Parked("the process has no free place", delay_ms=self._park_ms, key="region")
         emit_counter("region_worker_job_started", self._labels)
         self._emit_load()
+        return message.message_id
 
-    def settle(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: Broker, message: MessageProxy, held: str, outcome: Outcome) -> None:
         ran = not (outcome.skipped or outcome.parked)
-        self.slots.leave(message.message_id, failed=not outcome.succeeded if ran else None)
+        self.slots.leave(held, failed=not outcome.succeeded if ran else None)
         if ran:
             emit_counter("region_worker_processed_total", self._labels)
             if outcome.succeeded:
@@ -115,7 +121,7 @@ class RegionConcurrency(Guard):
 
 
 def in_region(message: "Message[Any]", region: str | None) -> "Message[Any]":
-    """The message on its region's queue; as it is when there is one region, or when it is there already.
+    """Return the message on its region's queue; as it is when there is one region, or when it is there already.
 
     Parameters:
       message: Not enqueued yet.

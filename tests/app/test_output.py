@@ -26,7 +26,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def lines(printed: io.StringIO) -> list[str]:
     """Its lines without what is blank behind them."""
-    return [line.rstrip() for line in printed.getvalue().splitlines()]
+    return [row.rstrip() for row in printed.getvalue().splitlines()]
 
 
 def test_an_id_stays_whole_and_texts_wrap(printed: io.StringIO) -> None:

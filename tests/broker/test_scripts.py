@@ -111,7 +111,7 @@ def test_a_script_holds_each_part_once_and_after_what_it_needs(tmp_path: Path) -
     ]
 
 
-def test_what_one_line_defines_is_written_out(tmp_path: Path) -> None:
+def test_what_one_row_defines_is_written_out(tmp_path: Path) -> None:
     """The server makes each function of a script anew at each call: keys and constants cost none."""
     script = assembled(
         tmp_path,

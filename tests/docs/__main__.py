@@ -160,7 +160,7 @@ def _execute(source: str, name: str, names: dict[str, Any]) -> None:
 
 
 def _run_prompts(block: Block, names: dict[str, Any]) -> None:
-    test = doctest.DocTestParser().get_doctest(block.source, names, block.name, block.page, block.line)
+    test = doctest.DocTestParser().get_doctest(block.source, names, block.name, block.page, block.row)
     for example in test.examples:
         if not example.want:  # a page need not say what a call returns
             example.options[doctest.SKIP] = True
@@ -177,7 +177,7 @@ def _run_prompts(block: Block, names: dict[str, Any]) -> None:
 def _run_as_test(block: Block) -> None:
     """In a pytest of its own, behind the preamble's models."""
     folder = Path(os.environ["DOCS_FOLDER"])
-    module = folder / f"test_{block.line}.py"
+    module = folder / f"test_{block.row}.py"
     preamble = (ROOT / "tests/docs/preamble.py").read_text()
     module.write_text(on_test_server(preamble + "\n\n" + block.source))
     command = [

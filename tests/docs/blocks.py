@@ -18,14 +18,14 @@ class Block:
     """One block, and why it is not run, if it is not."""
 
     page: str
-    line: int
+    row: int
     source: str
     excerpt: str | None = None
 
     @property
     def name(self) -> str:
         """Where it is, as editors like it: `docs/broker.md:9`."""
-        return f"{self.page}:{self.line}"
+        return f"{self.page}:{self.row}"
 
     @property
     def is_test(self) -> bool:

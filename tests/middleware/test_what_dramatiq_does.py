@@ -151,8 +151,11 @@ def test_after_hooks_run_for_middleware_whose_before_never_ran() -> None:
         def after_skip_message(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
             reported.append("stock")
 
-    class Ours(Guard):
-        def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
+    class Ours(Guard[str]):
+        def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> str:
+            return "taken"
+
+        def settle(self, broker: dramatiq.Broker, message: MessageProxy, held: str, outcome: Outcome) -> None:
             reported.append("ours")
 
     Runs(Stops(), Vanilla(), Ours(), Retries()).send_and_work()

@@ -13,7 +13,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from pydantic import BaseModel
 
 from domain.errors import DatabaseUnavailable, InvalidInput, PermanentError
-from middleware import Contracts, DeadLetters, Deadlines, Guard, GuardError, emit_counter, emit_gauge
+from middleware import Guard, GuardError, emit_counter, emit_gauge
 from middleware.base.messages import as_redelivery, org_of
 from middleware.base.payloads import dumps
 
@@ -149,8 +149,8 @@ def _wake(broker: Broker) -> None:
             each.wake()
 
 
-def _checking(broker: Broker) -> list[Guard]:
-    return [each for each in broker.middleware if isinstance(each, Contracts | DeadLetters | Deadlines)]
+def _checking(broker: Broker) -> list[Guard[Any]]:
+    return [each for each in broker.middleware if isinstance(each, Guard) and each.checks_payload]
 
 
 def _org_id(message: "Message[Any]") -> UUID | None:

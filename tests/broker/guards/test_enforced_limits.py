@@ -5,6 +5,7 @@ import threading
 import dramatiq
 import pytest
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Middleware
 
 from middleware import Guard, Parked
 from middleware.org_limits.guard import OrgLimits
@@ -138,7 +139,7 @@ def test_a_rate_that_a_release_took_away_holds_nobody_back(new_broker: MakeBroke
 @pytest.mark.parametrize("outside", [False, True], ids=["turned away behind it", "turned away before it"])
 def test_an_attempt_that_did_not_run_costs_no_start(new_broker: MakeBroker, outside: bool) -> None:
     """Its start is given back with the park, and the next attempt has it: else it would wait for an hour."""
-    guards = [OrgLimits(NobodyAsks()), Turnstile()]
+    guards: list[Middleware] = [OrgLimits(NobodyAsks()), Turnstile()]
     site = Site(new_broker(), *(guards[::-1] if outside else guards))
     site.actor(rate=Rate(1, per="1h")).send_with_options(org="acme")
 

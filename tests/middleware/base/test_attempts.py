@@ -11,7 +11,7 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Retries as DramatiqRetries
 
 from middleware import Parked
-from middleware.base.attempts import Attempt, attempt_at, begin, is_first_report, word
+from middleware.base.attempts import Attempt, delivery_of, word
 from middleware.base.observer import Observer
 from tests.middleware.attempt_outcomes import FATES, Fate, Faulty, Overloaded, send_to, watched
 from tests.middleware.brokers import work
@@ -184,17 +184,17 @@ def test_what_watches_cannot_break_what_it_watches(bare_broker: dramatiq.Broker)
 def test_an_end_that_nobody_reported_is_no_success() -> None:
     """An interrupt that kept the after-hooks from running leaves an attempt that died."""
     message = MessageProxy(dramatiq.Message(queue_name="q", actor_name="a", args=(), kwargs={}, options={}))
-    attempt = begin(message)
+    attempt = delivery_of(message).begin(message)
 
     assert attempt.conclude(message) == "died"
     assert attempt.finished_at is not None
-    assert attempt_at(message) is attempt
+    assert delivery_of(message).attempt is attempt
 
 
 def test_nothing_of_an_exception_is_kept_alive() -> None:
     """An attempt keeps words about an exception, not the exception with its frames."""
     message = MessageProxy(dramatiq.Message(queue_name="q", actor_name="a", args=(), kwargs={}, options={}))
-    attempt = begin(message)
+    attempt = delivery_of(message).begin(message)
 
     attempt.finish(Parked("night", delay_ms=1))
 
@@ -212,7 +212,7 @@ def test_a_repeated_ack_reports_nobody_twice() -> None:
     listener.before_ack(broker, message)
 
     assert len(listener.ended_attempts) == 1
-    assert is_first_report(message, "something else", listener)
+    assert delivery_of(message).is_first_report("something else", listener)
 
 
 @pytest.mark.parametrize("category", ["hunter2", "Nope", "", "a b", "x" * 33])

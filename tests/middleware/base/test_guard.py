@@ -26,8 +26,8 @@ class Seen:
     outcomes: list[Outcome] = field(default_factory=list)
 
 
-class Scripted(Guard):
-    """Raises what the script says, call by call."""
+class Scripted(Guard[str]):
+    """Raises what the script says, call by call, and else takes the message's id."""
 
     def __init__(self, *script: Exception | None, on_check: Exception | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -40,13 +40,15 @@ class Scripted(Guard):
         if self.on_check:
             raise self.on_check
 
-    def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> None:
+    def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> str:
         self.seen.admits.append(message.message_id)
         error = self.script.pop(0) if self.script else None
         if error:
             raise error
+        return message.message_id
 
-    def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
+    def settle(self, broker: dramatiq.Broker, message: MessageProxy, held: str, outcome: Outcome) -> None:
+        assert held == message.message_id
         self.seen.outcomes.append(outcome)
 
 
@@ -198,7 +200,7 @@ def test_errors_of_a_guards_own_are_counted_by_decision(bare_broker: dramatiq.Br
     """Under its name: what fails unseen guards nothing."""
 
     class Broken(Scripted):
-        def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
+        def settle(self, broker: dramatiq.Broker, message: MessageProxy, held: str, outcome: Outcome) -> None:
             raise RuntimeError("bug")
 
     guard = Broken(RuntimeError("bug"), on_check=RuntimeError("bug"), undecided_delay_ms=1)
@@ -267,8 +269,11 @@ def test_an_error_while_settling_is_logged_and_does_no_harm(
 ) -> None:
     """By class; its text may quote what it was given."""
 
-    class Clumsy(Guard):
-        def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
+    class Clumsy(Guard[str]):
+        def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> str:
+            return "taken"
+
+        def settle(self, broker: dramatiq.Broker, message: MessageProxy, held: str, outcome: Outcome) -> None:
             raise RuntimeError("hunter2")
 
     replace_stack(bare_broker, Clumsy(), Retries())
@@ -349,10 +354,13 @@ def test_threads_do_not_mix_up_what_they_have_in_flight(bare_broker: dramatiq.Br
     reported: list[tuple[str, object]] = []
     lock = threading.Lock()
 
-    class Careful(Guard):
-        def settle(self, broker: dramatiq.Broker, message: MessageProxy, outcome: Outcome) -> None:
+    class Careful(Guard[str]):
+        def admit(self, broker: dramatiq.Broker, message: MessageProxy) -> str:
+            return message.message_id
+
+        def settle(self, broker: dramatiq.Broker, message: MessageProxy, held: str, outcome: Outcome) -> None:
             with lock:
-                reported.append((message.message_id, outcome.exception))
+                reported.append((held, outcome.exception))
 
     replace_stack(bare_broker, Careful(), Retries())
     queue = f"q{uuid4().hex}"

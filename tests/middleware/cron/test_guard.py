@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import dramatiq
 import periodiq
 import pytest
 from dramatiq.broker import MessageProxy
 
-from middleware import Guard, MisplacedGuard, Parked
+from middleware import Guard, MisplacedGuard, Outcome, Parked
 from middleware.cron.guard import Cron, InvalidSchedule
 from middleware.cron.memory import MemoryCronStore
 from tests.middleware.brokers import stored
@@ -175,10 +175,11 @@ def test_a_schedule_with_a_busy_queue_still_runs(bare_broker: dramatiq.Broker) -
         stage.clock.moment = due + timedelta(minutes=5)
         proxy = MessageProxy(message)
         try:
-            stage.guard.admit(stage.broker, proxy)
+            held = stage.guard.admit(stage.broker, proxy)
         except dramatiq.middleware.SkipMessage:
             continue
-        stage.guard.settle(stage.broker, proxy, cast("Any", None))
+        if held is not None:
+            stage.guard.settle(stage.broker, proxy, held, Outcome())
         stage.ran.append(due.strftime("%H:%M"))
 
     assert len(stage.ran) == 4

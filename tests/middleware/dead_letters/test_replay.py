@@ -1,6 +1,7 @@
 """Replaying dead letters: one, an edited one, or many that stop when they fail again."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,8 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.composition import pipeline
 
-from middleware import Guard, InvalidPayload, RateLimited
+from middleware import Cron, Guard, InvalidPayload, RateLimited, Retries
+from middleware.cron.memory import MemoryCronStore
 from middleware.dead_letters.letter import letter_id
 from middleware.dead_letters.replay import (
     AlreadyReplayed,
@@ -44,6 +46,20 @@ def test_a_message_is_sent_again_as_a_new_one(bare_broker: dramatiq.Broker) -> N
     }
     assert (world.letter(letter.id).replayed_as, world.letter(letter.id).replayed_at_ms) == (message_id, 7)
     assert len(world.run()) == 1
+    assert [job.site for job in world.published] == ["blog"]
+
+
+def test_a_tick_of_a_schedule_that_failed_is_run_by_its_replay(bare_broker: dramatiq.Broker) -> None:
+    """Its tick is taken, by the message that failed; the replay has none, as what people send by hand."""
+    world = World(bare_broker)
+    bare_broker.add_middleware(Cron(MemoryCronStore()), before=Retries)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    (letter,) = world.dead("blog", cron_tick=now.isoformat())
+    world.up.add("blog")
+
+    world.replays.retry(letter.id)
+
+    world.run()
     assert [job.site for job in world.published] == ["blog"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import dramatiq
 import pytest
 from dramatiq.broker import MessageProxy
+from dramatiq.middleware import Middleware
 
 from middleware import Guard, Parked, Retries, Skipped
 from middleware.base.delegation import StartRate
@@ -132,7 +133,7 @@ def test_the_rate_of_an_actor_that_comes_later_is_handed_over_too(
 def test_an_attempt_that_did_not_run_is_not_charged(fate: str, first: str) -> None:
     """Whichever guard turned it away, before or after this one: the broker is told, and once for each attempt."""
     broker = EnforcingBroker()
-    guards = [OrgLimits(CountingStore()), Turnstile()]
+    guards: list[Middleware] = [OrgLimits(CountingStore()), Turnstile()]
     replace_stack(broker, *(guards if first == "limits" else guards[::-1]), Retries(max_retries=0))
     options: dict[str, Any] = {"org": "acme", fate: True}
     sent = job_of(broker).send_with_options(**options)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from app.bootstrap.worker.outbox import MessageEncoder, broker_sender
 from domain.errors import InvalidInput
-from middleware import Contracts, DeadLetters, Deadlines, Retries, Tracing
+from middleware import Contracts, DeadLetters, Deadlines, Guard, GuardError, Retries, Tracing
 from middleware.dead_letters.memory import MemoryDeadLetterStore
 from tests.adapters.outbox.letters import Letter, a_broker
 from tests.middleware.brokers import replace_stack, stored
@@ -56,6 +56,30 @@ def test_an_actor_without_a_contract_gets_what_it_takes() -> None:
         encoded(broker, "take", {"a": object()})
     with pytest.raises(InvalidInput, match="must be a UUID"):
         encoded(broker, "take", {"org_id": "acme"})
+
+
+class _NoSundays(Guard):
+    """A guard that looks at what a message says, unless it is told that it takes something."""
+
+    checks_payload = True
+
+    def check(self, broker: dramatiq.Broker, message: "dramatiq.Message[object]", delay: int | None) -> None:
+        raise GuardError("not on a Sunday")
+
+
+class _Turnstile(_NoSundays):
+    checks_payload = False
+
+
+def test_every_guard_that_only_looks_at_the_payload_is_asked() -> None:
+    """Where the caller can be told; those that take something are asked when the message is sent."""
+    broker = a_broker()
+    broker.add_middleware(_Turnstile())
+    encoded(broker)
+
+    broker.add_middleware(_NoSundays())
+    with pytest.raises(InvalidInput, match="not on a Sunday"):
+        encoded(broker)
 
 
 def test_an_actor_that_is_never_idempotent_stays_so() -> None:
