@@ -29,7 +29,9 @@ def main() -> None:
 def _instead(missing: "str | None") -> str:
     python = ROOT / ".venv" / "bin" / "python"
     command = " ".join([".venv/bin/python -m app", *sys.argv[1:]])
-    first = "run" if python.exists() else "run `make up` once, which installs them into .venv, then"
+    # An environment that is older than the checkout lacks packages, too. Its Python may be a link, its prefix is not.
+    is_complete = python.exists() and Path(sys.prefix) != ROOT / ".venv"
+    first = "run" if is_complete else "run `make up` once, which installs them into .venv, then"
     return f"Pressroom's packages are not installed for {sys.executable} (no {missing}); {first} `{command}`."
 
 

@@ -1,8 +1,8 @@
 """How the command line talks: tables and colours for people, JSON for scripts."""
 
 import json
-import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +24,10 @@ class CommandError(Exception):
 
 #: Columns where there is no terminal to ask, and COLUMNS says nothing: wide enough for logs, and no endless rows.
 WIDTH = 160
-#: A text up to this long is not wrapped, however narrow the terminal.
-MAX_UNWRAPPED = 24
+#: A text or word up to this long stays whole, however narrow the terminal.
+MAX_UNBROKEN = 24
+#: The narrowest column of longer texts.
+MIN_TEXT = 16
 #: Blanks between two columns of a table.
 GAP = 2
 
@@ -34,13 +36,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COPIED = frozenset({"id", "key", "worker", "queue", "fingerprint", "variable"})
 
 
-def _asked_width(stream_is_terminal: bool) -> int | None:
-    """None: rich asks the terminal, or COLUMNS."""
-    return None if stream_is_terminal or os.environ.get("COLUMNS", "").isdigit() else WIDTH
+def _room() -> int | None:
+    """Columns of the terminal, or what COLUMNS says; None where neither is, and nothing is left out."""
+    return shutil.get_terminal_size((0, 0)).columns or None
 
 
-out = Console(width=_asked_width(sys.stdout.isatty()))
-err = Console(stderr=True, width=_asked_width(sys.stderr.isatty()))
+out = Console(width=None if _room() else WIDTH)
+err = Console(stderr=True, width=None if _room() or sys.stderr.isatty() else WIDTH)
 
 
 def show(
@@ -155,7 +157,9 @@ def _column(name: str, cells: list[str]) -> _Column:
     filled = [each for each in cells if each]
     is_id = name in _COPIED or name.endswith("_id") or (bool(filled) and all(map(_UUID.fullmatch, filled)))
     natural = max(cell_len(each) for cell in (header, *cells) for each in (cell.splitlines() or [""]))
-    least = natural if is_id else min(natural, max(cell_len(header), MAX_UNWRAPPED))
+    words = max((cell_len(each) for cell in cells for each in cell.split()), default=0)
+    is_whole = is_id or natural <= MAX_UNBROKEN
+    least = natural if is_whole else max(cell_len(header), min(words, MAX_UNBROKEN), MIN_TEXT)
     return _Column(header, cells, is_id, natural, least)
 
 
@@ -183,14 +187,6 @@ def _fit(columns: Sequence[_Column], room: int | None) -> None:
 
 def _width_of(columns: Sequence[_Column]) -> int:
     return sum(each.width + GAP for each in columns)
-
-
-def _room() -> int | None:
-    """Columns of the terminal; None where there is none, and nothing is left out."""
-    asked = os.environ.get("COLUMNS", "")
-    if asked.isdigit():
-        return int(asked)
-    return out.width if sys.stdout.isatty() else None
 
 
 @contextmanager

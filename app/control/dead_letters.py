@@ -57,11 +57,11 @@ class LetterArchive(Protocol):
     """Keeps dead letters. Every method of its boxes may raise `DatabaseUnavailable`."""
 
     def of_org(self, org: str) -> SearchedBox:
-        """The letters of an org."""
+        """The letters of one org."""
         ...
 
     def of_every_org(self) -> SearchedBox:
-        """All of them."""
+        """All letters."""
         ...
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shutil
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -59,6 +61,7 @@ def test_without_a_terminal_no_column_is_left_out(
 ) -> None:
     """What reads from a pipe gets them all."""
     monkeypatch.delenv("COLUMNS")
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda fallback: os.terminal_size(fallback))
     row = {str(number): str(uuid4()) for number in range(9)}
 
     show([row], as_json=False)

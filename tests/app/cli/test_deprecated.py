@@ -23,8 +23,8 @@ def test_a_field_has_its_new_name_beside_the_old(capsys: pytest.CaptureFixture[s
     assert renamed["attempts"] == [{"attempt_id": "a", "id": "a", "message_id": "j"}]
     (reason,) = renamed["why"]["reasons"]
     assert (reason["since"].isoformat(), reason["since_ms"]) == ("1970-01-01T00:00:01.500000+00:00", 1_500)
-    (warning,) = capsys.readouterr().err.splitlines()
-    assert warning.startswith("Old names in this JSON go in 0.3: id (now message_id)")
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert printed.startswith("Old names in this JSON go in 0.3: id (now message_id)")
 
 
 def test_a_new_name_that_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ def run(*command: object, cwd: Path = ROOT, **variables: str) -> "subprocess.Com
     )
 
 
-def test_in_a_checkout_it_is_the_platforms_commands(tmp_path: Path) -> None:
+def test_in_a_checkout_it_has_the_platforms_commands(tmp_path: Path) -> None:
     """Wherever it is called from, by its own name."""
     version = run(PRESSROOM, "--version", cwd=tmp_path)
     jobs = run(PRESSROOM, "jobs", "--help", cwd=tmp_path)
@@ -65,9 +65,9 @@ def test_a_python_without_the_packages_is_given_the_right_command() -> None:
     wrong = run(sys.executable, "-S", "-m", "app", "jobs", "list")
 
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    (advice,) = wrong.stderr.splitlines()
-    assert f"not installed for {sys.executable}" in advice
-    assert "`.venv/bin/python -m app jobs list`" in advice
+    (printed,) = wrong.stderr.splitlines()
+    assert f"not installed for {sys.executable}" in printed
+    assert "`.venv/bin/python -m app jobs list`" in printed
 
 
 def test_a_fault_of_our_own_is_not_taken_for_a_missing_package(tmp_path: Path) -> None:
