@@ -26,18 +26,20 @@ from .base.errors import (
 )
 from .base.guard import Guard, OnError, Outcome
 from .base.interrupts import Cancelled, DeadlineExceeded
+from .base.interrupts import Window as InterruptWindow
 from .base.observer import Observer
 from .base.options import Option
 from .base.options import Scope as OptionScope
 from .base.poller import Poller
 from .base.stack import Position, in_order
 from .callbacks import Callbacks
-from .cancellation.guard import Cancellation, checkpoint
+from .cancellation.guard import Cancellation, RunningAttempt, checkpoint
 from .cancellation.requests import CancellationClient, CancellationStore, CancelRequest
 from .cancellation.requests import Changes as CancellationChanges
 from .circuit_breakers.breaker import CircuitBreaker
 from .circuit_breakers.breaker import Exclusion as CircuitExclusion
 from .circuit_breakers.circuits import Circuits
+from .circuit_breakers.circuits import Job as CircuitJob
 from .circuit_breakers.errors import CircuitOpen, InvalidDependency
 from .circuit_breakers.guard import CircuitBreakers
 from .circuit_breakers.state import BreakerRule, BreakerState
@@ -51,6 +53,7 @@ from .circuit_breakers.store import Reading as CircuitReading
 from .contracts.guard import Contracts, UnknownVersion, Upcaster, json_schemas
 from .cron.fields import CronFields, InvalidSchedule
 from .cron.guard import Cron
+from .cron.missed_ticks import RunningTick
 from .cron.schedule import CronSchedule, OnFold, OnGap, OnMissed, OnOverlap, cron
 from .cron.store import Claim as CronClaim
 from .cron.store import CronStore
@@ -75,12 +78,12 @@ from .dead_letters.replay import (
     ReplayReport,
     ReplayUncertain,
 )
-from .deadlines.guard import Deadlines, Expired, RunningJob, remaining
+from .deadlines.guard import Deadlines, Expired, RunningJob, TimedAttempt, remaining
 from .draining import Draining
 from .history.guard import AttemptRecord, History, HistoryStore
 from .history.results import record_result
 from .idempotency.guard import Claim as IdempotencyClaim
-from .idempotency.guard import Idempotency, IdempotencyStore, OnDuplicate
+from .idempotency.guard import ClaimedKey, Idempotency, IdempotencyStore, OnDuplicate
 from .logs.format import configure_logging, log_formatter
 from .logs.guard import LogContext
 from .metrics.emf import EmfHandler
@@ -127,6 +130,7 @@ __all__ = [
     "CircuitBreakers",
     "CircuitChange",
     "CircuitExclusion",
+    "CircuitJob",
     "CircuitOpen",
     "CircuitPermit",
     "CircuitReading",
@@ -134,6 +138,7 @@ __all__ = [
     "CircuitStorage",
     "CircuitVerdict",
     "Circuits",
+    "ClaimedKey",
     "Concurrency",
     "ContractActor",
     "Contracts",
@@ -166,6 +171,7 @@ __all__ = [
     "Idempotency",
     "IdempotencyClaim",
     "IdempotencyStore",
+    "InterruptWindow",
     "InvalidDependency",
     "InvalidPayload",
     "InvalidSchedule",
@@ -216,7 +222,9 @@ __all__ = [
     "ReplayReport",
     "ReplayUncertain",
     "Retries",
+    "RunningAttempt",
     "RunningJob",
+    "RunningTick",
     "Skipped",
     "Slot",
     "SlotAnswer",
@@ -225,6 +233,7 @@ __all__ = [
     "StandardParts",
     "StatsdHandler",
     "StoreUnavailable",
+    "TimedAttempt",
     "Tracing",
     "TypedActor",
     "UnknownVersion",
