@@ -1,13 +1,9 @@
-"""The whole files of `examples/` run as their docstrings say."""
-
-import os
-import signal
-import subprocess
-import sys
+"""The whole files of `examples/` run as their docstrings say, and pages show them as they are."""
 
 import pytest
 
 from tests.docs.blocks import ROOT
+from tests.docs.fair_broker import run_fair_broker
 from tests.middleware.own_server import own_valkey
 
 pytestmark = pytest.mark.slow
@@ -16,28 +12,10 @@ pytestmark = pytest.mark.slow
 def test_a_small_org_passes_a_flood() -> None:
     """`fair_broker.py` with a worker beside it: the small org is done before half of the flood is, and it says why."""
     with own_valkey() as server:
-        environment = {**os.environ, "REDIS_URL": server.url}
-        command = [sys.executable, "-m", "pressroom.broker", "worker", "fair_broker", "--threads", "2"]
-        worker = subprocess.Popen(
-            command, cwd=ROOT / "examples", env=environment, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            printed = subprocess.run(
-                [sys.executable, "fair_broker.py"],
-                cwd=ROOT / "examples",
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=120,
-            ).stdout
-        finally:
-            worker.send_signal(signal.SIGTERM)
-            worker.communicate(timeout=60)
+        printed = run_fair_broker(server.url)
 
-    assert worker.returncode == 0
     assert "why does small's last one wait? " in printed
-    (done,) = [row for row in printed.splitlines() if row.startswith("small was done after ")]
+    (done,) = [line for line in printed.splitlines() if line.startswith("small was done after ")]
     assert int(done.split()[4]) < 150, printed
     assert "delayed: 1" in printed
 
