@@ -153,7 +153,7 @@ def _sending(name: str, contract: type[BaseModel], example: Example) -> Iterator
     yield "```"
     yield ""
     yield "```console"
-    yield f"$ python -m app send {name} - <<'EOF'"
+    yield f"$ pressroom send {name} - <<'EOF'"
     yield json.dumps(example.payload, indent=2, ensure_ascii=False)
     yield "EOF"
     yield "```"
