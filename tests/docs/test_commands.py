@@ -20,16 +20,16 @@ def commands() -> Iterator[tuple[str, str]]:
     """Pages and their command lines, those that go on over several lines in one piece."""
     for page in pages():
         text = (ROOT / page).read_text().replace("\\\n", " ")
-        for line in text.splitlines():
-            typed = _PROGRAM.match(line)
+        for row in text.splitlines():
+            typed = _PROGRAM.match(row)
             if typed:
                 yield page, typed["rest"]
 
 
-@pytest.mark.parametrize(("page", "line"), list(commands()))
-def test_a_command_that_a_page_shows_is_understood(page: str, line: str) -> None:
+@pytest.mark.parametrize(("page", "row"), list(commands()))
+def test_a_command_that_a_page_shows_is_understood(page: str, row: str) -> None:
     """Its name, and each of its options."""
-    words = shlex.split(line.split("<<")[0], comments=True)
+    words = shlex.split(row.split("<<")[0], comments=True)
     command = ROOT_COMMAND
     while words and hasattr(command, "commands"):
         name = words.pop(0).split("|")[0]  # `pause|resume` shows two at once

@@ -15,7 +15,7 @@ def test_a_small_org_passes_a_flood() -> None:
         printed = run_fair_broker(server.url)
 
     assert "why does small's last one wait? " in printed
-    (done,) = [line for line in printed.splitlines() if line.startswith("small was done after ")]
+    (done,) = [row for row in printed.splitlines() if row.startswith("small was done after ")]
     assert int(done.split()[4]) < 150, printed
     assert "delayed: 1" in printed
 
