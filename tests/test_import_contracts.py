@@ -28,8 +28,9 @@ FORBIDDEN = {
     "library-alone": [("middleware/retries.py", "import broker")],
     "broker-alone": [("broker/keys.py", "import middleware")],
     "actors-thin": [("actors/domain_export.py", "import redis")],
-    "guards-apart": [("middleware/idempotency/guard.py", "import middleware.org_limits.guard")],
-    "guards-base": [
+    "guards-apart": [
+        ("middleware/idempotency/guard.py", "import middleware.org_limits.guard"),
+        ("middleware/tracing.py", "import middleware.metrics.guard"),
         ("middleware/base/messages.py", "import middleware.retries"),
         ("middleware/deadlines/guard.py", "import middleware.cancellation.guard"),
         ("middleware/pauses/guard.py", "import middleware.redis"),
