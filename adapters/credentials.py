@@ -1,4 +1,4 @@
-"""Credentials of far sides, encrypted for the database and bound to the target they belong to.
+"""Credentials of remote services, encrypted for the database and bound to the target they belong to.
 
 Fernet (AES-128-CBC and HMAC-SHA256, https://github.com/fernet/spec) under keys derived from the platform's secret keys
 by HKDF-SHA256 (RFC 5869). The first secret key encrypts, all of them decrypt: a new key is put in front, everything is

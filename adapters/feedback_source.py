@@ -73,7 +73,7 @@ class HttpFeedbackSource:
 
 
 class _Event(FeedbackEvent):
-    # A far side may grow fields before we do; those we know are held to the contract's own bounds.
+    # A remote service may grow fields before we do; those we know are held to the contract's own bounds.
     model_config = ConfigDict(extra="ignore")
 
 

@@ -28,7 +28,7 @@ def in_threads(
         between: called in this thread, several times a second, with the number of items that are done.
 
     Raises:
-        Exception: the first that `work` or `between` raised. Items not begun by then are left alone; those in hand
+        Exception: the first that `work` or `between` raised. Items not begun by then are left alone; those in flight
             are waited for, five seconds at most.
 
     Example:

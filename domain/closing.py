@@ -6,8 +6,8 @@ from collections.abc import Callable
 def close_reliably(close: Callable[[BaseException], None], error: BaseException) -> None:
     """Close once more when an interrupt strikes the closing; an attempt is interrupted at most once.
 
-    A far side that is given as long as the attempt has left gives up a moment before the time limit, which then strikes
-    the closing.
+    A remote service that is given as long as the attempt has left gives up a moment before the time limit, which then
+    strikes the closing.
 
     Parameters:
         close: may run twice, and keeps ordinary errors to itself.

@@ -6,14 +6,14 @@
     │   ├── InvalidInput          the request asks for something that cannot be done
     │   │   └── UnsafePath        a path or key that leaves the place exports may go
     │   ├── SizeLimitExceeded     the result would pass a documented limit
-    │   ├── InvalidReply          a far side answered, twice, with something unusable
-    │   ├── AuthFailed            a far side refused our credentials
+    │   ├── InvalidReply          a remote service answered, twice, with something unusable
+    │   ├── AuthFailed            a remote service refused our credentials
     │   └── Cancelled             somebody asked for this job to stop
     └── RetryableError            the world may look better in a moment
         ├── DatabaseUnavailable   lost connection, deadlock, serialization failure, time-out
-        ├── ProviderUnavailable   connection refused, time-out, 408, 429 or 5xx of a far side
+        ├── ProviderUnavailable   connection refused, time-out, 408, 429 or 5xx of a remote service
         ├── StorageUnavailable    the object store or the file system did not take the bytes
-        ├── LeaseHeld             another worker has this work in hand; it is waited for, at no charge
+        ├── LeaseHeld             another worker does this work; it is waited for, without using a retry
         ├── LeaseLost             another worker took this work over; nothing more may be done here
         └── DeadlineExceeded      the job's own time is used up
 
@@ -60,11 +60,11 @@ class SizeLimitExceeded(PermanentError):
 
 
 class InvalidReply(PermanentError):
-    """A far side answered with something that does not parse, also when asked once more."""
+    """A remote service answered with something that does not parse, also when asked once more."""
 
 
 class AuthFailed(PermanentError):
-    """A far side refused the credentials it was given."""
+    """A remote service refused the credentials it was given."""
 
     category: ClassVar[Category] = "auth"
 
@@ -88,11 +88,11 @@ class DatabaseUnavailable(RetryableError):
 
 
 class ProviderUnavailable(RetryableError):
-    """A far side cannot be reached, is overloaded, or reports a fault of its own.
+    """A remote service cannot be reached, is overloaded, or reports a fault of its own.
 
     Parameters:
         message: what happened and what to do about it.
-        retry_after_s: seconds after which the far side itself asked to be tried again. None when it did not.
+        retry_after_s: seconds after which the remote service itself asked to be tried again. None when it did not.
     """
 
     category: ClassVar[Category] = "network"
@@ -109,7 +109,7 @@ class StorageUnavailable(RetryableError):
 
 
 class LeaseHeld(RetryableError):
-    """Another worker has this work in hand.
+    """Another worker does this work.
 
     Parameters:
         message: what it is about.

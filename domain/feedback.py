@@ -117,7 +117,7 @@ class FeedbackPage:
 
 
 class FeedbackSource(Protocol):
-    """A far side that keeps feedback."""
+    """A remote service that keeps feedback."""
 
     def events(self, query: FeedbackQuery, *, timeout_s: float | None) -> FeedbackPage:
         """Fetch a page of an entity's events.

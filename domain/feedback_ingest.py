@@ -143,11 +143,11 @@ class InParallel(Protocol):
         Parameters:
             work: called in other threads, with what this thread knows of its job.
             items: what to call it with.
-            at_once: how many of them at most are in hand at a time.
+            at_once: how many of them at most are in flight at a time.
             between: called in this thread, several times a second, with the number of items that are done.
 
         Raises:
-            Exception: the first that `work` or `between` raised; items not in hand by then are left alone.
+            Exception: the first that `work` or `between` raised; items not in flight by then are left alone.
         """
 
 

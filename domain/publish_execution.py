@@ -28,7 +28,7 @@ class PublishExecution(TenantJob):
     intent_id: UUID
     """The publish intent; it names the content and the target."""
     retry: RetryOptions | None = None
-    """How calls of the far side are repeated within an attempt. Default: 3 times, 1 s before the first."""
+    """How calls of the remote service are repeated within an attempt. Default: 3 times, 1 s before the first."""
 
 
 class PublishOutcome(Model):
@@ -37,13 +37,13 @@ class PublishOutcome(Model):
     status: Literal["published", "already_published"]
     """Whether this job made the post public, or found that it had been done."""
     external_id: str | None
-    """The post's id at the far side; None only for an intent that was marked as published by hand."""
+    """The post's id at the remote service; None only for an intent that was marked as published by hand."""
     external_url: str | None
-    """Where readers find it, as far as the far side said so."""
+    """Where readers find it, as far as the remote service said so."""
 
 
 def post_key(title: str, intent_id: UUID) -> str:
-    """The name under which the far side knows an intent's post: readable, and no other intent's.
+    """The name under which the remote service knows an intent's post: readable, and no other intent's.
 
     Example:
         >>> post_key("Crème brûlée, at home", UUID(int=1))

@@ -40,13 +40,13 @@ class SagaState(Model):
     claim: str = ""
     """Whose lease it is: drawn by each attempt before its first transaction, so that it knows its own."""
     key: str = ""
-    """The post's name at the far side, decided once."""
+    """The post's name at the remote service, decided once."""
     draft_id: str | None = None
     """The draft that will be published, or was."""
     disowned: tuple[str, ...] = ()
     """Drafts that are being removed; none of them is ever published."""
     resumed: bool = False
-    """Whether somebody may have called the far side before this lease."""
+    """Whether somebody may have called the remote service before this lease."""
 
 
 @dataclass(frozen=True, kw_only=True)

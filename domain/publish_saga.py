@@ -1,4 +1,4 @@
-"""Publishing as a saga: claim in one transaction, call the far side outside any, record in another."""
+"""Publishing as a saga: claim in one transaction, call the remote service outside any, record in another."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class ExecutePublish:
     K. Salem, "Sagas" (1987); fencing: M. Kleppmann, "How to do distributed locking" (2016).
 
     A job that is cancelled before its post is public does not make it public; a draft that was made by then stays
-    at the far side, where no reader sees it, and is taken up again if the intent is published after all.
+    at the remote service, where no reader sees it, and is taken up again if the intent is published after all.
 
     Parameters:
         run: the surroundings of this attempt.
         transactions: units of work over the org's intents.
         closing: the same with a few seconds of their own, so that a job whose time is up can still write how
             it ended.
-        publishers: ways to far sides.
+        publishers: ways to remote services.
         is_final: whether this attempt is the last when it ends with that exception.
         new_id: fresh identifiers.
         monotonic: seconds on a clock that never goes back.
@@ -53,9 +53,9 @@ class ExecutePublish:
             NotFound: the org has no such intent. Nothing was written.
             InvalidInput: the intent was cancelled, another one is open for its content and target, or the target
                 is disabled or may not be called.
-            AuthFailed, InvalidReply: the far side refuses us, or cannot be understood. The intent is `failed`.
+            AuthFailed, InvalidReply: the remote service refuses us, or cannot be understood. The intent is `failed`.
             ProviderUnavailable, DatabaseUnavailable: worth another attempt; after the last the intent is `failed`.
-            LeaseHeld: another worker has it in hand. Nothing was written; the job is parked, at no charge.
+            LeaseHeld: another worker does it. Nothing was written; the job is parked, without using a retry.
             LeaseLost: another worker took it over. Nothing was written; the job is parked, at no charge.
             Cancelled, DeadlineExceeded: between two steps. The post is not public; a draft of it may stay.
         """
@@ -248,7 +248,7 @@ def _already(outcome: PublishOutcome) -> PublishOutcome:
 
 
 def _outcome(public: Found) -> PublishOutcome:
-    # A far side's word is not to be refused by the database once readers see the post.
+    # A remote service's word is not to be refused by the database once readers see the post.
     url = public.url if public.url and len(public.url) <= MAX_URL_CHARS and "\x00" not in public.url else None
     return PublishOutcome(
         status="published",

@@ -1,4 +1,4 @@
-"""Publishing to a far side that may answer late, twice or never: what the saga and its adapters agree on."""
+"""Publishing to a remote service that may answer late, twice or never: what the saga and its adapters agree on."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -8,16 +8,16 @@ from pydantic import Field
 
 from .contract import Model
 
-#: Characters of a post's id and address at the far side that are kept; a longer address is not.
+#: Characters of a post's id and address at the remote service that are kept; a longer address is not.
 MAX_EXTERNAL_ID_CHARS = 512
 MAX_URL_CHARS = 2048
 
-#: What kinds of far side there are.
+#: What kinds of remote service there are.
 AdapterName = Literal["wordpress", "webhook"]
 
 
 class RetryOptions(Model):
-    """How often, and after how long, one call of the far side is made again within an attempt."""
+    """How often, and after how long, one call of the remote service is made again within an attempt."""
 
     retries: int = Field(default=3, ge=0, le=5)
     """Calls after the first, where calling again does no harm."""
@@ -29,7 +29,7 @@ class RetryOptions(Model):
 class Post:
     """What is to be published."""
 
-    #: Names the post at the far side: lower-case letters, digits and hyphens, the same for every attempt.
+    #: Names the post at the remote service: lower-case letters, digits and hyphens, the same for every attempt.
     key: str
     title: str
     body: str
@@ -47,7 +47,7 @@ class PublishTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A post that the far side has under a key."""
+    """A post that the remote service has under a key."""
 
     external_id: str
     url: str | None
@@ -93,15 +93,15 @@ class Journal(Protocol):
 class Publisher(Protocol):
     """A target, reached with its credentials.
 
-    Both methods raise ProviderUnavailable (worth another attempt; `retry_after_s` when the far side named a time),
+    Both methods raise ProviderUnavailable (worth another attempt; `retry_after_s` when the service named a time),
     AuthFailed, InvalidReply or InvalidInput. Neither text ever quotes a credential or a body.
     """
 
     def find(self, post: Post, journal: Journal) -> Found | None:
-        """The post that the far side has under this key; asked when an earlier attempt left no outcome.
+        """The post that the remote service has under this key; asked when an earlier attempt left no outcome.
 
         A public post comes before any draft. Of several drafts the remembered one stays, or else the oldest; the
-        others are removed where `journal.disown` allows. None also where the far side cannot be asked, because
+        others are removed where `journal.disown` allows. None also where the remote service cannot be asked, because
         it recognises the key of a repeated call itself. `journal.hold` bounds the call.
 
         Raises:
@@ -118,7 +118,7 @@ class Publisher(Protocol):
 
 
 class Publishers(Protocol):
-    """Finds the way to a far side."""
+    """Finds the way to a remote service."""
 
     def __call__(self, target: PublishTarget, retry: RetryOptions) -> Publisher:
         """A publisher for the target.

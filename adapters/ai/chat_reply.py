@@ -119,6 +119,6 @@ class _Metered(BaseModel):
 
 def _where(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # Names of unknown fields are the far side's words; types and positions are ours.
+    # Names of unknown fields are the remote service's words; types and positions are ours.
     place = ".".join(str(part) for part in first["loc"]) if first["type"] != "extra_forbidden" else "a field"
     return f"{place or 'it'}: {first['type']}"

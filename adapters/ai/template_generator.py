@@ -1,4 +1,4 @@
-"""Ideas without any far side: the default provider, and the last resort when the others are down."""
+"""Ideas without any remote service: the default provider, and the last resort when the others are down."""
 
 import random as randomness
 from collections.abc import Callable, Iterator, Sequence

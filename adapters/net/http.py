@@ -25,7 +25,7 @@ MAX_WAIT_S = 30.0
 JITTER_S = 1.0
 #: A `Retry-After` up to this many seconds is waited for; a longer one is left to the job to act on.
 SHORT_RETRY_AFTER_S = 5.0
-#: A far side cannot put a job off for longer than this many seconds.
+#: A remote service cannot put a job off for longer than this many seconds.
 MAX_RETRY_AFTER_S = 24 * 60 * 60.0
 #: Bound on one attempt, in seconds.
 ATTEMPT_TIMEOUT_S = 30.0
@@ -108,7 +108,7 @@ class HttpExchange:
             repeatable: whether doing it twice does no harm. Without it there is one attempt.
 
         Raises:
-            ProviderUnavailable: no usable reply, also after the retries. `retry_after_s` says when the far side
+            ProviderUnavailable: no usable reply, also after the retries. `retry_after_s` says when the remote service
                 asked to be tried again.
             InvalidReply: the body is too large, or compressed although we asked for plain bytes.
             InvalidInput: the request cannot be sent as it is.
@@ -290,7 +290,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 
 def _leads_to(reply: HttpReply) -> str:
-    # Host alone: paths and queries may hold what was sent in a request, or a secret of the far side's.
+    # Host alone: paths and queries may hold what was sent in a request, or a secret of the remote service's.
     try:
         target = httpx.URL(reply.headers.get("Location", ""))
     except httpx.InvalidURL:
@@ -305,7 +305,7 @@ def _leads_to(reply: HttpReply) -> str:
 
 
 def _connection_failure(error: httpx.TransportError, host: str) -> str:
-    # Only a failed connect words its reason itself; others may quote what the far side sent.
+    # Only a failed connect words its reason itself; others may quote what the remote service sent.
     reason = f": {error}" if isinstance(error, httpx.ConnectError) else ""
     return (
         f"the connection to {host} failed ({type(error).__name__}{reason}); check that it is up and reachable"

@@ -11,7 +11,7 @@ from domain.errors import InvalidInput
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-#: IPv6 on networks without IPv4: the far side's IPv4 address stands in the last four bytes (RFC 6052).
+#: IPv6 on networks without IPv4: the remote service's IPv4 address stands in the last four bytes (RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 #: What Python does not count as private on every version, and no public site has.
 _UNREACHABLE: Sequence[Network] = [

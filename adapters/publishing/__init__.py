@@ -1,4 +1,4 @@
-"""Far sides that posts are published to: WordPress sites and webhooks, over HTTP."""
+"""Remote services that posts are published to: WordPress sites and webhooks, over HTTP."""
 
 from .signatures import verify_signature
 from .site_publishers import SitePublishers, TargetCheck

@@ -1,4 +1,4 @@
-"""Addresses of posts, as far sides name them in their replies."""
+"""Addresses of posts, as remote services name them in their replies."""
 
 from domain.publishing import MAX_URL_CHARS
 

@@ -1,4 +1,4 @@
-"""Publishes to a webhook: one signed POST, which the far side recognises by its key when it comes again."""
+"""Publishes to a webhook: one signed POST, which the remote service recognises by its key when it comes again."""
 
 import json
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class WebhookPublisher:
     clock: Clock
 
     def find(self, post: Post, journal: Journal) -> Found | None:
-        """None: the far side recognises the key of a request that comes again."""
+        """None: the remote service recognises the key of a request that comes again."""
         return None
 
     def publish(self, post: Post, journal: Journal) -> Found:

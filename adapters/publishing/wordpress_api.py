@@ -25,7 +25,7 @@ _FIELDS = "id,slug,status,link"
 #: Everything but the trash, and what is not yet a post.
 _STATUSES = "publish,future,draft,pending,private"
 
-#: What refusals with a known name mean; the far side's own words are not quoted.
+#: What refusals with a known name mean; the remote service's own words are not quoted.
 _HINTS: Mapping[str, str] = {
     "incorrect_password": "the application password is wrong or was revoked; make a new one in the user's profile",
     "invalid_username": "it has no such user; check the user name",
@@ -70,7 +70,7 @@ class _Refusal(BaseModel):
 
 
 class UnreadableReply(InvalidReply):
-    """The far side said yes, and the rest of it cannot be read: what was asked for may well have happened."""
+    """The remote service said yes, and the rest of it cannot be read: what was asked for may well have happened."""
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

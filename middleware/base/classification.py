@@ -43,7 +43,7 @@ def is_retryable(exception: BaseException) -> bool:
 
 
 def retry_after_s(exception: BaseException) -> float | None:
-    """How long a far side asked to be left alone, in seconds; None when it did not."""
+    """How long a remote service asked to be left alone, in seconds; None when it did not."""
     own = getattr(exception, "retry_after_s", None)
     return float(own) if isinstance(own, int | float) and own >= 0 else None
 

@@ -148,7 +148,7 @@ def test_an_outage_is_asked_again(exchange: HttpExchange, server: ScriptedServer
 def test_an_outage_that_lasts_is_worth_another_attempt(
     exchange: HttpExchange, server: ScriptedServer
 ) -> None:
-    """The error names the host and keeps the time that the far side asked for."""
+    """The error names the host and keeps the time that the remote service asked for."""
     server.script(answer(503, Retry_After="60"))
 
     with pytest.raises(ProviderUnavailable, match="answered 503") as caught:
@@ -164,7 +164,7 @@ def test_a_host_that_is_not_there_is_an_outage(exchange: HttpExchange) -> None:
 
 @pytest.mark.parametrize("silence", [hold(), hold(b'{"events": [')], ids=["at once", "half way"])
 def test_silence_ends_in_time(exchange: HttpExchange, server: ScriptedServer, silence: object) -> None:
-    """A far side that says nothing more is an outage when the time is up."""
+    """A remote service that says nothing more is an outage when the time is up."""
     server.script(silence)  # type: ignore[arg-type]
     source = HttpFeedbackSource(exchange, base_url=server.url, token=None)
 

@@ -28,7 +28,7 @@ NOT_YET: dict[str, str] = {
     "broker/a7_big": "portions are counted in messages, not in bytes",
     "broker/a9_clock": "a clock that steps back stops all that is timed",
     "hostile/batch_loss": "an error half-way through an end loses the retries of the whole batch",
-    "hostile/breaker": "the circuit of a far side belongs to its host, whoever publishes there",
+    "hostile/breaker": "the circuit of a remote service belongs to its host, whoever publishes there",
     "hostile/db_roles": "the worker's login may take the system role",
     "hostile/delay": "a delay of any length is taken, and views of it raise",
     "hostile/hog": "an org may hold all threads while another one waits",

@@ -98,7 +98,7 @@ class FakeTransactions:
 
 
 class FakeSource:
-    """A far side with pages for each entity; a page that is an error is raised."""
+    """A remote service with pages for each entity; a page that is an error is raised."""
 
     def __init__(self, pages: dict[str, list[Sequence[FeedbackEvent] | JobError]]) -> None:
         self.asked: list[FeedbackQuery] = []

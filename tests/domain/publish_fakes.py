@@ -1,4 +1,4 @@
-"""A database, a far side and workers that can die, freeze and fail at any step, all in memory."""
+"""A database, a remote service and workers that can die, freeze and fail at any step, all in memory."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -53,7 +53,7 @@ class Rows:
 
 @dataclass
 class SitePost:
-    """A post as the far side has it."""
+    """A post as the remote service has it."""
 
     key: str
     is_public: bool = False
@@ -141,7 +141,7 @@ def claimed(claim: str, state: SagaState | None = None) -> World:
 
 
 class FakeSite:
-    """A far side with drafts: made, then remembered, then made public by id."""
+    """A remote service with drafts: made, then remembered, then made public by id."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps

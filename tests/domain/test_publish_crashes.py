@@ -176,7 +176,7 @@ def test_a_failed_attempt_that_is_tried_again_gives_the_lease_back(error: BaseEx
 
 @pytest.mark.parametrize("steps_later", [1, 2])
 def test_an_interrupt_that_strikes_the_clean_up_does_not_keep_the_lease(steps_later: int) -> None:
-    """A far side gives up a moment before the time limit, and the limit strikes while the lease is given back."""
+    """A remote service gives up a moment before the time limit, and the limit strikes while the lease is given back."""
     for fails_at in range(3, steps_of(World()) + 1):
         world = World()
         worker = Worker(world)

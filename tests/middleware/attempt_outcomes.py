@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 class Overloaded(Exception):
-    """A far side that asks to be left alone for a while."""
+    """A remote service that asks to be left alone for a while."""
 
     category = "rate_limited"
     retry_after_s = 5.001

@@ -54,7 +54,7 @@ def test_five_parks_leave_a_job_its_one_retry(bare_broker: dramatiq.Broker, watc
     ids=["shutdown", "long Retry-After"],
 )
 def test_what_is_not_the_jobs_fault_costs_no_attempt(error: BaseException) -> None:
-    """A worker that stops, a far side that asks for time."""
+    """A worker that stops, a remote service that asks for time."""
     broker, delays = recording_broker()
     job = Job(broker, error, max_retries=0)
     message = job.actor.send()

@@ -1,4 +1,4 @@
-"""Wires `publish_execution`: the saga, and far sides behind a circuit breaker each."""
+"""Wires `publish_execution`: the saga, and remote services behind a circuit breaker each."""
 
 import re
 import time
@@ -39,7 +39,7 @@ def publish_execution(
     Parameters:
         settings: `publish_lease_s`.
         engine: connects as the worker role.
-        publishers: ways to far sides, without breakers.
+        publishers: ways to remote services, without breakers.
         breakers: the process's own.
     """
     guarded = BehindBreakers(publishers, breakers)
@@ -70,9 +70,9 @@ def publish_execution(
 
 @dataclass(frozen=True)
 class BehindBreakers:
-    """`domain.publishing.Publishers` whose far sides have a circuit each, so that one that is down stops no other.
+    """`domain.publishing.Publishers` with a circuit for each remote service, so that one that is down stops no other.
 
-    Only what the far side does wrong counts: an outage, or an error that nobody foresaw. A lease that was lost or
+    Only what the remote service does wrong counts: an outage, or an error that nobody foresaw. A lease that was lost or
     a database that is down while a call is prepared says nothing about it.
 
     Parameters:

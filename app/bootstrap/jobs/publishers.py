@@ -1,4 +1,4 @@
-"""Wires what publishes posts to far sides."""
+"""Wires what publishes posts to remote services."""
 
 from functools import cache
 

@@ -211,7 +211,7 @@ def test_two_unusable_replies_are_a_permanent_error(
 def test_errors_quote_nothing_of_a_reply(
     server: ScriptedServer, exchange: HttpExchange, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A far side that echoes secrets does not get them into errors or logs, not even as field names."""
+    """A remote service that echoes secrets does not get them into errors or logs, not even as field names."""
     caplog.set_level(logging.DEBUG)
     server.script(
         answer(200, completion([idea(**{KEY: KEY})])),

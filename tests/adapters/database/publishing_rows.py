@@ -1,4 +1,4 @@
-"""Intents, their executions and a far side in memory, as tests of publishing need them."""
+"""Intents, their executions and a remote service in memory, as tests of publishing need them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ OUTCOME = PublishOutcome(status="published", external_id="7", external_url="http
 
 @dataclass
 class Site:
-    """A far side in memory: drafts, then public posts. Fails so often, each time after it did what it was asked."""
+    """A remote service in memory: drafts, then public posts. Fails so often, each time after it did its work."""
 
     failures: int = 0
     posts: dict[str, bool] = field(default_factory=dict)

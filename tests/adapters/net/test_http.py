@@ -97,7 +97,7 @@ def test_a_passing_refusal_is_tried_again(
 
 @pytest.mark.usefixtures("no_waiting")
 def test_three_retries_and_no_more(server: ScriptedServer, exchange: HttpExchange) -> None:
-    """A far side that stays down is asked four times in all."""
+    """A remote service that stays down is asked four times in all."""
     server.script(answer(500))
     with pytest.raises(ProviderUnavailable, match="500") as caught:
         ask(exchange, server.url)
@@ -157,7 +157,7 @@ def test_what_may_not_be_repeated_is_sent_once(
 def test_a_short_retry_after_is_waited_for(
     server: ScriptedServer, client: httpx.Client, waits_s: list[float]
 ) -> None:
-    """A far side that names a short time is asked again after exactly that time."""
+    """A remote service that names a short time is asked again after exactly that time."""
     soon = answer(429, Retry_After=format_datetime(NOW, usegmt=True))
     exchange_just_before = HttpExchange(client, now=lambda: NOW - timedelta(milliseconds=20))
     server.script(soon, answer(503, Retry_After="0"), answer(200))
@@ -349,7 +349,7 @@ def test_a_strange_retry_after_does_no_harm(value: str | None, wait_s: float | N
 
 @given(st.text())
 def test_no_retry_after_breaks_anything(value: str) -> None:
-    """Whatever a far side sends is a wait within bounds or none."""
+    """Whatever a remote service sends is a wait within bounds or none."""
     wait_s = retry_after_s(value, NOW)
     assert wait_s is None or 0 <= wait_s <= MAX_RETRY_AFTER_S
 

@@ -1,4 +1,4 @@
-"""An org publishes ten posts to a far side that drips bytes; another org asks for a small job.
+"""An org publishes ten posts to a remote service that drips bytes; another org asks for a small job.
 
 At the defaults: 8 threads, 10 running jobs an org. An org never holds all threads while another one waits.
 """

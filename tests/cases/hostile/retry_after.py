@@ -1,6 +1,6 @@
-"""A far side answers 503 with `Retry-After: 6` for ever: the publish ends, within a bound that is a setting.
+"""A remote service answers 503 with `Retry-After: 6` for ever: the publish ends, within a bound that is a setting.
 
-A park that the far side asks for is not charged; together they are bounded, and what comes after is charged.
+A park that the remote service asks for is not charged; together they are bounded, and what comes after is charged.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Far sides behind breakers: one circuit a host, opened by what the host does wrong and by nothing else."""
+"""Remote services behind breakers: one circuit a host, opened by what the host does wrong and by nothing else."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ POST = Post(key="rye-1", title="Rye", body="Text.")
 
 
 class Far:
-    """A far side that ends every call with an error, if it is given one."""
+    """A remote service that ends every call with an error, if it is given one."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -63,7 +63,7 @@ def target(address: str = "https://site.example", adapter: AdapterName = "wordpr
 
 
 def behind(breakers: CircuitBreakers, far: Far, address: str = "https://site.example") -> Publisher:
-    """The far side as the saga sees it."""
+    """The remote service as the saga sees it."""
     return BehindBreakers(far, breakers)(target(address), RetryOptions())
 
 
