@@ -41,6 +41,12 @@ def pytest_configure() -> None:
     settings.load_profile("pressroom")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # What `make check` leaves out by its folder need not even be imported, by each of its processes.
+    unwanted = "not slow" in config.option.markexpr and collection_path.name in SLOW_FOLDERS
+    return True if unwanted and collection_path.is_relative_to(ROOT / "tests") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # `make check` has a minute for everything: it asks each guard on the stub broker alone, and leaves what takes
     # servers to `make test`.

@@ -28,27 +28,43 @@ PHRASES = {("in", "hand"), ("far", "side")}
 FRAGMENTS = re.compile(r"(Until|Now|Whether|Do|No longer|One|Since)\b")
 
 
-def modules(folders: tuple[str, ...]) -> list[Path]:
-    """Every Python file below some folders of the checkout."""
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+def modules(folder: str) -> list[Path]:
+    """Every Python file below a folder of the checkout."""
+    return sorted((ROOT / folder).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", modules(CODE), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_name_is_made_of_words_of_the_field(path: Path) -> None:
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text())
+
+
+@pytest.mark.parametrize("folder", CODE)
+def test_a_name_is_made_of_words_of_the_field(folder: str) -> None:
     """Modules, classes, functions, parameters, attributes and options: none needs our own dictionary."""
-    names = dict.fromkeys(path.relative_to(ROOT).with_suffix("").parts, 0) | dict(
-        identifiers(ast.parse(path.read_text()))
-    )
+    found = [
+        f"{path.relative_to(ROOT)}:{row} {name}"
+        for path in modules(folder)
+        for name, row in [
+            *((part, 0) for part in path.relative_to(ROOT).with_suffix("").parts),
+            *identifiers(parsed(path)),
+        ]
+        if is_dialect(name)
+    ]
 
-    assert {f"{name}:{row}" for name, row in names.items() if is_dialect(name)} == set()
+    assert found == []
 
 
-@pytest.mark.parametrize("path", modules(PRODUCT), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_public_docstring_says_what_is_promised(path: Path) -> None:
+@pytest.mark.parametrize("folder", PRODUCT)
+def test_a_public_docstring_says_what_is_promised(folder: str) -> None:
     """None begins with the word of a fragment, like `Whether` or `Until`."""
-    found = public_docstrings(ast.parse(path.read_text()))
+    found = [
+        f"{path.relative_to(ROOT)} {name}: {text.splitlines()[0]}"
+        for path in modules(folder)
+        for name, text in public_docstrings(parsed(path))
+        if FRAGMENTS.match(text)
+    ]
 
-    assert {f"{name}: {text.splitlines()[0]}" for name, text in found if FRAGMENTS.match(text)} == set()
+    assert found == []
 
 
 def test_words_are_found_within_a_name_and_not_within_a_word() -> None:
