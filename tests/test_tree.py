@@ -1,5 +1,6 @@
 """The tree keeps its shape: what a reader may count on in every folder."""
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -25,6 +26,24 @@ def test_a_module_is_short() -> None:
 def test_a_module_says_why_it_exists() -> None:
     """Each begins with a docstring."""
     assert [path for path in MODULES if path.stat().st_size and not path.read_text().startswith('"""')] == []
+
+
+def test_the_mission_is_shown_from_outside() -> None:
+    """Its tests know of ours what a sender knows, `actors` and `domain`, so that they outlive what is inside."""
+    ours = {folder for folder in FOLDERS if folder not in ("actors", "domain")}
+    known = {
+        name
+        for path in (ROOT / "tests" / "mission").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+        )
+    }
+
+    assert {
+        name for name in known if name.split(".")[0] in ours and not name.startswith("tests.mission")
+    } == set()
 
 
 def test_there_is_no_drawer_for_odds_and_ends() -> None:
