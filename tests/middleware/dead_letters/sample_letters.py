@@ -22,7 +22,7 @@ def a_letter(**over: Any) -> DeadLetter:
         "region": "eu",
         "category": "network",
         "error_class": "builtins.ConnectionError",
-        "message": "the remote service is away",
+        "message": "the site is away",
         "trace": "images/resize.py:12 in resize",
         "fingerprint": "0123456789ab",
         "attempts": 4,
