@@ -17,7 +17,7 @@ from .connection import connection_errors, server_time_ms
 from .delegation import Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
-from .inspection.inspector import Inspector
+from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -30,8 +30,6 @@ from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
-#: A worker that was silent for so long is taken for dead, in milliseconds.
-DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 #: A worker process in which no Python ran for so long is silent, in milliseconds.
 DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
