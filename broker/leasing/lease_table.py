@@ -52,11 +52,8 @@ class LeaseTable:
             before_s: the time.
             queue: only of this queue. Default None: of any.
         """
-        found = [
-            lease
-            for lease in list(self._unstarted.values())
-            if lease.fetched_s <= before_s and queue in (None, lease.queue)
-        ]
+        leases = list(self._unstarted.values())
+        found = [each for each in leases if each.fetched_s <= before_s and queue in (None, each.queue)]
         return sorted(found, key=lambda lease: lease.number, reverse=True)
 
     def forfeit(self) -> int:
