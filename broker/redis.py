@@ -14,7 +14,7 @@ from dramatiq.middleware import Middleware
 
 from .configuration import Configuration, OrgShare
 from .connection import connection_errors, server_time_ms
-from .delegation import Delegation, Rule
+from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
 from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
@@ -213,9 +213,7 @@ class FairRedisBroker(Broker):
         """Replace all gates that a source blocks; an empty mapping unblocks them all. See `Configuration.shut`."""
         self._configuration.shut(source, gates)
 
-    def park(
-        self, message: "Message[Any] | MessageProxy", *, delay_ms: int, cause: str, key: str | None = None
-    ) -> None:
+    def park(self, message: AnyMessage, *, delay_ms: int, cause: str, key: str | None = None) -> None:
         """Send a message that waits for something; from a message's after hooks, together with that message's end.
 
         Parameters:
@@ -239,9 +237,7 @@ class FairRedisBroker(Broker):
         return self._configuration.release(key)
 
     def on_ack(
-        self,
-        message: "Message[Any] | MessageProxy",
-        operation: "tuple[str, str, str, tuple[str, str] | None, int]",
+        self, message: AnyMessage, operation: tuple[str, str, str, tuple[str, str] | None, int]
     ) -> bool:
         """Change a hash together with the end of a message; the operation is the fields of an `AckOperation`.
 
@@ -250,7 +246,7 @@ class FairRedisBroker(Broker):
         """
         return self._delegation.on_ack(message, AckOperation(*operation))
 
-    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
+    def refund_start(self, message: AnyMessage) -> None:
         """Give a message's start back to its actor's rate when the message ends: it did not run."""
         self._delegation.refund_start(message)
 
