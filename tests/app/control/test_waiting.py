@@ -20,6 +20,7 @@ from tests.app.control.attempts import put_attempt
 from tests.app.control.examples import World
 from tests.broker.inspection.inspection_helpers import fetched, serving
 from tests.broker.workers import take
+from tests.middleware.eventually import eventually
 from tests.middleware.dead_letters.sample_letters import a_letter
 
 
@@ -260,8 +261,9 @@ def test_a_queues_dead_letters_are_those_that_are_open(world: World) -> None:
     consumer = world.broker.consume("images", timeout=5_000)
     consumer.nack(take(consumer))
 
-    (of_broker,) = Inspector(world.client, world.broker.base).depth("images")
-    assert (of_broker.dead, dead()) == (1, (before + 1, 1))
+    of_broker = Inspector(world.client, world.broker.base)
+    assert eventually(lambda: of_broker.depth("images")[0].dead == 1)
+    assert dead() == (before + 1, 1)
 
 
 def test_a_regions_queue_is_one_of_its_own(world: World) -> None:
