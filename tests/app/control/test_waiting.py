@@ -20,8 +20,8 @@ from tests.app.control.attempts import put_attempt
 from tests.app.control.examples import World
 from tests.broker.inspection.inspection_helpers import fetched, serving
 from tests.broker.workers import take
-from tests.middleware.eventually import eventually
 from tests.middleware.dead_letters.sample_letters import a_letter
+from tests.middleware.eventually import eventually
 
 
 def send(world: World, org_id: UUID | None = None, *, delay_ms: int = 0) -> str:
