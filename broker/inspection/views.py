@@ -45,6 +45,7 @@ class QueueDepth:
     held: int | None = None
     #: Waiting to run alone, since workers died while they ran.
     suspects: int | None = None
+    #: Rejected messages that the broker still keeps, whatever was replayed of them since.
     dead: int | None = None
     #: Seconds that the oldest one waits of those that nothing holds back.
     oldest_age_s: float | None = None

@@ -20,7 +20,7 @@ from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 
 from ..announcements import announce_max_jobs_reached, announce_ready, announce_stopping, announce_to
-from ..errors import UnsafeServer
+from ..errors import NewerSchema, UnsafeServer
 from .death_reports import Probed, report_from
 from .exit_codes import ExitCode
 from .parent_death import end_with
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     except BrokerConnectionError:
         logger.critical("The broker cannot be reached.", exc_info=True)
         return ExitCode.CONNECT
-    except UnsafeServer as error:
+    except (NewerSchema, UnsafeServer) as error:
         logger.critical("%s", error)
         return ExitCode.IMPORT
     threads = list(worker.workers)
