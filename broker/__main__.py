@@ -1,15 +1,5 @@
-"""`python -m pressroom.broker worker`: Dramatiq workers under a supervisor; from the checkout `python -m broker`."""
+"""`python -m pressroom.broker worker`: Dramatiq workers under a supervisor; from the checkout `python -m broker`.
 
-import argparse
-import logging
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-from .supervisor.options import DRAIN_S, SupervisorOptions
-from .supervisor.supervisor import Supervisor
-
-_EXAMPLES = """\
 signals (to this process):
   TERM, INT  drain all workers and end; a second one, 2 s later or more, ends them at once
   HUP        replace all workers, one by one, with the code as it is now
@@ -38,6 +28,14 @@ examples:
   $ python -m pressroom.broker worker jobs --status-file /run/workers.json
 """
 
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .supervisor.options import DRAIN_S, SupervisorOptions
+from .supervisor.supervisor import Supervisor
 
 #: What `drain-dramatiq` was called before 0.2.
 _OLD_DRAIN = "drain-stock"
@@ -87,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run workers, and keep them running",
         description="Run Dramatiq workers, each a process of its own, and keep them running: one that ends by itself "
         "is started again and the others go on.",
-        epilog=_EXAMPLES,
+        epilog=(__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = worker.add_argument
