@@ -141,15 +141,7 @@ class WorkerSession:
         with self._call_lock:
             self._reconcile()
             capacity, mode, batch = budget.capacity(queue), budget.mode(queue), self._finished.take()
-            arguments = [
-                *self._head,
-                len(batch),
-                *_records(batch),
-                queue,
-                capacity,
-                self._max_active() or 0,
-                mode,
-            ]
+            arguments = [*self._ends(batch), queue, capacity, self._max_active() or 0, mode]
             reply = self._call(_FETCH, arguments, batch)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
@@ -197,7 +189,7 @@ class WorkerSession:
             while self._finished or beat:
                 beat = False
                 batch = self._finished.take()
-                reply = self._call(_FINISH, [*self._head, len(batch), *_records(batch)], batch)
+                reply = self._call(_FINISH, self._ends(batch), batch)
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
                     for poll, _ in self._consumers:
@@ -249,6 +241,9 @@ class WorkerSession:
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)
 
+    def _ends(self, batch: list[Lease]) -> list[Argument]:
+        return [*self._head, len(batch), *(value for lease in batch for value in lease.record())]
+
     def _call(self, script: Script, arguments: list[Argument], batch: list[Lease]) -> Any:
         try:
             reply = script(self._client, self._base, arguments)
@@ -298,14 +293,9 @@ class WorkerSession:
 
     def _return_lost(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""
-        unreported, lost = self._leases.find_lost(
-            self._finished.contents(), before_s=time.monotonic() - CHECK_S
-        )
+        before_s = time.monotonic() - CHECK_S
+        unreported, lost = self._leases.find_lost(self._finished.contents(), before_s=before_s)
         self._finished.extend(unreported)
         for lease in lost:
             logger.warning("The thread of a message of queue %s lost it; it goes back.", lease.queue)
             self.end(lease, BACK)
-
-
-def _records(batch: list[Lease]) -> list[Argument]:
-    return [value for lease in batch for value in lease.record()]
