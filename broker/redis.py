@@ -126,12 +126,7 @@ class FairRedisBroker(Broker):
         self._configuration = Configuration(self.client, self.base)
         self._delegation = Delegation(self.base, self._configuration)
         self._sessions = SessionManager(self.client, self._open_session)
-        self._hooks = HookRunner(
-            self,
-            self._sessions,
-            on_boot=self._check_server,
-            on_booted=lambda: release_held(self.actors, self.release),
-        )
+        self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
@@ -344,6 +339,9 @@ class FairRedisBroker(Broker):
     def _check_server(self) -> None:
         check_server(self.client)
         Schema(self.client, self.base).convert()
+
+    def _booted(self) -> None:
+        release_held(self.actors, self.release)
 
     def _open_session(
         self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None
