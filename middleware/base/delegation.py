@@ -77,7 +77,6 @@ class SupportsLimits(Protocol):
 
     def enforce(self, rule: Rule) -> bool:
         """Return whether it does so from now on, for a `Rule`."""
-        ...
 
 
 @runtime_checkable
@@ -87,11 +86,9 @@ class SupportsGates(Protocol):
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> None:
         """Replace everything that `source` shuts: a gate, until when in its server's epoch milliseconds (0: until it
         is opened), and why. Gates are `q:<queue>`, `a:<actor>`, `o:<org>` and `x:<org>:<actor>`."""
-        ...
 
     def server_now_ms(self) -> int:
         """Return the time by its server's clock, in epoch milliseconds."""
-        ...
 
 
 @runtime_checkable
@@ -100,11 +97,9 @@ class SupportsParking(Protocol):
 
     def park(self, message: "Message[Any]", *, delay_ms: int, cause: str, key: str | None) -> object:
         """Enqueue a message that is deferred."""
-        ...
 
     def release(self, key: str) -> int:
         """Release all that is parked under a key; returns how many."""
-        ...
 
 
 @runtime_checkable
@@ -113,7 +108,6 @@ class SupportsAckOperations(Protocol):
 
     def on_ack(self, message: MessageProxy, operation: AckOperation) -> bool:
         """Return whether it will, if the message is still this worker's by then."""
-        ...
 
 
 @runtime_checkable
@@ -122,7 +116,6 @@ class SupportsRefund(Protocol):
 
     def refund_start(self, message: MessageProxy) -> None:
         """Refund the start of this delivery when it ends: it did not run."""
-        ...
 
 
 def delegate(broker: Broker, rules: Iterable[Rule]) -> bool:

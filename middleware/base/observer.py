@@ -6,8 +6,11 @@ from typing import Any
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 
-from .attempts import Attempt, delivery_of
+from .attempts import Attempt as Attempt
+from .attempts import delivery_of
 from .guard import Guard
+from .guard import Option as Option
+from .guard import Position as Position
 
 
 class Observer(Guard):

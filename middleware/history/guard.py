@@ -15,8 +15,7 @@ from pydantic import JsonValue
 
 from ..base.attempts import Attempt, AttemptOutcome, trace_id_of
 from ..base.messages import org_of
-from ..base.observer import Observer
-from ..base.stack import Position
+from ..base.observer import Observer, Position
 from .batch_writer import BatchWriter
 from .results import Recorded, recording
 
@@ -71,11 +70,9 @@ class HistoryStore(Protocol):
         Raises:
             StoreUnavailable: it does not answer; the same call may be made again.
         """
-        ...
 
     def attempts(self, message_id: str, *, org: str | None = None) -> list[AttemptRecord]:
         """Return every attempt at a message, oldest first; with `org`, none unless the message is that org's."""
-        ...
 
     def recent(
         self,
@@ -98,7 +95,6 @@ class HistoryStore(Protocol):
         Raises:
             ValueError: `limit` is out of bounds.
         """
-        ...
 
 
 class History(Observer):
