@@ -9,13 +9,12 @@ from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.errors import BrokerConnectionError
 
+from ..base.bounds import check_at_least
 from ..base.classification import class_name, is_retryable
 from ..base.emit import emit_counter
 from ..base.errors import GuardError
-from ..base.guard import Guard
-from ..base.options import Option
+from ..base.guard import Guard, Option, Position
 from ..base.redaction import SECRET_PATHS, mark_secrets
-from ..base.stack import Position
 from .describe import letter_of, outline_of, unreadable
 from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
 from .letter import REPLAY_OF, DeadLetter, Stats
@@ -159,10 +158,7 @@ class DeadLetters(Guard):
 
     checks_payload = True
     position = Position.KEEP
-    message_options = (
-        Option(REPLAY_OF, "life"),
-        Option(SECRET_PATHS, "caller"),
-    )
+    message_options = (Option(REPLAY_OF, "life"), Option(SECRET_PATHS, "caller"))
 
     def __init__(
         self,
@@ -175,14 +171,9 @@ class DeadLetters(Guard):
         shutdown_timeout_s: float = STOP_TIMEOUT_S,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        bounds = (
-            ("max_entry_bytes", max_entry_bytes),
-            ("move_interval_ms", move_interval_ms),
-            ("lease_ms", lease_ms),
+        check_at_least(
+            1, max_entry_bytes=max_entry_bytes, move_interval_ms=move_interval_ms, lease_ms=lease_ms
         )
-        for name, value in bounds:
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
         super().__init__()
         self.store = store
         self.spool = spool

@@ -36,18 +36,13 @@ class MemoryDeadLetterStore:
         return MemoryDeadLetterBox(self._letters, self._lock, lambda letter: True)
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class MemoryDeadLetterBox:
     """A `DeadLetterBox` of a `MemoryDeadLetterStore`, which makes it."""
 
-    def __init__(
-        self,
-        letters: dict[str, DeadLetter],
-        lock: threading.Lock,
-        visible: Callable[[DeadLetter], bool],
-    ) -> None:
-        self._letters = letters
-        self._lock = lock
-        self._visible = visible
+    _letters: dict[str, DeadLetter]
+    _lock: threading.Lock
+    _visible: Callable[[DeadLetter], bool]
 
     def list(self, *, after: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
         return self._page(lambda letter: True, after, limit)

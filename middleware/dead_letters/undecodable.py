@@ -8,6 +8,7 @@ stub broker `join` never returns. RabbitMQ's consumer rejects such a message its
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from dramatiq import Broker, Message
@@ -40,14 +41,14 @@ def keep_undecodable(broker: Broker, keep: Keep, *, wait: Callable[[float], None
         setattr(broker, "consume", _Keeping(broker, broker.consume, keep, wait))  # noqa: B010  # mypy
 
 
+@dataclass(eq=False, repr=False)
 class _Keeping:
     """A broker's `consume`, whose consumers survive what they cannot decode."""
 
-    def __init__(self, broker: Broker, consume: _Consume, keep: Keep, wait: Callable[[float], None]) -> None:
-        self._broker = broker
-        self._consume = consume
-        self._keep = keep
-        self._wait = wait
+    _broker: Broker
+    _consume: _Consume
+    _keep: Keep
+    _wait: Callable[[float], None]
 
     def __call__(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> Consumer:
         consumer = self._consume(queue_name, prefetch=prefetch, timeout=timeout)
@@ -59,21 +60,14 @@ class _Keeping:
 _Reject = Callable[[Any, str, bytes], tuple[str, Callable[[], None]] | None]
 
 
+@dataclass(eq=False, repr=False)
 class _KeepingConsumer(Consumer):
-    def __init__(
-        self,
-        consumer: Consumer,
-        queue: str,
-        keep: Keep,
-        reject: _Reject | None,
-        wait: Callable[[float], None],
-    ) -> None:
-        self._consumer = consumer
-        self._queue = queue
-        self._keep = keep
-        self._reject = reject
-        self._wait = wait
-        self._pending: bytes | None = None
+    _consumer: Consumer
+    _queue: str
+    _keep: Keep
+    _reject: _Reject | None
+    _wait: Callable[[float], None]
+    _pending: bytes | None = None
 
     def __next__(self) -> MessageProxy | None:
         if self._pending is None:
