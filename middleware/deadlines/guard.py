@@ -131,7 +131,7 @@ class Deadlines(Guard["TimedAttempt"]):
         self._monotonic = monotonic
         frozen_after_s = None if frozen_after_ms is None else frozen_after_ms / 1_000
         self._watchdog = Watchdog(self._scan, frozen_after_s=frozen_after_s, monotonic=monotonic)
-        self._lock = threading.Lock()
+        #: By thread. A dict's own operations are atomic: an interrupt that lands in a hook leaves no lock taken.
         self._running: dict[int, TimedAttempt] = {}
         self._worker: tuple[Broker, Worker] | None = None
         self._shutting_down = False
@@ -149,10 +149,9 @@ class Deadlines(Guard["TimedAttempt"]):
         self._shutting_down = False
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        with self._lock:
-            self._shutting_down = True
-            running = list(self._running.values())
-        for attempt in running:
+        # First the flag, then who runs; `_begin` the other way round. So one of the two sees what the other did.
+        self._shutting_down = True
+        for attempt in list(self._running.values()):
             if attempt.notify_shutdown:
                 attempt.window.interrupt(Shutdown)
 
@@ -164,9 +163,8 @@ class Deadlines(Guard["TimedAttempt"]):
     def running_jobs(self) -> list[RunningJob]:
         """Return what runs in this process, the oldest first; for heartbeats and people."""
         now_s = self._monotonic()
-        with self._lock:
-            running = list(self._running.values())
-        return [each.seen(now_s, self.grace_s) for each in sorted(running, key=lambda each: each.begun_s)]
+        running = sorted(self._running.values(), key=lambda each: each.begun_s)
+        return [each.seen(now_s, self.grace_s) for each in running]
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         for name in ("time_limit", "max_age", "expires_at"):
@@ -198,14 +196,11 @@ class Deadlines(Guard["TimedAttempt"]):
 
     def settle(self, broker: Broker, message: MessageProxy, held: "TimedAttempt", outcome: Outcome) -> None:
         _left_s.set(None)
-        with self._lock:
-            self._running.pop(held.thread_id, None)
+        self._running.pop(held.thread_id, None)
 
     def _begin(self, attempt: "TimedAttempt") -> None:
-        with self._lock:
-            self._running[attempt.thread_id] = attempt
-            too_late = self._replacing or (self._shutting_down and attempt.notify_shutdown)
-        if too_late:
+        self._running[attempt.thread_id] = attempt
+        if self._replacing or (self._shutting_down and attempt.notify_shutdown):
             attempt.window.interrupt(Shutdown)
         if attempt.deadline_s < math.inf:
             _left_s.set(lambda: max(0.0, attempt.deadline_s - self._monotonic()))
@@ -216,8 +211,7 @@ class Deadlines(Guard["TimedAttempt"]):
     def _scan(self) -> float:
         """Interrupt what is over its time and deal with what is stuck; the moment to look again."""
         now_s = self._monotonic()
-        with self._lock:
-            running = list(self._running.values())
+        running = list(self._running.values())
         stuck = []
         for attempt in running:
             if attempt.abandoned or now_s < attempt.deadline_s:
@@ -248,9 +242,8 @@ class Deadlines(Guard["TimedAttempt"]):
             log_stack(attempt.message, attempt.thread_id)
             emit_counter("jobs_stuck_total", labels_of(attempt.message))
         if stuck and self._exit_process is not None and self._worker is not None:
-            with self._lock:
-                self._replacing = True
-                others = [each for each in self._running.values() if each not in stuck]
+            self._replacing = True
+            others = [each for each in list(self._running.values()) if each not in stuck]
             replacement = Replacement(
                 *self._worker,
                 stuck={each.thread_id: each.message for each in stuck},
