@@ -201,9 +201,5 @@ def _lives_on(org: _Org, attempt: Attempt) -> bool:
 def _is_free(org: _Org, max_active: int | None, concurrency: Concurrency | None) -> bool:
     if max_active is not None and len(org.holdings) >= max_active:
         return False
-    if concurrency is None:
-        return True
-    same = [
-        each for each in org.holdings.values() if each.concurrency and each.concurrency.key == concurrency.key
-    ]
-    return len(same) < concurrency.limit
+    keys = [each.concurrency.key for each in org.holdings.values() if each.concurrency]
+    return concurrency is None or keys.count(concurrency.key) < concurrency.limit
