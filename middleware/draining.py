@@ -1,7 +1,6 @@
 """Draining: a worker that stops begins nothing new, lets what it has end, and hands the rest back uncharged."""
 
 import logging
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -15,7 +14,7 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware.shutdown import Shutdown
 
 from .base.classification import class_name
-from .base.delegation import SupportsAckOperations
+from .base.delegation import SupportsAckOperations, is_dramatiq_redis
 from .base.emit import emit_counter, labels_of
 from .base.errors import Parked
 from .base.guard import Guard, Outcome, Position
@@ -195,10 +194,7 @@ class _Stop:
 
 def _acks_by_itself(broker: Broker) -> bool:
     """Whether acks need no consumer's thread: on Dramatiq's Redis broker, and where they carry operations along."""
-    redis_broker = sys.modules.get("dramatiq.brokers.redis")
-    return isinstance(broker, SupportsAckOperations) or (
-        redis_broker is not None and isinstance(broker, redis_broker.RedisBroker)
-    )
+    return isinstance(broker, SupportsAckOperations) or is_dramatiq_redis(broker)
 
 
 def _stop_consumers(worker: Worker) -> None:

@@ -6,6 +6,7 @@ work itself.
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
@@ -146,6 +147,12 @@ def stamp_org(broker: Broker, message: "Message[Any]") -> None:
 def complete_on_ack(broker: Broker, message: MessageProxy, operation: AckOperation | None) -> bool:
     """Return whether the broker carries the operation out when the message ends, so that nobody else has to."""
     return operation is not None and _supports_ack_operations(broker) and broker.on_ack(message, operation)
+
+
+def is_dramatiq_redis(broker: Broker) -> bool:
+    """Return whether it is Dramatiq's own broker for Redis, which is loaded if and only if somebody has one."""
+    redis_broker = sys.modules.get("dramatiq.brokers.redis")
+    return redis_broker is not None and isinstance(broker, redis_broker.RedisBroker)
 
 
 #: By type of broker: looking for methods takes longer than the rest of what a guard does for a message.

@@ -67,12 +67,17 @@ class Observer(Guard):
         self._watch("process", self.processed, broker, message, attempt)
 
     def before_ack(self, broker: Broker, message: MessageProxy) -> None:
-        self._end(broker, message)
+        delivery = delivery_of(message)
+        attempt = delivery.attempt
+        # Delayed messages are acked too, when they are moved to their queue.
+        if attempt is not None and delivery.is_first_report("ended", self):
+            attempt.conclude(message)
+            self._watch("end", self.ended, broker, message, attempt)
 
     def before_nack(self, broker: Broker, message: MessageProxy) -> None:
         delivery = delivery_of(message)
         if delivery.attempt is not None:
-            self._end(broker, message)
+            self.before_ack(broker, message)
         elif delivery.is_first_report("rejected", self):
             self._watch("reject", self.rejected, broker, message)
 
@@ -83,14 +88,6 @@ class Observer(Guard):
 
     def after_nack(self, broker: Broker, message: MessageProxy) -> None:
         self.after_ack(broker, message)
-
-    def _end(self, broker: Broker, message: MessageProxy) -> None:
-        delivery = delivery_of(message)
-        attempt = delivery.attempt
-        # Delayed messages are acked too, when they are moved to their queue.
-        if attempt is not None and delivery.is_first_report("ended", self):
-            attempt.conclude(message)
-            self._watch("end", self.ended, broker, message, attempt)
 
     def _watch(self, what: str, hook: Callable[..., None], *args: object) -> None:
         try:

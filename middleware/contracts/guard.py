@@ -142,12 +142,9 @@ class Contracts(Guard):
             _replace_payload(message._message, _upcast(message, upcasters, sent, known))
             message.options["contract_version"] = known
 
-    def _left_ms(self, message: MessageProxy) -> int:
-        now_ms = self._now_ms()
-        return int(message.options.setdefault(HELD_SINCE, now_ms)) + self.hold_max_ms - now_ms
-
     def _hold(self, broker: Broker, message: MessageProxy, sent: int, known: int) -> None:
-        left_ms = self._left_ms(message)
+        now_ms = self._now_ms()
+        left_ms = int(message.options.setdefault(HELD_SINCE, now_ms)) + self.hold_max_ms - now_ms
         if left_ms <= 0:
             raise UnknownVersion(
                 f"contract version {sent} of {message.actor_name} found no worker that knows it (this one knows "

@@ -27,20 +27,20 @@ class Source(Protocol):
     """What a mover needs of a spool."""
 
     def claim(self, limit: int, lease_ms: int) -> Sequence[DeadLetter]:
-        """Letters that nobody else is handed for a while."""
+        """Lease some letters, the oldest first, that nobody else is handed for `lease_ms` milliseconds."""
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Forget letters."""
+        """Forget letters that are in the store."""
 
     def depth(self) -> int:
-        """How many letters wait."""
+        """Return how many letters wait."""
 
 
 class Target(Protocol):
     """What a mover needs of a store."""
 
     def put(self, letters: Sequence[DeadLetter]) -> int:
-        """Keep letters, each once."""
+        """Keep letters; one whose id is there already stays as it is. Tells how many were new."""
 
 
 class Mover(PeriodicThread):

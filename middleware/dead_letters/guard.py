@@ -16,7 +16,7 @@ from ..base.errors import GuardError
 from ..base.guard import Guard, Option, Position
 from ..base.redaction import SECRET_PATHS, mark_secrets
 from .describe import letter_of, outline_of, unreadable
-from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
+from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover, Source, Target
 from .letter import REPLAY_OF, DeadLetter, Stats
 from .undecodable import keep_undecodable
 
@@ -90,11 +90,8 @@ class DeadLetterBox(Protocol):
         """Return how many letters there are by category, region, actor and fingerprint."""
 
 
-class DeadLetterStore(Protocol):
+class DeadLetterStore(Target, Protocol):
     """Where letters are kept."""
-
-    def put(self, letters: Sequence[DeadLetter]) -> int:
-        """Keep letters; one whose id is there already stays as it is. Tells how many were new."""
 
     def of_org(self, org: str) -> DeadLetterBox:
         """Return the box of one org. Raises `ValueError` for an empty name."""
@@ -103,20 +100,8 @@ class DeadLetterStore(Protocol):
         """Return the box of all letters, those without an org too. For operators, never for what an org asks."""
 
 
-class DeadLetterSpool(Protocol):
+class DeadLetterSpool(Source, Target, Protocol):
     """Where letters wait until they are in the store; up whenever the broker is."""
-
-    def put(self, letters: Sequence[DeadLetter]) -> int:
-        """As `DeadLetterStore.put`."""
-
-    def claim(self, limit: int, lease_ms: int) -> Sequence[DeadLetter]:
-        """Lease some letters, the oldest first, that nobody else is handed for `lease_ms` milliseconds."""
-
-    def remove(self, ids: Sequence[str]) -> None:
-        """Forget letters that are in the store."""
-
-    def depth(self) -> int:
-        """Return how many letters wait."""
 
 
 class DeadLetters(Guard):

@@ -1,6 +1,5 @@
 """Dead letters in Redis."""
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -106,12 +105,7 @@ class RedisDeadLetterBox:
         if found is None or found[1].replayed_as != instead_of:
             return False
         data, letter = found
-        marked = dataclasses.replace(
-            letter,
-            replayed_as=message_id,
-            replayed_at_ms=None if message_id is None else at_ms,
-            changes=tuple(changes),
-        )
+        marked = letter.marked(message_id, at_ms, changes)
         # Nothing of a letter changes but its mark: when it is another one by now, somebody else was first.
         return bool(self._swap(keys=[self._base], args=[letter_id, data, json.dumps(marked.as_record())]))
 

@@ -5,7 +5,6 @@ log, and leaves them, *and every good message fetched along with them*, to nobod
 stub broker `join` never returns. RabbitMQ's consumer rejects such a message itself, to `<queue>.XQ`.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError, DecodeError
 
-from ..base.delegation import SupportsAckOperations
+from ..base.delegation import SupportsAckOperations, is_dramatiq_redis
 
 #: How long to wait before bytes are kept that could not be, in seconds.
 RETRY_S = 1.0
@@ -112,9 +111,7 @@ class _KeepingConsumer(Consumer):
 def _reject_on(broker: Broker) -> _Reject | None:
     if isinstance(broker, StubBroker):
         return _reject_on_stub
-    # Loaded if and only if somebody has such a broker; it needs the `redis` extra.
-    redis_broker = sys.modules.get("dramatiq.brokers.redis")
-    return _reject_on_redis if redis_broker and isinstance(broker, redis_broker.RedisBroker) else None
+    return _reject_on_redis if is_dramatiq_redis(broker) else None
 
 
 def _reject_on_stub(consumer: Any, queue: str, raw: bytes) -> tuple[str, Callable[[], None]]:
