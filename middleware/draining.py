@@ -132,9 +132,8 @@ class Draining(Guard[int]):
 
     def _drain(self, stop: "_Stop") -> None:
         stop.begun.wait()
-        # Where nothing is in hand, consumers may stop with the workers, unless acks need their threads.
-        if not self._attempts() and _acks_by_itself(stop.worker.broker):
-            _stop_consumers(stop.worker)
+        if not self._attempts():
+            self._stop_early(stop.worker)
         try:
             if not self._join(stop, self.drain_s):
                 self._interrupt()
@@ -145,6 +144,11 @@ class Draining(Guard[int]):
         finally:
             _stop_consumers(stop.worker)
             stop.over.set()
+
+    def _stop_early(self, worker: Worker) -> None:
+        # Where nothing is in flight, consumers may stop with the workers, unless acks need their threads.
+        if _acks_by_itself(worker.broker):
+            _stop_consumers(worker)
 
     def _join(self, stop: "_Stop", timeout_s: float) -> bool:
         """Whether all of the worker's threads have ended in time."""
