@@ -12,6 +12,7 @@ from .errors import (
     NotReplicated,
     PoisonMessage,
     QueueFull,
+    ServerFull,
     UnsafeServer,
     UnsupportedConnection,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Route",
     "Rule",
     "RunningProcess",
+    "ServerFull",
     "StartProcess",
     "StartRate",
     "Supervisor",

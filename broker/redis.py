@@ -74,7 +74,8 @@ class FairRedisBroker(Broker):
 
     Raises:
         ConnectionClosed: From sending: the server does not answer.
-        QueueFull: From sending: the queue or the org has too many; retries and the like are never refused.
+        QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
+            are never refused.
         MessageTooLarge: From sending.
         BrokerScriptError: From sending: the server refused; its message says why.
 

@@ -1,11 +1,10 @@
 """How much a session may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from ..announcements import announce_suspects
+from .wakeup import Wakeup
 
 #: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
 AHEAD_MS: Final = 20
@@ -49,7 +48,7 @@ class PrefetchBudget:
         self._held = held
         self._mode: Mode = mode
         self._mean_ms = _FIRST_GUESS_MS
-        self._waiting_consumers: dict[int, SimpleQueue[None]] = {}
+        self._waiting_consumers: dict[int, Wakeup] = {}
         #: While more messages than this are held, no consumer need be woken.
         self._wake_at_held = 0
 
@@ -92,24 +91,23 @@ class PrefetchBudget:
         elif self.isolated_in == queue and not isolated:
             self.isolated_in = None
 
-    def wait_for_capacity(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
+    def wait_for_capacity(self, queue: str, wakeup: Wakeup, timeout_s: float) -> bool:
         """Block until messages of a queue may be fetched. Returns False when the time is over.
 
         Parameters:
             queue: the queue's name.
-            signals: the consumer's own; whatever is put into it ends the wait as well.
+            wakeup: the consumer's own; whoever else raises it ends the wait as well.
             timeout_s: most seconds to wait.
         """
-        self._waiting_consumers[id(signals)] = signals
+        self._waiting_consumers[id(wakeup)] = wakeup
         self._wake_at_held = self._max_held()
         try:
             if self.capacity(queue):
                 return True
-            with suppress(Empty):
-                signals.get(timeout=timeout_s)
+            wakeup.wait(timeout_s)
             return bool(self.capacity(queue))
         finally:
-            self._waiting_consumers.pop(id(signals), None)
+            self._waiting_consumers.pop(id(wakeup), None)
 
     def release_capacity(self) -> None:
         """Wake the consumers that wait, where the end of a message made room for them."""
@@ -123,8 +121,8 @@ class PrefetchBudget:
         """Wake the consumers that wait, where there is capacity. Returns False where there is none."""
         has_capacity = bool(self._waiting_consumers and self.capacity())
         if has_capacity:
-            for signals in list(self._waiting_consumers.values()):
-                signals.put(None)
+            for wakeup in list(self._waiting_consumers.values()):
+                wakeup.set()
         return has_capacity
 
     def _max_held(self) -> int:

@@ -8,6 +8,7 @@
 --       enqueue_id record; due_ms is 0 for what is ready, -1 for what is no message and therefore dead; the record is
 --       empty where none was found
 -- Returns: {moved, dead, gone}; gone is what has an id and no message
+-- WHEN FULL: refused
 -- NEEDS: enqueueing dead_letters
 local list, hash, queue, dead_ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local moved, dead, gone = 0, 0, 0

@@ -7,6 +7,7 @@
 --       count as well; then any number of times: message_id enqueue_id delay_ms parked record; parked is
 --       "<cause>\n<key>", empty for what is not
 -- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full
+-- WHEN FULL: refused
 -- NEEDS: keys values enqueueing
 local max_of_queue, max_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 

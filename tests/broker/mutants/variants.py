@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker import sending, server_check
-from tests.broker import test_scripts, test_sending, test_server_check
+from tests.broker import test_full_server, test_scripts, test_sending, test_server_check
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
 from tests.broker.mutants.breaking import PythonVariant, Variant
@@ -38,6 +38,15 @@ FLUSH = two.test_a_flush_leaves_nothing_of_its_queue
 RELEASE = two.test_a_release_makes_due_what_is_parked_under_a_key
 NEEDS = test_scripts.test_a_file_needs_the_parts_whose_names_it_uses
 TOKEN = two.test_a_fetch_that_leaves_work_passes_the_token_on
+
+#: Scripts that a full server has to let through, and who misses each.
+WHEN_FULL: dict[str, Callable[..., None]] = {
+    "fetch": test_full_server.test_a_server_that_sends_alone_have_filled_drains,
+    "finish": test_full_server.test_a_message_dies_and_comes_back_on_a_full_server,
+    "park": test_full_server.test_a_message_that_waits_for_something_is_taken_by_a_full_server,
+    "pass_on": test_full_server.test_a_token_is_passed_on_by_a_full_server,
+    "report_stop": test_full_server.test_a_worker_comes_and_goes_on_a_full_server,
+}
 
 ENQUEUEING, PARKING, DELAYED = "parts/enqueueing.lua", "parts/parking.lua", "parts/delayed.lua"
 LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
@@ -209,6 +218,10 @@ IN_LUA = [
         "    return {full_queue, '', queue_depth}",
         "    enqueue(read_enqueue(4)) count_arrivals()\n    return {full_queue, '', queue_depth}",
         BOUNDS,
+    ),
+    *(
+        Variant(10, f"{name}.lua", "-- NEEDS:", "-- WHEN FULL: refused\n-- NEEDS:", promise)
+        for name, promise in WHEN_FULL.items()
     ),
 ]
 
