@@ -23,6 +23,8 @@ name them in `lua/parts/keys.lua`:
     B:p                       hash   message id -> "<cause>\\n<key>"  parked: why, and what may release it
     B:pk:<key>                set    message id               parked under a key (TTL)
     B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
+    B:skew                    string ms                       by which timers are ahead of the server's clock, since
+                                                              that stepped back; added to what qd, qs and t hold
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|

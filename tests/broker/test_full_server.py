@@ -60,7 +60,7 @@ def used_bytes(broker: FairRedisBroker) -> int:
     return int(broker.client.info("memory")["used_memory"])
 
 
-def test_a_server_that_sends_alone_have_filled_drains(server: FairRedisBroker) -> None:
+def test_a_server_full_of_what_waits_drains(server: FairRedisBroker) -> None:
     """All that waits is done without more room, and its memory is free again."""
     ran: list[int] = []
     actor = dramatiq.actor(broker=server)(lambda number, body: ran.append(number))

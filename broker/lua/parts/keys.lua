@@ -33,6 +33,8 @@ local PARKED_CAUSES = B .. ':p' -- hash message_id -> "<cause>\n<key>"
 local PARKED_COUNTS = B .. ':pn' -- hash "<queue>\n<kind>" -> parked messages
 local function parked_under(key) return B .. ':pk:' .. key end -- set message_id
 
+local TIMER_LEAD = B .. ':skew' -- string ms by which timers are ahead of the server's clock
+
 -- Leases and limits
 local function lease_key(worker_id) return B .. ':lease:' .. worker_id end -- hash message_id -> token
 local LEASE_COUNTER = B .. ':seq' -- string number of the last lease

@@ -1,5 +1,5 @@
 -- How often jobs of an actor may start for each org: the generic cell rate algorithm, ITU-T I.371, annex A.
--- NEEDS: keys
+-- NEEDS: keys clock
 
 local known_rates = {}
 
@@ -20,7 +20,7 @@ local function start_rate(org, actor)
     return nil
   end
   local key = next_start(org, actor)
-  local due_ms = math.max(tonumber(redis.call('GET', key) or '0'), now)
+  local due_ms = math.max(tonumber(redis.call('GET', key) or '0') - timer_lead_ms(), now)
   if due_ms - rate.tolerance_ms > now then
     return false, due_ms - rate.tolerance_ms
   end
@@ -28,5 +28,6 @@ local function start_rate(org, actor)
 end
 
 local function store_rate(rate)
-  redis.call('SET', rate.key, string.format('%.3f', rate.due_ms), 'PX', math.max(1, math.ceil(rate.due_ms - now)))
+  local at = string.format('%.3f', rate.due_ms + timer_lead_ms())
+  redis.call('SET', rate.key, at, 'PX', math.max(1, math.ceil(rate.due_ms - now)))
 end

@@ -41,7 +41,7 @@ TOKEN = two.test_a_fetch_that_leaves_work_passes_the_token_on
 
 #: Scripts that a full server has to let through, and who misses each.
 WHEN_FULL: dict[str, Callable[..., None]] = {
-    "fetch": test_full_server.test_a_server_that_sends_alone_have_filled_drains,
+    "fetch": test_full_server.test_a_server_full_of_what_waits_drains,
     "finish": test_full_server.test_a_message_dies_and_comes_back_on_a_full_server,
     "park": test_full_server.test_a_message_that_waits_for_something_is_taken_by_a_full_server,
     "pass_on": test_full_server.test_a_token_is_passed_on_by_a_full_server,
