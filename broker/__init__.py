@@ -9,6 +9,7 @@ from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
     MessageTooLarge,
+    NewerSchema,
     NotReplicated,
     PoisonMessage,
     QueueFull,
@@ -53,6 +54,7 @@ __all__ = [
     "MaxActive",
     "MessageTooLarge",
     "Moved",
+    "NewerSchema",
     "NotReplicated",
     "OnDeath",
     "Operations",

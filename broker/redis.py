@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 import redis
@@ -26,6 +25,7 @@ from .leasing.lease import AckOperation
 from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
+from .schema import Schema
 from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
@@ -132,7 +132,7 @@ class FairRedisBroker(Broker):
         self._hooks = HookRunner(
             self,
             self._sessions,
-            on_boot=partial(check_server, self.client),
+            on_boot=self._check_server,
             on_booted=lambda: release_held(self.actors, self.release),
         )
         bounds = Bounds(
@@ -347,6 +347,10 @@ class FairRedisBroker(Broker):
         for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
+
+    def _check_server(self) -> None:
+        check_server(self.client)
+        Schema(self.client, self.base).convert()
 
     def _open_session(
         self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None
