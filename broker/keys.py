@@ -16,6 +16,7 @@ name them in `lua/parts/keys.lua`:
     B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
                                                               until then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
+    B:xs:<queue>              string counter                  of suspects that were searched in vain (TTL)
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
     B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
     B:a                       hash   org -> how many          leased
