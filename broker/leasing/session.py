@@ -253,13 +253,17 @@ class WorkerSession:
             reply = script(self._client, self._base, arguments)
         except BaseException:
             self._reply_lost = True
+            for lease in batch:
+                lease.unanswered = True
             self._finished.put_back(batch)
             raise
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
-        if reply[0]:
-            self.refused += reply[0]
-            logger.warning("%s messages were finished too late: others have them by now.", reply[0])
+        # Who is on the list as before has lost no lease: what is refused then was ended by the call without an answer.
+        known = 0 if reply[1] else sum(lease.unanswered for lease in batch)
+        if reply[0] > known:
+            self.refused += reply[0] - known
+            logger.warning("%s messages were finished too late: others have them by now.", reply[0] - known)
         if reply[1] and self._known:
             self._forfeit_all()
         self._known = True
