@@ -57,12 +57,14 @@ def test_an_end_whose_answer_gets_lost_counts_as_no_refusal(
     proxy.lose_answer(first.message_id.encode())
     consumer.ack(first)
     assert proxy.lost.wait(10)
-    assert eventually(lambda: len(session._leases) == 1)
+    session.flush(beat=True)
+    assert len(session._leases) == 1
 
     assert (session.refused, "finished too late" in caplog.text) == (0, False)
     broker.client.delete(f"{broker.base}:lease:{session.worker_id}")
     consumer.ack(second)
-    assert eventually(lambda: session.refused == 1)
+    session.flush(beat=True)
+    assert session.refused == 1
     consumer.close()
 
 
