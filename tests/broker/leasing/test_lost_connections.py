@@ -54,6 +54,7 @@ def test_an_end_whose_answer_gets_lost_counts_as_no_refusal(
     first, second = take(consumer), take(consumer)
     session = broker._sessions.current
     assert session is not None
+    session.flush(beat=True)  # the server knows the script
     proxy.lose_answer(first.message_id.encode())
     consumer.ack(first)
     assert proxy.lost.wait(10)
