@@ -53,7 +53,10 @@ class Enqueuer:
             lease.carried.append(sent)
         else:
             self._sender.check_size(message.actor_name, sent)
-            self._sender.send([sent], bounded=not parked)
+            if parked:
+                self._sender.park(sent)
+            else:
+                self._sender.send([sent])
         self._broker.emit_after("enqueue", message, delay)
         return message
 
