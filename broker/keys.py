@@ -42,6 +42,7 @@ name them in `lua/parts/keys.lua`:
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
+    B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A

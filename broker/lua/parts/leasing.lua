@@ -1,8 +1,26 @@
 -- Leases of messages that were taken from where they stood.
--- NEEDS: keys values crashes fair_share
+-- NEEDS: keys values counters crashes fair_share dead_letters
 
--- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms}. Adds message_id, token and record of each to the reply.
-local function lease_messages(queue, worker_id, taken, flag, reply)
+-- What stood in a lane and is not this lane's message: another's record, no record of ours, or none at all.
+local function reject_foreign(queue, message, record, dead_ttl_ms)
+  if record then
+    redis.call('HDEL', MESSAGES, message.message_id)
+    redis.call('HDEL', CRASHES, message.message_id)
+    count_down(QUEUE_SIZES, queue, 1)
+    count_down(ORG_SIZES, message.org, 1)
+  end
+  local bytes = record or message.since_ms .. '|' .. message.message_id
+  import_foreign(queue, message.message_id, bytes, dead_ttl_ms)
+  count_down(LEASED_BY_ORG, message.org, 1)
+  local key = concurrency_of(message.lane)
+  if key and message.org ~= '' then
+    count_down(LEASED_BY_KEY, pair(message.org, key), 1)
+  end
+end
+
+-- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, org, lane}. Adds message_id, token and record of each
+-- to the reply.
+local function lease_messages(queue, worker_id, taken, flag, reply, dead_ttl_ms)
   local first = redis.call('INCRBY', LEASE_COUNTER, #taken) - #taken
   redis.call('PEXPIRE', LEASE_COUNTER, WEEK_MS)
   local message_ids, leases, charged_ms = {}, {}, 0
@@ -12,7 +30,10 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
   local records = redis.call('HMGET', MESSAGES, unpack(message_ids))
   local crashes = redis.call('EXISTS', CRASHES) == 1 and redis.call('HMGET', CRASHES, unpack(message_ids)) or {}
   for i, message in ipairs(taken) do
-    if records[i] then
+    local header = pair(queue, pair(message.org, pair(message.lane, '')))
+    if not records[i] or string.sub(records[i], 1, #header) ~= header or not enqueue_id_of(records[i]) then
+      reject_foreign(queue, message, records[i], dead_ttl_ms)
+    else
       local token = string.format('%.0f|%s|%.4f|%s|%.0f|%s', first + i, message.since_ms, message.cost_ms,
         message.interval_ms, now, crashes[i] and is_poison(crashes[i]) and POISON or flag)
       charged_ms = charged_ms + message.cost_ms
