@@ -55,21 +55,13 @@ class Address:
     tls: Tls | None = None
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
-        """The address in a URL, as redis-py reads it: `redis://`, `rediss://` or `unix://`."""
-        return cls._of(redis.ConnectionPool.from_url(url))
-
-    @classmethod
     def from_client(cls, client: "redis.Redis") -> Self:
         """The address that a client of redis-py connects to.
 
         Raises:
             UnsupportedConnection: through Sentinel, a cluster or a credential provider.
         """
-        return cls._of(client.connection_pool)
-
-    @classmethod
-    def _of(cls, pool: "redis.ConnectionPool") -> Self:
+        pool = client.connection_pool
         kind, arguments = pool.connection_class, pool.connection_kwargs
         known = (redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection)
         if kind not in known or arguments.get("credential_provider") is not None:
@@ -142,7 +134,16 @@ class HeartbeatSender:
             if self._helper is not None:
                 raise RuntimeError("The heartbeat was started already; stop it first")
             self._owner_pid = os.getpid()
-            self._greeting = self._greeting_for(worker_id, base, address)
+            greeting = {
+                **asdict(address),
+                "pid": self._owner_pid,
+                "worker_id": worker_id,
+                "base": base,
+                "script": _SCRIPT.read_text(),
+                "every_s": self._every_s,
+                "stall_timeout_s": self._stall_timeout_s,
+            }
+            self._greeting = json.dumps(greeting).encode() + b"\n"
             self._stopping = threading.Event()
             self._helper = self._launch()
             threading.Thread(
@@ -169,18 +170,6 @@ class HeartbeatSender:
             self._stopping.set()
             if helper is not None:
                 _end(helper)
-
-    def _greeting_for(self, worker_id: str, base: str, address: Address) -> bytes:
-        greeting = {
-            **asdict(address),
-            "pid": os.getpid(),
-            "worker_id": worker_id,
-            "base": base,
-            "script": _SCRIPT.read_text(),
-            "every_s": self._every_s,
-            "stall_timeout_s": self._stall_timeout_s,
-        }
-        return json.dumps(greeting).encode() + b"\n"
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         # `-I -S`: see the helper's own first lines.
