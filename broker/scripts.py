@@ -54,7 +54,7 @@ for _ = 1, 10 do
     and not string.match(failure, '^[-]?WRONGTYPE ') then
     break
   end
-  if not remove_foreign(dead_ttl_ms) then
+  if not remove_foreign() then
     break
   end
   restart()
@@ -128,12 +128,15 @@ def framed(name: str, read: Callable[[str], str]) -> str:
     """
     parts = [read(f"parts/{part}.lua") for part in _FRAME_PARTS]
     defining = tuple(_COMMENT.sub("", part) for part in parts)
-    frame = [_written_out(f"parts/{part}.lua", text, defining) for part, text in zip(_FRAME_PARTS, defining)]
+    frame = [
+        _written_out(f"parts/{part}.lua", text, defining)
+        for part, text in zip(_FRAME_PARTS, defining, strict=True)
+    ]
     argument = _TTL_ARGUMENTS.get(name)
     ttl = f"tonumber(ARGV[{argument}])" if argument else "FOREIGN_TTL_MS"
-    frame.append(_written_out("", f"local dead_ttl_ms = {ttl}\n", defining))
+    ttl = _written_out("", f"local letter_ttl_ms = {ttl}\n", defining)
     body = assemble(name, read).removeprefix(_PROLOGUE).replace("redis.call(", "call(")
-    return "\n".join((_PROLOGUE, *frame, _BEGIN + body, _END))
+    return "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
 
 
 def assemble(name: str, read: Callable[[str], str]) -> str:

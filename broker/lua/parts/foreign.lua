@@ -6,7 +6,7 @@
 local FOREIGN_TTL_MS = WEEK_MS
 
 -- Looks through all that the failed call has read. Returns whether anything was taken out of the way.
-local function remove_foreign(dead_ttl_ms)
+local function remove_foreign()
   local removed, reading_queue = false, nil
   local MAX_NAME, MAX_BYTES = 200, 4 * 1024 * 1024
 
@@ -83,8 +83,8 @@ local function remove_foreign(dead_ttl_ms)
       redis.pcall('HSET', records, name, record)
     end
     redis.pcall('ZADD', index, now, name)
-    redis.pcall('PEXPIRE', index, dead_ttl_ms)
-    redis.pcall('PEXPIRE', records, dead_ttl_ms)
+    redis.pcall('PEXPIRE', index, letter_ttl_ms)
+    redis.pcall('PEXPIRE', records, letter_ttl_ms)
   end
 
   local function queue_of(letters, rest)
@@ -104,7 +104,7 @@ local function remove_foreign(dead_ttl_ms)
     local bytes = kind == 'string' and redis.pcall('STRLEN', key) <= MAX_BYTES and redis.pcall('GET', key)
       or 'a ' .. kind .. ' stood in the place of a ' .. TYPES[letters] .. '; it is kept as ' .. kept
     if redis.pcall('RENAME', key, kept).ok then
-      redis.pcall('PEXPIRE', kept, dead_ttl_ms)
+      redis.pcall('PEXPIRE', kept, letter_ttl_ms)
       add_letter(queue_of(letters, rest) or reading_queue or 'default', name_of(letters, rest), bytes)
       removed = true
     end
@@ -150,6 +150,15 @@ local function remove_foreign(dead_ttl_ms)
     if type(value) == 'string' and not READABLE[letters](value) then
       remove_value(key, letters, rest, member, value)
     end
+  end
+
+  local function check_string(key, letters, rest, entry)
+    local replaced = entry[2] == 'SET' and entry[#entry] == 'GET' and entry[1]
+    if type(replaced) == 'string' and not READABLE[letters](replaced) then
+      add_letter(reading_queue or 'default', name_of(letters, rest), replaced)
+      removed = true
+    end
+    check(key, letters, rest, nil, redis.pcall('GET', key))
   end
 
   -- Fields of a hash that a command named or answered.
@@ -200,7 +209,7 @@ local function remove_foreign(dead_ttl_ms)
       if wanted == 'hash' then
         check_hash(key, letters, rest, entry)
       elseif wanted == 'string' then
-        check(key, letters, rest, nil, redis.pcall('GET', key))
+        check_string(key, letters, rest, entry)
       else
         check_members(key, letters, rest, entry)
       end

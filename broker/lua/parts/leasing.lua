@@ -2,7 +2,7 @@
 -- NEEDS: keys values counters crashes fair_share dead_letters
 
 -- What stood in a lane and is not this lane's message: another's record, no record of ours, or none at all.
-local function reject_foreign(queue, message, record, dead_ttl_ms)
+local function reject_foreign(queue, message, record)
   if record then
     redis.call('HDEL', MESSAGES, message.message_id)
     redis.call('HDEL', CRASHES, message.message_id)
@@ -10,7 +10,7 @@ local function reject_foreign(queue, message, record, dead_ttl_ms)
     count_down(ORG_SIZES, message.org, 1)
   end
   local bytes = record or message.since_ms .. '|' .. message.message_id
-  import_foreign(queue, message.message_id, bytes, dead_ttl_ms)
+  keep_foreign(queue, message.message_id, bytes, record)
   count_down(LEASED_BY_ORG, message.org, 1)
   local key = concurrency_of(message.lane)
   if key and message.org ~= '' then
@@ -20,7 +20,7 @@ end
 
 -- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, org, lane}. Adds message_id, token and record of each
 -- to the reply.
-local function lease_messages(queue, worker_id, taken, flag, reply, dead_ttl_ms)
+local function lease_messages(queue, worker_id, taken, flag, reply)
   local first = redis.call('INCRBY', LEASE_COUNTER, #taken) - #taken
   redis.call('PEXPIRE', LEASE_COUNTER, WEEK_MS)
   local message_ids, leases, charged_ms = {}, {}, 0
@@ -30,9 +30,9 @@ local function lease_messages(queue, worker_id, taken, flag, reply, dead_ttl_ms)
   local records = redis.call('HMGET', MESSAGES, unpack(message_ids))
   local crashes = redis.call('EXISTS', CRASHES) == 1 and redis.call('HMGET', CRASHES, unpack(message_ids)) or {}
   for i, message in ipairs(taken) do
-    local header = pair(queue, pair(message.org, pair(message.lane, '')))
-    if not records[i] or string.sub(records[i], 1, #header) ~= header or not enqueue_id_of(records[i]) then
-      reject_foreign(queue, message, records[i], dead_ttl_ms)
+    local header, record = queue .. '\n' .. message.org .. '\n' .. message.lane .. '\n', records[i]
+    if not record or string.sub(record, 1, #header) ~= header or not enqueue_id_of(record) then
+      reject_foreign(queue, message, record)
     else
       local token = string.format('%.0f|%s|%.4f|%s|%.0f|%s', first + i, message.since_ms, message.cost_ms,
         message.interval_ms, now, crashes[i] and is_poison(crashes[i]) and POISON or flag)
@@ -40,7 +40,7 @@ local function lease_messages(queue, worker_id, taken, flag, reply, dead_ttl_ms)
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token
       local n = #reply
-      reply[n + 1], reply[n + 2], reply[n + 3] = message.message_id, token, records[i]
+      reply[n + 1], reply[n + 2], reply[n + 3] = message.message_id, token, record
     end
   end
   if #leases > 0 then
