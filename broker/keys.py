@@ -54,6 +54,8 @@ import itertools
 import os
 from typing import Final
 
+from .bounds import from_wire
+
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
 
@@ -105,7 +107,7 @@ def record_of(queue: str, org: str, lane: str, enqueue_id: str, body: bytes) -> 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:
     """Queue, org (escaped), lane and encoded message of a record."""
     queue, org, lane, _, body = record.split(b"\n", 4)
-    return queue.decode(), org.decode(), lane.decode(), body
+    return from_wire(queue), from_wire(org), from_wire(lane), body
 
 
 def gate_of(gate: str) -> str:

@@ -6,7 +6,10 @@ from typing import Final
 
 #: What stands in every script: Lua's, the server's, and the loader's.
 GLOBALS: Final = frozenset(
-    re.findall(r"\w+", "ARGV B KEYS cjson error ipairs letter_ttl_ms math next now pairs pcall redis string table time tonumber tostring type unpack")
+    re.findall(
+        r"\w+",
+        "ARGV B KEYS cjson error ipairs letter_ttl_ms math next now pairs pcall redis string table time tonumber tostring type unpack",
+    )
 )
 _KEYWORDS: Final = frozenset(
     re.findall(

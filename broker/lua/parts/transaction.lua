@@ -49,7 +49,12 @@ local function take_back()
     return found, value
   end
 
-  local function in_scores(entry, member) return has(entry, 'WITHSCORES') and in_pairs(entry, member) end
+  local function in_scores(entry, member)
+    if has(entry, 'WITHSCORES') then
+      return in_pairs(entry, member)
+    end
+    return false
+  end
 
   local function is_removed(entry, member)
     return value_in(entry, 4, 1, member), false

@@ -52,7 +52,7 @@ IN_LUA = [
     ),
     Variant(1, DELAYED, "redis.call('ZREM', delayed, message_id)", "", DUE),
     Variant(1, SELECTION, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
-    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(batch.gone))", "", RETRY),
+    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(message_ids))", "", RETRY),
     Variant(
         1,
         FINISH,
