@@ -80,9 +80,8 @@ class Enqueuer:
             else:
                 results.append(routed)
                 encoded.append((index, routed, sent))
-        for (index, routed, _), fault in zip(
-            encoded, self._send([sent for *_, sent in encoded]), strict=True
-        ):
+        faults = self._send([sent for *_, sent in encoded])
+        for (index, routed, _), fault in zip(encoded, faults, strict=True):
             if fault is not None:
                 results[index] = fault
             else:

@@ -14,10 +14,10 @@ from dramatiq.middleware import Middleware
 from .bounds import printable, to_wire
 from .configuration import Configuration, OrgShare
 from .connection import connection_errors, server_time_ms
-from .delegation import Delegation, Rule
+from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
-from .inspection.inspector import Inspector
+from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -31,8 +31,6 @@ from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
-#: A worker that was silent for so long is taken for dead, in milliseconds.
-DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 #: A worker process in which no Python ran for so long is silent, in milliseconds.
 DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
@@ -130,12 +128,7 @@ class FairRedisBroker(Broker):
         self._configuration = Configuration(self.client, self.base)
         self._delegation = Delegation(self.base, self._configuration)
         self._sessions = SessionManager(self.client, self._open_session)
-        self._hooks = HookRunner(
-            self,
-            self._sessions,
-            on_boot=self._check_server,
-            on_booted=lambda: release_held(self.actors, self.release),
-        )
+        self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
@@ -217,9 +210,7 @@ class FairRedisBroker(Broker):
         """Replace all gates that a source blocks; an empty mapping unblocks them all. See `Configuration.shut`."""
         self._configuration.shut(source, gates)
 
-    def park(
-        self, message: "Message[Any] | MessageProxy", *, delay_ms: int, cause: str, key: str | None = None
-    ) -> None:
+    def park(self, message: AnyMessage, *, delay_ms: int, cause: str, key: str | None = None) -> None:
         """Send a message that waits for something; from a message's after hooks, together with that message's end.
 
         Parameters:
@@ -243,9 +234,7 @@ class FairRedisBroker(Broker):
         return self._configuration.release(printable(key))
 
     def on_ack(
-        self,
-        message: "Message[Any] | MessageProxy",
-        operation: "tuple[str, str, str, tuple[str, str] | None, int]",
+        self, message: AnyMessage, operation: tuple[str, str, str, tuple[str, str] | None, int]
     ) -> bool:
         """Change a hash together with the end of a message; the operation is the fields of an `AckOperation`.
 
@@ -254,7 +243,7 @@ class FairRedisBroker(Broker):
         """
         return self._delegation.on_ack(message, AckOperation(*operation))
 
-    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
+    def refund_start(self, message: AnyMessage) -> None:
         """Give a message's start back to its actor's rate when the message ends: it did not run."""
         self._delegation.refund_start(message)
 
@@ -352,6 +341,9 @@ class FairRedisBroker(Broker):
     def _check_server(self) -> None:
         check_server(self.client)
         Schema(self.client, self.base).convert()
+
+    def _booted(self) -> None:
+        release_held(self.actors, self.release)
 
     def _open_session(
         self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None

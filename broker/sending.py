@@ -173,7 +173,7 @@ class Encoder:
             if not is_text(value) or (name == "queue_name" and "\n" in value):
                 raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
         if not isinstance(message.actor_name, str):
-            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")
+            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")  # noqa: TRY004  # as all of these
         try:
             body = message.encode()
         except Exception as error:
@@ -186,8 +186,8 @@ class Encoder:
         """Encode what goes along with an end, whatever it is: what cannot be encoded is a dead letter at its worker."""
         try:
             return self(message, delay_ms, parked)
-        except ValueError as error:
-            logger.error("What goes along with a message's end cannot be sent and will be dead: %s.", error)
+        except ValueError:
+            logger.exception("What goes along with a message's end cannot be sent and will be dead.")
             enqueue_id = self._enqueue_ids()
             queue = printable(str(message.queue_name)).replace("\n", "\\n")
             record = record_of(queue, "", _NO_LANE, enqueue_id, _shown(message))

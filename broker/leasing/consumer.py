@@ -15,6 +15,9 @@ from ..keys import wake_key
 from .lease import BACK, DEAD, DONE, Lease, LeasedMessage
 from .session import WorkerSession
 
+#: What becomes of a lease and its bytes before the worker sees them.
+Receive = Callable[[Lease, bytes], LeasedMessage | None]
+
 #: An idle worker polls by itself this often, in seconds; what wakes it in time is the sender's token.
 MAX_WAIT_S = 5.0
 
@@ -39,12 +42,7 @@ class FairConsumer(Consumer):
     """
 
     def __init__(
-        self,
-        session: WorkerSession,
-        base: str,
-        queue: str,
-        timeout_ms: int,
-        intake: "Callable[[Lease, bytes], LeasedMessage | None]",
+        self, session: WorkerSession, base: str, queue: str, timeout_ms: int, intake: Receive
     ) -> None:
         self._receive = intake
         self._session = session

@@ -81,8 +81,8 @@ class Culprits:
                 self._end([lease])
             except ConnectionClosed:
                 raise
-            except Exception as again:  # noqa: BLE001  # said already
-                logger.error("It cannot be ended as %s either: %s", outcome, again)
+            except Exception:
+                logger.exception("It cannot be ended as %s either.", outcome)
             else:
                 return
 
@@ -92,8 +92,8 @@ class Culprits:
             _ENQUEUE(self._client, self._base, [*_UNBOUNDED, *fields, sent.record])
         except ConnectionClosed:
             raise
-        except Exception as error:  # noqa: BLE001  # its own
-            logger.error("It takes along what cannot be sent, which is a dead letter now: %s", error)
+        except Exception:
+            logger.exception("It takes along what cannot be sent, which is a dead letter now.")
             self._keep(lease, sent)
 
     def _keep(self, lease: Lease, sent: Sent) -> None:

@@ -114,10 +114,8 @@ class Intake:
             logger.warning("It cannot be kept (%s) and comes again.", type(error).__name__)
             header = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{uuid4().hex}\n"
             record = header.encode("utf-8", "surrogateescape") + body
-            again = Sent(
-                lease.message_id, uuid4().hex, KEEP_AGAIN_MS, "its bytes cannot be kept\nundecodable", record
-            )
-            lease.carried = [again]
+            parked = "its bytes cannot be kept\nundecodable"
+            lease.carried = [Sent(lease.message_id, uuid4().hex, KEEP_AGAIN_MS, parked, record)]
             self._session.end(lease, DONE)
         else:
             self._session.end(lease, DEAD)
@@ -135,10 +133,8 @@ class Intake:
             message.message_id,
             message.actor_name,
         )
-        cause = "no worker knows its actor"
-        lease.carried = [
-            self._copy_of(message, until_ms - now_ms, f"{cause}\n{unknown_actor(message.actor_name)}")
-        ]
+        parked = f"no worker knows its actor\n{unknown_actor(message.actor_name)}"
+        lease.carried = [self._copy_of(message, until_ms - now_ms, parked)]
         self._session.end(lease, DONE)
         return True
 

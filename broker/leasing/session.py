@@ -269,7 +269,8 @@ class WorkerSession:
 
     def _report(self, script: Script, batch: list[Lease], *rest: Argument) -> Any:
         try:
-            arguments = [*self._head, len(batch), *_records(batch), *rest]
+            ends = [to_wire(value) for lease in batch for value in lease.record()]
+            arguments = [*self._head, len(batch), *ends, *rest]
             reply = script(self._client, self._base, arguments)
         except BaseException:
             self._reply_lost = True
@@ -318,14 +319,9 @@ class WorkerSession:
 
     def _return_lost(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""
-        unreported, lost = self._leases.find_lost(
-            self._finished.contents(), before_s=time.monotonic() - CHECK_S
-        )
+        before_s = time.monotonic() - CHECK_S
+        unreported, lost = self._leases.find_lost(self._finished.contents(), before_s=before_s)
         self._finished.extend(unreported)
         for lease in lost:
             logger.warning("The thread of a message of queue %s lost it; it goes back.", lease.queue)
             self.end(lease, BACK)
-
-
-def _records(batch: list[Lease]) -> list[Argument]:
-    return [to_wire(value) for lease in batch for value in lease.record()]

@@ -1,7 +1,8 @@
 """Loads Lua scripts, one operation a file, and maps what goes wrong to the guards' own error."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -40,10 +41,38 @@ class Script:
     def __call__(self, *, keys: Sequence[str], args: Sequence[str | int | float | bytes] = ()) -> Any:
         if len(keys) != self._key_count:
             raise ValueError(f"{self._name} takes {self._key_count} keys, not {len(keys)}")
-        try:
+        with answering(self._name):
             return self._script(keys=list(keys), args=list(args))
-        except redis.RedisError as error:
-            raise StoreUnavailable(f"{self._name}: {type(error).__name__}") from error
+
+
+@contextmanager
+def answering(operation: str) -> Iterator[None]:
+    """Raise the guards' own error for any of Redis's within a block.
+
+    Parameters:
+      operation: What is asked of the server there, for the error's text.
+
+    Raises:
+      StoreUnavailable: The server does not answer, or refuses.
+
+    Example:
+      >>> with answering("progress_read"):
+      ...     client.hgetall(key)
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"{operation}: {type(error).__name__}") from error
+
+
+def text_of(answer: str | bytes) -> str:
+    """Return an answer as text, whether the client decodes answers or not.
+
+    Example:
+      >>> text_of(b"granted"), text_of("granted")
+      ('granted', 'granted')
+    """
+    return answer.decode() if isinstance(answer, bytes) else answer
 
 
 @cache

@@ -8,7 +8,8 @@ from typing import Final
 GLOBALS: Final = frozenset(
     re.findall(
         r"\w+",
-        "ARGV B KEYS cjson error ipairs letter_ttl_ms math next now pairs pcall redis string table time tonumber tostring type unpack",
+        "ARGV B KEYS cjson error ipairs letter_ttl_ms math next now pairs pcall redis string table time tonumber "
+        "tostring type unpack",
     )
 )
 _KEYWORDS: Final = frozenset(
