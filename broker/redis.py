@@ -12,6 +12,7 @@ from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
+from .bounds import printable, to_wire
 from .configuration import Configuration, OrgShare
 from .connection import connection_errors, server_time_ms
 from .delegation import AnyMessage, Delegation, Rule
@@ -76,6 +77,7 @@ class FairRedisBroker(Broker):
         QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
             are never refused.
         MessageTooLarge: From sending.
+        ValueError: From sending: the message cannot be encoded, or its delay is more than ten years.
         BrokerScriptError: From sending: the server refused; its message says why.
 
     Example:
@@ -176,7 +178,7 @@ class FairRedisBroker(Broker):
 
         Parameters:
             message: What to send.
-            delay: Milliseconds until it is due, any number of them. Default None: now.
+            delay: Milliseconds until it is due, at most ten years. Default None: now.
 
         Returns:
             The message as it was sent.
@@ -215,7 +217,7 @@ class FairRedisBroker(Broker):
 
         Parameters:
             message: what waits.
-            delay_ms: milliseconds until it is due all the same.
+            delay_ms: milliseconds until it is due all the same; more than ten years are cut to that, with a warning.
             cause: why it waits, for people.
             key: what `release` may call it by. Default None: nothing.
 
@@ -223,7 +225,7 @@ class FairRedisBroker(Broker):
             ConnectionClosed: the server does not answer.
         """
         raw = message._message if isinstance(message, MessageProxy) else message
-        self._enqueuer.enqueue(raw, max(0, delay_ms), parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
+        self._enqueuer.enqueue(raw, delay_ms, parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages.
@@ -231,7 +233,7 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        return self._configuration.release(key)
+        return self._configuration.release(printable(key))
 
     def on_ack(
         self, message: AnyMessage, operation: tuple[str, str, str, tuple[str, str] | None, int]
@@ -365,5 +367,5 @@ class FairRedisBroker(Broker):
         )
 
     def _deaths_of(self, message_id: str) -> str:
-        deaths = self.client.hget(f"{self.base}:d", message_id)
+        deaths = self.client.hget(f"{self.base}:d", to_wire(message_id))
         return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"

@@ -44,6 +44,33 @@ local time = redis.call('TIME')
 local now = math.floor(time[1] * 1000 + time[2] / 1000)
 """
 
+#: What stands around all that a script does.
+_FRAME_PARTS = ("keys", "transaction", "foreign")
+_BEGIN = "local function body()\n"
+_END = """end
+local failure
+for _ = 1, 10 do
+  local ended, reply = pcall(body)
+  if ended then
+    return reply
+  end
+  take_back()
+  failure = tostring(reply)
+  -- What the whole server refuses is nobody's fault.
+  if string.match(failure, '^[-]?(%u+) ') and not string.match(failure, '^[-]?ERR ')
+    and not string.match(failure, '^[-]?WRONGTYPE ') then
+    break
+  end
+  if not remove_foreign() then
+    break
+  end
+  restart()
+end
+return redis.error_reply(string.match(failure, '^%u+ ') and failure or 'ERR ' .. failure)
+"""
+#: Which of its arguments says how long dead letters are kept, by script.
+_TTL_ARGUMENTS = {"fetch": 3, "finish": 3, "drain_dramatiq": 4, "drain_dramatiq_dead_letters": 4}
+
 #: Strings, bytes and numbers, as redis-py takes them.
 Argument = str | bytes | int | float
 
@@ -95,7 +122,30 @@ def source(name: str) -> str:
         ValueError: as `assemble`.
     """
     folder = resources.files(__package__) / "lua"
-    return assemble(name, lambda file: folder.joinpath(file).read_text())
+    return framed(name, lambda file: folder.joinpath(file).read_text())
+
+
+def framed(name: str, read: Callable[[str], str]) -> str:
+    """Put an operation and its parts into the frame.
+
+    Parameters:
+        name: of the operation.
+        read: as for `assemble`.
+
+    Raises:
+        ValueError: as `assemble`.
+    """
+    parts = [read(f"parts/{part}.lua") for part in _FRAME_PARTS]
+    defining = tuple(_COMMENT.sub("", part) for part in parts)
+    frame = [
+        _written_out(f"parts/{part}.lua", text, defining)
+        for part, text in zip(_FRAME_PARTS, defining, strict=True)
+    ]
+    argument = _TTL_ARGUMENTS.get(name)
+    ttl = f"tonumber(ARGV[{argument}])" if argument else "FOREIGN_TTL_MS"
+    ttl = _written_out("", f"local letter_ttl_ms = {ttl}\n", defining)
+    body = assemble(name, read).removeprefix(_PROLOGUE).replace("redis.call(", "call(")
+    return "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
 
 
 def assemble(name: str, read: Callable[[str], str]) -> str:

@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import redis
 from dramatiq import Worker
-from dramatiq.errors import BrokerError
+from dramatiq.errors import BrokerError, ConnectionClosed
 
 from ..announcements import announce_worker_id
+from ..bounds import from_wire, to_wire
 from ..keys import split_record
 from ..scripts import Argument, Script
+from .culprits import Culprits
 from .dramatiq_worker import drop_ended, replace_dead_threads
 from .finish_buffer import FinishBuffer
 from .heartbeat import HeartbeatSender
@@ -100,6 +103,7 @@ class WorkerSession:
         self._head: tuple[Argument, ...] = (self.worker_id, int(self._silent_s * 1_000), dead_ttl_ms)
         self._leases = LeaseTable()
         self._finished = FinishBuffer()
+        self._culprits = Culprits(client, base, dead_ttl_ms, end=partial(self._report, _FINISH))
         threads = worker.worker_threads if worker else 1
         #: How much may be fetched now; consumers wait for it.
         self.budget = PrefetchBudget(threads, ahead=worker is not None, held=self._held, mode=mode)
@@ -139,14 +143,13 @@ class WorkerSession:
         budget = self.budget
         with self._call_lock:
             self._reconcile()
-            capacity, mode, batch = budget.capacity(queue), budget.mode(queue), self._finished.take()
-            arguments = [*self._ends(batch), queue, capacity, self._max_active() or 0, mode]
-            reply = self._call(_FETCH, arguments, batch)
+            capacity, mode = budget.capacity(queue), budget.mode(queue)
+            reply = self._call(_FETCH, queue, capacity, self._max_active() or 0, mode)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
-                message_id, token = reply[at].decode(), reply[at + 1].decode()
-                where, org, lane, body = split_record(reply[at + 2])
-                fetched.append((Lease(message_id, token, where, org, lane), body))
+                message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])
+                stored_in, org, lane, body = split_record(reply[at + 2])
+                fetched.append((Lease(message_id, token, stored_in, org, lane), body))
             self._leases.add([lease for lease, _ in fetched])
             budget.note_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
         more = len(fetched) >= capacity or budget.isolated_in == queue
@@ -187,8 +190,7 @@ class WorkerSession:
         with self._call_lock:
             while self._finished or beat:
                 beat = False
-                batch = self._finished.take()
-                reply = self._call(_FINISH, self._ends(batch), batch)
+                reply = self._call(_FINISH)
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
                     for poll, _ in self._consumers:
@@ -240,17 +242,39 @@ class WorkerSession:
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)
 
-    def _ends(self, batch: list[Lease]) -> list[Argument]:
-        return [*self._head, len(batch), *(value for lease in batch for value in lease.record())]
+    def _call(self, script: Script, *rest: Argument) -> Any:
+        """Report what is finished, and whatever else the script does.
 
-    def _call(self, script: Script, arguments: list[Argument], batch: list[Lease]) -> Any:
+        Where that fails though the server answers, each end is reported by itself, and the call made without them.
+        """
+        batch = self._finished.take()
         try:
+            return self._report(script, batch, *rest)
+        except ConnectionClosed:
+            self._finished.put_back(batch)
+            raise
+        except Exception:
+            left = batch
+            try:
+                self._culprits.end_each(left)
+            finally:
+                self._finished.put_back(left)
+            if left:
+                raise
+        except BaseException:
+            self._finished.put_back(batch)
+            raise
+        return self._report(script, [], *rest)
+
+    def _report(self, script: Script, batch: list[Lease], *rest: Argument) -> Any:
+        try:
+            ends = [to_wire(value) for lease in batch for value in lease.record()]
+            arguments = [*self._head, len(batch), *ends, *rest]
             reply = script(self._client, self._base, arguments)
         except BaseException:
             self._reply_lost = True
             for lease in batch:
                 lease.unanswered = True
-            self._finished.put_back(batch)
             raise
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
@@ -275,7 +299,9 @@ class WorkerSession:
     def _reconcile(self) -> None:
         """A fetch whose answer got lost has leased messages that nobody here knows of."""
         if self._reply_lost:
-            given_back = _RECONCILE(self._client, self._base, [self.worker_id, *self._leases.tokens()])
+            given_back = _RECONCILE(
+                self._client, self._base, [self.worker_id, *map(to_wire, self._leases.tokens())]
+            )
             self._reply_lost = False
             if given_back:
                 logger.warning("%s messages came with an answer that got lost; they went back.", given_back)
