@@ -8,6 +8,7 @@ from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, Sta
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
+    FullOf,
     MessageTooLarge,
     NewerSchema,
     NotReplicated,
@@ -48,6 +49,7 @@ __all__ = [
     "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
+    "FullOf",
     "Gates",
     "InFlightMessage",
     "Inspector",
