@@ -43,7 +43,9 @@ class Failing(Clocked):
         super().__init__(name)
         assert self._source.count(_CALL) == 1, "scripts call the server in a way this does not know"
         failing = _FAILING.replace("FAILING", str(at))
-        self._source = "local writes = 0\n" + self._source.replace(_CALL, failing)
+        self._source = self._source.replace(_CALL, failing).replace(
+            "local B = ", "local writes = 0\nlocal B = ", 1
+        )
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
 
