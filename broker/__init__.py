@@ -13,6 +13,7 @@ from .errors import (
     NotReplicated,
     PoisonMessage,
     QueueFull,
+    ServerFull,
     UnsafeServer,
     UnsupportedConnection,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Route",
     "Rule",
     "RunningProcess",
+    "ServerFull",
     "StartProcess",
     "StartRate",
     "Supervisor",

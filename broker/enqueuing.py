@@ -56,7 +56,10 @@ class Enqueuer:
         else:
             sent = self._encode(message, delay_ms, parked)
             self._sender.check_size(message.actor_name, sent)
-            self._sender.send([sent], bounded=not parked)
+            if parked:
+                self._sender.park(sent)
+            else:
+                self._sender.send([sent])
         self._broker.emit_after("enqueue", message, delay)
         return message
 

@@ -16,6 +16,7 @@ name them in `lua/parts/keys.lua`:
     B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
                                                               until then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
+    B:xs:<queue>              string counter                  of suspects that were searched in vain (TTL)
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
     B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
     B:a                       hash   org -> how many          leased
@@ -23,6 +24,8 @@ name them in `lua/parts/keys.lua`:
     B:p                       hash   message id -> "<cause>\\n<key>"  parked: why, and what may release it
     B:pk:<key>                set    message id               parked under a key (TTL)
     B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
+    B:skew                    string ms                       by which timers are ahead of the server's clock, since
+                                                              that stepped back; added to what qd, qs and t hold
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|

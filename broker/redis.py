@@ -8,6 +8,7 @@ from typing import Any, Final
 import redis
 from dramatiq import Message, Worker
 from dramatiq.broker import Broker, Consumer, MessageProxy
+from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
@@ -73,7 +74,8 @@ class FairRedisBroker(Broker):
 
     Raises:
         ConnectionClosed: From sending: the server does not answer.
-        QueueFull: From sending: the queue or the org has too many; retries and the like are never refused.
+        QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
+            are never refused.
         MessageTooLarge: From sending.
         ValueError: From sending: the message cannot be encoded, or its delay is more than ten years.
         BrokerScriptError: From sending: the server refused; its message says why.
@@ -321,11 +323,13 @@ class FairRedisBroker(Broker):
     def do_qsize(self, queue_name: str) -> int:
         """How many messages of a queue are not done, named as on Dramatiq's own Redis broker.
 
+        As there, delayed ones count, and the name of the queue that it has for them (`<queue>.DQ`) means the same.
+
         Raises:
             ConnectionClosed: the server does not answer.
         """
         with connection_errors():
-            return int(self.client.hget(f"{self.base}:n", queue_name) or 0)
+            return int(self.client.hget(f"{self.base}:n", q_name(queue_name)) or 0)
 
     def close(self) -> None:
         """Return what was fetched, report what is finished, and close the connections.

@@ -11,7 +11,7 @@ from dramatiq.errors import ConnectionClosed
 
 from .bounds import is_text, printable
 from .connection import connection_errors
-from .errors import MessageTooLarge, NotReplicated, QueueFull
+from .errors import MessageTooLarge, NotReplicated, QueueFull, ServerFull
 from .keys import EnqueueIds, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
@@ -34,6 +34,7 @@ _MAX_RANK: Final = 10**9
 _NO_LANE: Final = f"{part('?')}:0"
 
 _ENQUEUE = Script("enqueue")
+_PARK = Script("park")
 
 logger = logging.getLogger(__name__)
 
@@ -93,20 +94,30 @@ class Sender:
             bounded: False for what a call before has checked. Default True.
 
         Raises:
-            QueueFull: a queue or an org has too many.
+            QueueFull: a queue or an org has too many, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
         max_depths = self._max_depths if bounded else (0, 0)
         arguments = [*max_depths, more, *(value for each in messages for value in each)]
         try:
-            refused = _ENQUEUE(self._client, self._base, arguments)
-        except ConnectionClosed:
-            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            refused = _ENQUEUE(self._client, self._base, arguments)
+            refused = self._call(_ENQUEUE, arguments)
+        except ServerFull as error:
+            queue = split_record(messages[0].record)[0]
+            raise QueueFull(queue, None, 0, FULL_RETRY_AFTER_S, full="memory") from error
         if refused:
             queue, org, depth = refused
-            raise QueueFull(queue.decode(), org.decode() or None, int(depth), FULL_RETRY_AFTER_S)
+            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
+        if self._durability == "replica":
+            self._wait_for_replica()
+
+    def park(self, message: Sent) -> None:
+        """Send a message that waits, whatever is full.
+
+        Raises:
+            ConnectionClosed, NotReplicated: as from `send`.
+        """
+        self._call(_PARK, list(message))
         if self._durability == "replica":
             self._wait_for_replica()
 
@@ -136,6 +147,13 @@ class Sender:
                 for index in indexes[start:]:
                     faults[index] = error
                 return
+
+    def _call(self, script: Script, arguments: list[Argument]) -> Any:
+        try:
+            return script(self._client, self._base, arguments)
+        except ConnectionClosed:
+            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
+            return script(self._client, self._base, arguments)
 
     def _wait_for_replica(self) -> None:
         with connection_errors():
@@ -214,6 +232,11 @@ def _shown(message: Message[Any]) -> bytes:
         return printable(repr(message)).encode()
     except Exception as error:  # noqa: BLE001  # its values' own
         return f"a message that cannot be shown ({type(error).__name__})".encode()
+
+
+def _text(answer: bytes | str) -> str:
+    """A name in an answer; a client may decode them."""
+    return answer if isinstance(answer, str) else answer.decode()
 
 
 def _slots(option: object) -> tuple[str, int] | None:

@@ -28,6 +28,19 @@ SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "mission"}
 #: Modules that are slow in whichever folder they lie: suites of stores, outages, killed processes.
 SLOW_MODULES = ("_stores", "_outage", "_spool", "_crash", "_stuck_process")
 
+#: Files that take half a minute and more, the longest first. They are begun first: a file is worked by one process, and
+#: one that is begun last is what all others wait for.
+LONGEST = (
+    "crash/test_publish_killed.py",
+    "e2e/test_demo.py",
+    "e2e/test_benchmarks.py",
+    "e2e/test_up.py",
+    "middleware/cron/test_processes.py",
+    "e2e/test_package.py",
+    "app/bootstrap/worker/orgs/test_two_regions.py",
+    "docs/test_blocks.py",
+)
+
 
 def pytest_configure() -> None:
     # What the developer's shell says must not decide a test.
@@ -69,6 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_servers = "servers" in getattr(item, "fixturenames", ())
         if SLOW_FOLDERS & set(place.parts) or place.stem.endswith(SLOW_MODULES) or on_redis or on_servers:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=_turn)
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +117,11 @@ def database(new_database: Callable[[], Database]) -> Database:
     fresh = new_database()
     upgrade(fresh.owner_url)
     return fresh
+
+
+def _turn(item: pytest.Item) -> int:
+    name = str(item.path.relative_to(ROOT / "tests"))
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def _parameters(item: pytest.Item) -> list[object]:

@@ -1,7 +1,7 @@
 """What one worker process does with the server: fetches leases, reports their ends, and stays known as alive.
 
 Worker threads may be interrupted between any two lines of Python. Whatever they do here is therefore one atomic step
-on a deque, a dictionary or a `SimpleQueue`; nothing they run takes a lock. What an interrupt leaves half done is found
+on a deque, a dictionary or a `Wakeup`; nothing they run takes a lock. What an interrupt leaves half done is found
 by the timer's next check.
 """
 
@@ -38,8 +38,6 @@ UNSTARTED_S = 1.0
 #: Seconds between two beats of a process that makes no other call, and of its helper.
 BEAT_S = 2.0
 
-#: How long it stays known that a worker which stops was asked to, in milliseconds.
-_STOP_KNOWN_MS = 10 * 60 * 1_000
 #: Numbers before the messages in the answer to a fetch.
 _HEAD = 5
 
@@ -47,6 +45,7 @@ _FETCH = Script("fetch")
 _FINISH = Script("finish")
 _RECONCILE = Script("reconcile")
 _LEAVE = Script("leave")
+_REPORT_STOP = Script("report_stop")
 
 logger = logging.getLogger(__name__)
 
@@ -221,8 +220,8 @@ class WorkerSession:
         """Fetch nothing more, and return what was not begun."""
         self.stopping = True
         # Whatever ends this process now, its messages are not to blame.
-        with suppress(redis.RedisError):
-            self._client.set(f"{self._base}:dw:{self.worker_id}", "stopped", px=_STOP_KNOWN_MS)
+        with suppress(BrokerError):
+            _REPORT_STOP(self._client, self._base, [self.worker_id])
         self.hand_back()
 
     def close(self) -> None:
@@ -274,12 +273,16 @@ class WorkerSession:
             reply = script(self._client, self._base, arguments)
         except BaseException:
             self._reply_lost = True
+            for lease in batch:
+                lease.unanswered = True
             raise
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
-        if reply[0]:
-            self.refused += reply[0]
-            logger.warning("%s messages were finished too late: others have them by now.", reply[0])
+        # Who is on the list as before has lost no lease: what is refused then was ended by the call without an answer.
+        known = 0 if reply[1] else sum(lease.unanswered for lease in batch)
+        if reply[0] > known:
+            self.refused += reply[0] - known
+            logger.warning("%s messages were finished too late: others have them by now.", reply[0] - known)
         if reply[1] and self._known:
             self._forfeit_all()
         self._known = True

@@ -11,6 +11,9 @@ import redis
 
 from .errors import StoreUnavailable
 
+#: What a script begins with that a full server lets through, or refuses as a whole.
+_LET_THROUGH, _REFUSED = "#!lua flags=allow-oom\n", "#!lua\n"
+_REFUSED_WHEN_FULL = re.compile(r"^-- WHEN FULL: refused$", re.MULTILINE)
 _KEYS_HEADER = re.compile(r"^-- KEYS: (.+)$", re.MULTILINE)
 
 
@@ -19,6 +22,9 @@ class Script:
 
     A script's file begins with comments: what it does, `-- KEYS: a b`, `-- DERIVED:` for keys made from those,
     `-- ARGV: c d` and `-- Returns:`.
+
+    A server that is full lets it through, since jobs that wait for a guard's answer would never free its memory. One
+    that writes what nobody waits for says `-- WHEN FULL: refused`.
 
     Parameters:
       client: A redis-py client.
@@ -81,4 +87,5 @@ def _source(room: str, name: str) -> tuple[str, int]:
     header = _KEYS_HEADER.search(text)
     if header is None:
         raise ValueError(f"{name}.lua does not declare its keys in a line '-- KEYS: ...'")
-    return text, len(header[1].split())
+    permission = _REFUSED if _REFUSED_WHEN_FULL.search(text) else _LET_THROUGH
+    return permission + text, len(header[1].split())

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking crashes
+-- NEEDS: keys values counters wakeups lanes parking crashes clock
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -44,7 +44,7 @@ local function delay(queue, message_id, delay_ms, parked)
     park(queue, message_id, delay_ms, parked)
   end
   local delayed = delayed_messages(queue)
-  redis.call('ZADD', delayed, string.format('%.0f', now + delay_ms), message_id)
+  redis.call('ZADD', delayed, string.format('%.0f', now + timer_lead_ms() + delay_ms), message_id)
   if redis.call('ZRANGE', delayed, 0, 0)[1] == message_id then
     wake(queue)
   end
