@@ -9,6 +9,10 @@ define on one line, as keys and constants are, is written out where it is used.
 A server that is full (`maxmemory`, `noeviction`) refuses what writes. Most scripts free more than they take, and have
 to run then: they are let through. An operation that brings messages in says `-- WHEN FULL: refused`; one that says
 `Reads only.` needs nothing.
+
+Every script stands in a frame: what it has written is taken back when it fails half-way (`parts/transaction.lua`). If
+that was because of something in Redis that no encoder of ours wrote, this becomes a dead letter (`parts/foreign.lua`)
+and the script begins anew.
 """
 
 import hashlib
@@ -144,8 +148,8 @@ def framed(name: str, read: Callable[[str], str]) -> str:
     argument = _TTL_ARGUMENTS.get(name)
     ttl = f"tonumber(ARGV[{argument}])" if argument else "FOREIGN_TTL_MS"
     ttl = _written_out("", f"local letter_ttl_ms = {ttl}\n", defining)
-    permission = _permission(read(f"{name}.lua"))
-    body = assemble(name, read).removeprefix(permission + _PROLOGUE).replace("redis.call(", "call(")
+    permission, _, body = assemble(name, read).partition(_PROLOGUE)
+    body = body.replace("redis.call(", "call(")
     return permission + "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
 
 
