@@ -8,7 +8,8 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
-from .connection import connection_errors
+from .clients import client_like, never_twice
+from .connection import ask, connection_errors
 from .errors import MessageTooLarge, NotReplicated, QueueFull
 from .keys import EnqueueIds, lane_of, record_of, split_record
 from .leasing.lease import Sent
@@ -64,6 +65,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
+        self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
         self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
@@ -90,16 +92,15 @@ class Sender:
         """
         max_depths = self._max_depths if bounded else (0, 0)
         arguments = [*max_depths, more, *(value for each in messages for value in each)]
+        enqueue = self._enqueue if self._durability == "local" else self._enqueue_safely
         try:
-            refused = _ENQUEUE(self._client, self._base, arguments)
+            refused = enqueue(arguments)
         except ConnectionClosed:
             # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            refused = _ENQUEUE(self._client, self._base, arguments)
+            refused = enqueue(arguments, repeated=True)
         if refused:
             queue, org, depth = refused
             raise QueueFull(queue.decode(), org.decode() or None, int(depth), FULL_RETRY_AFTER_S)
-        if self._durability == "replica":
-            self._wait_for_replica()
 
     def send_all(self, messages: Sequence[Sent]) -> list[Exception | None]:
         """Send any number, a queue all or none; for each, what went wrong.
@@ -128,9 +129,22 @@ class Sender:
                     faults[index] = error
                 return
 
-    def _wait_for_replica(self) -> None:
-        with connection_errors():
-            confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
+    def _enqueue(self, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        return _ENQUEUE(self._client, self._base, arguments)
+
+    def _enqueue_safely(self, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        # WAIT counts what its own connection has written, and says yes where that is nothing. So both go over one,
+        # which is not made anew between them: after a fail-over that would ask a server that never had the message.
+        with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
+            refused = _ENQUEUE(connection, self._base, arguments)
+            if not refused:
+                if repeated:  # it may have written nothing, and then that is not waited for
+                    ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
+                self._wait_for_replica(connection)
+        return refused
+
+    def _wait_for_replica(self, connection: "redis.Redis") -> None:
+        confirmed = int(ask(connection, "WAIT", 1, REPLICA_TIMEOUT_MS))
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "

@@ -16,9 +16,10 @@ from uuid import uuid4
 
 import redis
 from dramatiq import Worker
-from dramatiq.errors import BrokerError
+from dramatiq.errors import BrokerError, ConnectionClosed
 
 from ..announcements import announce_worker_id
+from ..connection import ask
 from ..keys import split_record
 from ..scripts import Argument, Script
 from .dramatiq_worker import drop_ended, replace_dead_threads
@@ -92,6 +93,8 @@ class WorkerSession:
         self.queues: set[str] = set()
         #: How many finishes were refused, because the lease was somebody else's by then.
         self.refused = 0
+        #: How often the server was found away: what waits on a connection made before may wait in vain.
+        self.losses = 0
         self._client = client
         self._base = base
         self._max_active = max_active
@@ -107,6 +110,7 @@ class WorkerSession:
         self._worker_info = WorkerInfo(self.worker_id, threads, facts or {})
         self._call_lock = threading.Lock()
         self._reply_lost = False
+        self._away = False
         self._known = False
         self._last_reply_s = time.monotonic()
         self._consumers: list[tuple[Callable[[], None], Callable[[], None]]] = []
@@ -201,8 +205,7 @@ class WorkerSession:
                 reply = self._call(_FINISH, [*self._head, len(batch), *_records(batch)], batch)
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
-                    for poll, _ in self._consumers:
-                        poll()
+                    self._poll_consumers()
         self.budget.wake_consumers()
 
     def hand_back(self, *, older_than_s: float = 0.0, queue: str | None = None) -> int:
@@ -228,8 +231,8 @@ class WorkerSession:
         """Fetch nothing more, and return what was not begun."""
         self.stopping = True
         # Whatever ends this process now, its messages are not to blame.
-        with suppress(redis.RedisError):
-            self._client.set(f"{self._base}:dw:{self.worker_id}", "stopped", px=_STOP_KNOWN_MS)
+        with suppress(BrokerError):
+            ask(self._client, "SET", f"{self._base}:dw:{self.worker_id}", "stopped", "PX", _STOP_KNOWN_MS)
         self.hand_back()
 
     def close(self) -> None:
@@ -253,10 +256,16 @@ class WorkerSession:
     def _call(self, script: Script, arguments: list[Argument], batch: list[Lease]) -> Any:
         try:
             reply = script(self._client, self._base, arguments)
-        except BaseException:
+        except BaseException as error:
             self._reply_lost = True
             self._finished.put_back(batch)
+            if isinstance(error, ConnectionClosed) and not self._away:
+                self._away = True
+                self.losses += 1
             raise
+        if self._away:
+            self._away = False
+            self._poll_consumers()
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
         if reply[0]:
@@ -267,6 +276,10 @@ class WorkerSession:
         self._known = True
         self._last_reply_s = time.monotonic()
         return reply
+
+    def _poll_consumers(self) -> None:
+        for poll, _ in self._consumers:
+            poll()
 
     def _forfeit_all(self) -> None:
         """Others took this process for dead: whatever it held is theirs."""

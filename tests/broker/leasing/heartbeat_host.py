@@ -5,7 +5,8 @@ import os
 import sys
 import threading
 
-from broker.leasing.heartbeat import Address, HeartbeatSender
+from broker.leasing.heartbeat import HeartbeatSender
+from broker.leasing.heartbeat_address import Address
 
 
 def say(text: str) -> None:
