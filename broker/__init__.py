@@ -10,6 +10,7 @@ from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
     MessageTooLarge,
+    NewerSchema,
     NotReplicated,
     PoisonMessage,
     QueueFull,
@@ -54,6 +55,7 @@ __all__ = [
     "MaxActive",
     "MessageTooLarge",
     "Moved",
+    "NewerSchema",
     "NotReplicated",
     "OnDeath",
     "Operations",

@@ -1,6 +1,7 @@
 """The way of a message from `enqueue` to the server: where it goes, the hooks, its bounds, and its encoding."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from dramatiq import Broker, Message
@@ -28,12 +29,7 @@ class Enqueuer:
     """
 
     def __init__(
-        self,
-        broker: Broker,
-        encoder: Encoder,
-        sender: Sender,
-        hooks: HookRunner,
-        route: Route | None,
+        self, broker: Broker, encoder: Encoder, sender: Sender, hooks: HookRunner, route: Route | None
     ) -> None:
         self._broker = broker
         self._encode = encoder
@@ -104,7 +100,4 @@ def _plain(message: Message[Any]) -> Message[Any]:
     if "eta" not in message.options and not message.queue_name.endswith(".DQ"):
         return message
     options = {name: value for name, value in message.options.items() if name != "eta"}
-    plain = message.copy(queue_name=q_name(message.queue_name))
-    plain.options.clear()
-    plain.options.update(options)
-    return plain
+    return replace(message, queue_name=q_name(message.queue_name), options=options)

@@ -8,6 +8,7 @@
     ├── QueueFull                   at send: the queue or the org has too many; `retry_after_s` says for how long
     ├── MessageTooLarge             at send: more bytes than the broker takes
     ├── NotReplicated               at send: sent, but no replica has confirmed it in time
+    ├── NewerSchema                 at worker boot and first send: the server was converted by a newer release
     └── UnsafeServer                at worker boot: the server may drop messages; the worker does not boot
     Exception
     └── PoisonMessage               the error of a message that killed its workers; given to hooks, not raised
@@ -71,6 +72,25 @@ class NotReplicated(BrokerError):
 
 class UnsafeServer(BrokerError):
     """The server is set up so that it may drop messages; the message says how to mend it."""
+
+
+class NewerSchema(BrokerError):
+    """The server carries a schema of keys that this release does not know.
+
+    Parameters:
+        found: its number.
+        release: the first release that knows it; empty where the server does not say.
+        known: the newest number that this release knows.
+    """
+
+    def __init__(self, found: str, release: str, known: int) -> None:
+        newer = f"release {release} or newer" if release else "a newer release"
+        super().__init__(
+            f"the keys in Redis have schema {found}, which needs {newer}; this release knows schema {known}. Deploy "
+            f"{newer} here too, or give this one a namespace of its own"
+        )  # type: ignore[no-untyped-call]
+        self.found = found
+        self.release = release
 
 
 class UnsupportedConnection(ValueError):

@@ -40,6 +40,7 @@ name them in `lua/parts/keys.lua`:
     B:r                       hash   actor -> "<interval ms>|<tolerance ms>"  configuration: start rates, per org
     B:g                       hash   gate -> JSON             configuration: what is blocked, {source: [until ms, why]};
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
+    B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 

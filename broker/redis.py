@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 import redis
@@ -28,6 +27,7 @@ from .leasing.lease import AckOperation
 from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
+from .schema import Schema
 from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
@@ -139,7 +139,7 @@ class FairRedisBroker(Broker):
         self._hooks = HookRunner(
             self,
             self._sessions,
-            on_boot=partial(check_server, self.client, self.base),
+            on_boot=self._check_server,
             on_booted=lambda: release_held(self.actors, self.release),
         )
         bounds = Bounds(
@@ -353,6 +353,10 @@ class FairRedisBroker(Broker):
         for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
+
+    def _check_server(self) -> None:
+        check_server(self.client, self.base)
+        Schema(self.client, self.base).convert()
 
     def _open_session(
         self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None

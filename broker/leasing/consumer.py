@@ -81,6 +81,7 @@ class FairConsumer(Consumer):
             elif self._waiter.woken or time.monotonic() >= self._poll_at_s:
                 self._fetch_or_pause(left_s)
             else:
+                self._session.budget.wake_consumers()
                 self._arm_waiter()
                 self._wait(min(left_s, self._poll_at_s - time.monotonic()))
 
@@ -145,7 +146,10 @@ class FairConsumer(Consumer):
 
     def _fetch(self) -> None:
         self._waiter.woken = False
-        fetched = self._session.fetch(self._queue)
+        try:
+            fetched = self._session.fetch(self._queue)
+        finally:
+            self._session.budget.wake_consumers()
         self._buffer.extend(fetched.leases)
         wait_s = 0.0 if fetched.more else min(fetched.due_s, MAX_WAIT_S)
         self._poll_at_s = time.monotonic() + wait_s

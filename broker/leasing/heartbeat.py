@@ -82,7 +82,16 @@ class HeartbeatSender:
             if self._helper is not None:
                 raise RuntimeError("The heartbeat was started already; stop it first")
             self._owner_pid = os.getpid()
-            self._greeting = self._greeting_for(worker_id, base, address)
+            greeting = {
+                **asdict(address),
+                "pid": self._owner_pid,
+                "worker_id": worker_id,
+                "base": base,
+                "script": _SCRIPT.read_text(),
+                "every_s": self._every_s,
+                "stall_timeout_s": self._stall_timeout_s,
+            }
+            self._greeting = json.dumps(greeting).encode() + b"\n"
             self._stopping = threading.Event()
             self._helper = self._launch()
             threading.Thread(
@@ -109,18 +118,6 @@ class HeartbeatSender:
             self._stopping.set()
             if helper is not None:
                 _end(helper)
-
-    def _greeting_for(self, worker_id: str, base: str, address: Address) -> bytes:
-        greeting = {
-            **asdict(address),
-            "pid": os.getpid(),
-            "worker_id": worker_id,
-            "base": base,
-            "script": _SCRIPT.read_text(),
-            "every_s": self._every_s,
-            "stall_timeout_s": self._stall_timeout_s,
-        }
-        return json.dumps(greeting).encode() + b"\n"
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         # `-I -S`: see the helper's own first lines.

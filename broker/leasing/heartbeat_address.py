@@ -10,7 +10,6 @@ import redis
 from redis._parsers.encoders import Encoder
 from redis.sentinel import SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
-from ..clients import client_from_url
 from ..errors import UnsupportedConnection
 
 _KINDS: Final = (
@@ -106,11 +105,6 @@ class Address:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     tls: Tls | None = None
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """The address in a URL, as `client_from_url` reads it."""
-        return cls.from_client(client_from_url(url))
 
     @classmethod
     def from_client(cls, client: "redis.Redis") -> Self:

@@ -162,7 +162,6 @@ class WorkerSession:
                 fetched.append((Lease(message_id, token, where, org, lane), body))
             self._leases.add([lease for lease, _ in fetched])
             budget.note_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
-        budget.wake_consumers()
         more = len(fetched) >= capacity or budget.isolated_in == queue
         return Fetched(fetched, more, math.inf if reply[3] < 0 else reply[3] / 1_000)
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from .child import Child, StartProcess, start_process
@@ -75,13 +76,9 @@ class Supervisor:
         self._emit = emit
         self._now_s = monotonic
         self._start_process = start
-        self._slots = [
-            WorkerSlot(number, Backoff(first_s=options.restart_delay_s, ran_well_s=options.ran_well_s))
-            for number in range(options.processes)
-        ]
-        self._quarantine_slot = QuarantineSlot(
-            Backoff(first_s=options.restart_delay_s, ran_well_s=options.ran_well_s)
-        )
+        backoff = partial(Backoff, first_s=options.restart_delay_s, ran_well_s=options.ran_well_s)
+        self._slots = [WorkerSlot(number, backoff()) for number in range(options.processes)]
+        self._quarantine_slot = QuarantineSlot(backoff())
         self._unreported: dict[str, Death] = {}
         self._to_replace: deque[WorkerSlot] = deque()
         self._any_was_ready = False

@@ -54,6 +54,9 @@ local ORG_SHARES = B .. ':o' -- hash org -> "<weight>|<max leased>"
 local START_RATES = B .. ':r' -- hash actor -> "<interval ms>|<tolerance ms>"
 local GATES = B .. ':g' -- hash gate -> JSON {source: [until ms, cause]}
 
+-- The schema itself
+local SCHEMA = B .. ':schema' -- string "<number> <release>"; see broker/schema.py
+
 -- Dead letters
 local function dead_letter_index(queue) return B .. ':xq:' .. queue end -- zset message_id -> ms of its death
 local function dead_letter_records(queue) return B .. ':xm:' .. queue end -- hash message_id -> record
