@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from .errors import StoreUnavailable
+from .redis_errors import leave_wrong_server, unavailable
 
 _KEYS_HEADER = re.compile(r"^-- KEYS: (.+)$", re.MULTILINE)
 
@@ -35,15 +35,21 @@ class Script:
     def __init__(self, client: "redis.Redis", room: str, name: str) -> None:
         source, self._key_count = _source(room, name)
         self._name = f"{room.rpartition('.')[2]}/{name}"
+        self._client = client
         self._script = client.register_script(source)
 
     def __call__(self, *, keys: Sequence[str], args: Sequence[str | int | float | bytes] = ()) -> Any:
         if len(keys) != self._key_count:
             raise ValueError(f"{self._name} takes {self._key_count} keys, not {len(keys)}")
         try:
+            try:
+                return self._script(keys=list(keys), args=list(args))
+            except redis.ResponseError as error:
+                if not leave_wrong_server(self._client, error):
+                    raise
             return self._script(keys=list(keys), args=list(args))
         except redis.RedisError as error:
-            raise StoreUnavailable(f"{self._name}: {type(error).__name__}") from error
+            raise unavailable(self._client, self._name, error) from error
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from ..base.errors import StoreUnavailable
+from ..base.redis_errors import unavailable
 from ..base.redis_scripts import Script
 from .letter import COUNTED_BY, DeadLetter, Stats, check_org, check_page, counted
 
@@ -124,7 +124,7 @@ class RedisDeadLetterBox:
         gone = 0
         newest = f"({max(0, before_ms):016d}:"
         while True:
-            with _answering("purge"):
+            with _answering(self._client, "purge"):
                 old = self._client.zrangebylex(f"{self._base}:{self._scope}", "-", newest, start=0, num=BATCH)
             if not old:
                 return gone
@@ -132,7 +132,7 @@ class RedisDeadLetterBox:
             gone += int(self._delete(keys=[self._base], args=[self._org, *ids]))
 
     def stats(self) -> Stats:
-        with _answering("stats"):
+        with _answering(self._client, "stats"):
             counts = self._client.hgetall(f"{self._base}:counts:{self._scope}")
         stats: Stats = {name: {} for name in COUNTED_BY}
         for field, count in counts.items():
@@ -146,7 +146,7 @@ class RedisDeadLetterBox:
         return [DeadLetter.from_record(json.loads(data)) for data in found if data]
 
     def _find(self, letter_id: str) -> tuple[str | bytes, DeadLetter] | None:
-        with _answering("get"):
+        with _answering(self._client, "get"):
             data = self._client.hget(f"{self._base}:entries", letter_id)
         if data is None:
             return None
@@ -155,11 +155,11 @@ class RedisDeadLetterBox:
 
 
 @contextmanager
-def _answering(operation: str) -> Iterator[None]:
+def _answering(client: "redis.Redis", operation: str) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        raise StoreUnavailable(f"dead letters, {operation}: {type(error).__name__}") from error
+        raise unavailable(client, f"dead letters, {operation}", error) from error
 
 
 def _text(answer: str | bytes) -> str:

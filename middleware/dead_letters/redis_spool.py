@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from ..base.errors import StoreUnavailable
+from ..base.redis_errors import unavailable
 from ..base.redis_scripts import Script
 from .letter import DeadLetter
 
@@ -58,4 +58,4 @@ class RedisDeadLetterSpool:
         try:
             return int(self._client.hlen(f"{self._base}:waiting"))
         except redis.RedisError as error:
-            raise StoreUnavailable(f"dead letter spool, depth: {type(error).__name__}") from error
+            raise unavailable(self._client, "dead letter spool, depth", error) from error

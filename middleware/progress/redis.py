@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from ..base.errors import StoreUnavailable
+from ..base.redis_errors import unavailable
 from ..base.redis_scripts import Script
 from .guard import JobProgress
 
@@ -46,7 +46,7 @@ class RedisProgressStore:
         try:
             kept = self._client.hgetall(f"{self._lines_key}:{message_id}")
         except redis.RedisError as error:
-            raise StoreUnavailable(f"progress_read: {type(error).__name__}") from error
+            raise unavailable(self._client, "progress_read", error) from error
         return (
             _latest(message_id, {_text(name): _text(value) for name, value in kept.items()}) if kept else None
         )

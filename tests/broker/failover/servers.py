@@ -143,7 +143,7 @@ class Watched:
     def _knows_all(self, sentinel: Server, replicas: int) -> bool:
         with sentinel.client() as client:
             state = client.sentinel_masters()[SERVICE]
-        return state["num-slaves"] == replicas and state["num-other-sentinels"] == 2
+        return bool(state["num-slaves"] == replicas and state["num-other-sentinels"] == 2)
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.broker.failover.servers import Server, Watched, watched
+from tests.broker.failover.servers import watched
 from tests.middleware.crash.scenario import ROOT
 from tests.middleware.eventually import eventually
 
@@ -30,10 +29,7 @@ def test_a_primary_that_is_lost_under_load_costs_seconds_and_no_message(tmp_path
         getattr(servers.primary, ending)()
         promoted_s = servers.await_promotion()
 
-        assert eventually(lambda: first_after(sends, "=", promoted_s) is not None)
-        assert eventually(lambda: first_after(runs, "", promoted_s) is not None)
         sent_s, ran_s = first_after(sends, "=", promoted_s), first_after(runs, "", promoted_s)
-        print(f"{ending}: sent {sent_s - promoted_s:.2f} s, ran {ran_s - promoted_s:.2f} s after the promotion")
         before = len(numbers(runs, ""))
         assert eventually(lambda: len(numbers(runs, "")) > before + 100)
         sending.close()
@@ -41,7 +37,6 @@ def test_a_primary_that_is_lost_under_load_costs_seconds_and_no_message(tmp_path
         returned = set(numbers(sends, "="))
         assert eventually(lambda: returned <= set(numbers(runs, "")))
         ran = numbers(runs, "")
-        print(f"{len(returned)} sent, {len(numbers(sends, '!'))} refused, {len(ran)} ran, {len(set(ran))} of them once")
         assert len(ran) == len(set(ran))
         assert sent_s - promoted_s < BACK_S[ending]
         assert ran_s - promoted_s < BACK_S[ending]
@@ -69,9 +64,10 @@ def numbers(book: Path, mark: str) -> list[int]:
     return [number for number, _ in _lines(book, mark)]
 
 
-def first_after(book: Path, mark: str, moment_s: float) -> float | None:
-    """When the first line with this mark was written after a moment."""
-    return next((when_s for _, when_s in _lines(book, mark) if when_s > moment_s), None)
+def first_after(book: Path, mark: str, moment_s: float) -> float:
+    """Wait for a line with this mark that is written after a moment. Returns when, by the monotonic clock."""
+    assert eventually(lambda: any(when_s > moment_s for _, when_s in _lines(book, mark)))
+    return next(when_s for _, when_s in _lines(book, mark) if when_s > moment_s)
 
 
 def _lines(book: Path, mark: str) -> Iterator[tuple[int, float]]:

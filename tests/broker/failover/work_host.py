@@ -39,7 +39,12 @@ def send(url: str, into: Path) -> None:
     """Send until the input ends."""
     _, job = declare(url, into)
     stopping = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stopping.set()), daemon=True).start()
+
+    def until_the_end() -> None:
+        sys.stdin.read()
+        stopping.set()
+
+    threading.Thread(target=until_the_end, daemon=True).start()
     number = 0
     while not stopping.wait(SEND_EVERY_S):
         number += 1
