@@ -145,8 +145,8 @@ class FairRedisBroker(Broker):
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
-        sender = Sender(self.client, self.base, bounds, durability)
-        self._enqueuer = Enqueuer(self, self.encoder, sender, self._hooks, route)
+        self._sender = Sender(self.client, self.base, bounds, durability)
+        self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)
         # Last: it adds the middleware, whose hooks are found through what is above.
         super().__init__(middleware=middleware)
         self.queues: set[str] = set()
@@ -350,6 +350,7 @@ class FairRedisBroker(Broker):
         """
         self._sessions.end()
         self._sessions.disconnect()
+        self._sender.disconnect()
         for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()

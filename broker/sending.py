@@ -9,7 +9,7 @@ from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
 from .clients import client_like, never_twice
-from .connection import ask, connection_errors
+from .connection import ask, connection_errors, drop_connections
 from .errors import MessageTooLarge, NotReplicated, QueueFull
 from .keys import EnqueueIds, lane_of, record_of, split_record
 from .leasing.lease import Sent
@@ -128,6 +128,11 @@ class Sender:
                 for index in indexes[start:]:
                     faults[index] = error
                 return
+
+    def disconnect(self) -> None:
+        """Close the connections that it made for itself."""
+        if self._once is not self._client:
+            drop_connections(self._once)
 
     def _enqueue(self, arguments: list[Argument], *, repeated: bool = False) -> Any:
         return _ENQUEUE(self._client, self._base, arguments)

@@ -37,15 +37,6 @@ def is_sentinel_url(url: str) -> bool:
     return url.startswith(("redis+sentinel://", "rediss+sentinel://"))
 
 
-def check_sentinel_url(url: str) -> None:
-    """Check the form of a URL that leads through Sentinel.
-
-    Raises:
-        ValueError: it has another.
-    """
-    _read(url)
-
-
 def pool_from_url(url: str, parameters: Mapping[str, Any]) -> PrimaryPool:
     """Make a pool of connections to the primary that a URL names.
 
