@@ -5,7 +5,7 @@ Import from here. It knows nothing of the guards, and they nothing of it.
 
 from .clients import client_from_url
 from .configuration import OrgShare
-from .delegation import ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
+from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
@@ -14,6 +14,7 @@ from .errors import (
     NotReplicated,
     PoisonMessage,
     QueueFull,
+    ServerFull,
     UnsafeServer,
     UnsupportedConnection,
     UnsupportedServer,
@@ -41,6 +42,7 @@ from .supervisor.stop_signal import on_stop_signal
 from .supervisor.supervisor import OnDeath, Supervisor
 
 __all__ = [
+    "AnyMessage",
     "BrokerScriptError",
     "Cause",
     "ConcurrencyKeys",
@@ -68,6 +70,7 @@ __all__ = [
     "Route",
     "Rule",
     "RunningProcess",
+    "ServerFull",
     "StartProcess",
     "StartRate",
     "Supervisor",

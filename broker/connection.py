@@ -14,7 +14,7 @@ from weakref import WeakSet
 import redis
 from dramatiq.errors import BrokerError, ConnectionClosed
 
-from .errors import BrokerScriptError, UnsupportedServer
+from .errors import BrokerScriptError, ServerFull, UnsupportedServer
 
 #: A server that answers one of these has done nothing, and is not, or not yet, the one to ask.
 NOT_SERVING: Final = (
@@ -73,7 +73,8 @@ def fault_of(client: "redis.Redis", what: str, error: redis.RedisError) -> Broke
         return UnsupportedServer(
             f"the server refused {what}: {error}. Grant its user what docs/operations.md lists (ACL SETUSER)"
         )  # type: ignore[no-untyped-call]
-    return BrokerScriptError(f"the server refused {what}: {error}")  # type: ignore[no-untyped-call]
+    kind = ServerFull if isinstance(error, redis.exceptions.OutOfMemoryError) else BrokerScriptError
+    return kind(f"the server refused {what}: {error}")  # type: ignore[no-untyped-call]
 
 
 @contextmanager

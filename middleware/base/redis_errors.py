@@ -1,12 +1,10 @@
-"""What the guards' Redis stores make of errors: one of their own, on a connection that is not used again in vain."""
+"""Which errors say that a connection leads to the wrong server, so that it is not used again in vain."""
 
 import re
 from contextlib import suppress
 from typing import Final
 
 import redis
-
-from .errors import StoreUnavailable
 
 #: A server that answers one of these has done nothing, and is not, or not yet, the one to ask: a replica by now, one
 #: that still loads. A new connection may lead to another.
@@ -16,18 +14,6 @@ _CODES: Final = (
 _KINDS: Final = (redis.ReadOnlyError, redis.exceptions.TryAgainError, redis.exceptions.ClusterDownError)
 #: As the answer of a command, or of one inside a script as older servers word it.
 _NOT_SERVING = re.compile(rf"(?:^|@user_script: ?\d+: -?)(?:{'|'.join(_CODES)}) ")
-
-
-def unavailable(client: "redis.Redis", operation: str, error: redis.RedisError) -> StoreUnavailable:
-    """A store's own error for one of redis-py.
-
-    Parameters:
-      client: Whose call failed.
-      operation: What it was to do.
-      error: What the call raised.
-    """
-    leave_wrong_server(client, error)
-    return StoreUnavailable(f"{operation}: {type(error).__name__}")
 
 
 def leave_wrong_server(client: "redis.Redis", error: redis.RedisError) -> bool:
