@@ -9,6 +9,7 @@ from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, Sta
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
+    FullOf,
     MessageTooLarge,
     NewerSchema,
     NotReplicated,
@@ -50,6 +51,7 @@ __all__ = [
     "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
+    "FullOf",
     "Gates",
     "InFlightMessage",
     "Inspector",

@@ -137,8 +137,9 @@ def framed(name: str, read: Callable[[str], str]) -> str:
     argument = _TTL_ARGUMENTS.get(name)
     ttl = f"tonumber(ARGV[{argument}])" if argument else "FOREIGN_TTL_MS"
     ttl = _written_out("", f"local letter_ttl_ms = {ttl}\n", defining)
-    body = assemble(name, read).removeprefix(_PROLOGUE).replace("redis.call(", "call(")
-    return "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
+    permission = _permission(read(f"{name}.lua"))
+    body = assemble(name, read).removeprefix(permission + _PROLOGUE).replace("redis.call(", "call(")
+    return permission + "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
 
 
 def assemble(name: str, read: Callable[[str], str]) -> str:
