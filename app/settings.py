@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -56,9 +57,12 @@ class AiProvider(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str
-    base_url: str = Field(description="up to and without /chat/completions")
+    base_url: str = Field(description="up to and without /chat/completions; a query like ?api-version= stays")
     model: str
     api_key: SecretStr | None = None
+    key_header: Literal["authorization", "api-key"] | None = Field(
+        default=None, description="how the key is sent; by default as is usual at the address"
+    )
     timeout_s: PositiveFloat = 60.0
 
 
@@ -155,6 +159,9 @@ class Settings(BaseSettings):
     """Providers in the order they are tried, as a JSON list."""
     ai_template_fallback: bool = True
     """Whether the offline template generator serves when no provider does."""
+
+    ai_tokens_per_org_and_day: NonNegativeInt = 0
+    """Tokens that one org's jobs may spend with them on one day, in UTC. Default: any number."""
 
     feedback_source_url: str | None = None
     """Where `feedback_ingest` asks for events when its source is `sync`; up to and without /events."""
