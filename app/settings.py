@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     s3_export_targets: tuple[str, ...] = ()
     """`bucket` or `bucket/prefix/` that exports may go to; `{org_id}` stands for the org."""
 
+    csv_byte_order_mark: bool = False
+    """Whether CSV exports begin with a byte order mark, by which Excel knows UTF-8."""
+
     publish_allow_http: bool = False
     """Whether posts and credentials may go over plain http."""
     publish_allowed_networks: tuple[str, ...] = ()
