@@ -20,6 +20,7 @@ HOLDING: tuple[str, ...] = (
     "reports/r10_llm_cut_off",
     "reports/r21_csv_formulas",
     "reports/r22_export_out_of_range_dates",
+    "reports/r25_feedback_one_bad_event",
     "reports/r28_delay_beyond_calendars",
 )
 
@@ -55,7 +56,6 @@ NOT_YET: dict[str, str] = {
     "reports/r18_webhook_published": "a reply that cannot be read makes a publish fail that was taken",
     "reports/r20_first_address_is_dead": "the first address gets all the time, the fifth none",
     "reports/r23_prometheus_files_of_the_dead": "counters of dead processes keep their files",
-    "reports/r25_feedback_one_bad_event": "one odd event makes the page an InvalidReply",
     "reports/r27_schedule_skipped_in_spring": "a time that a day has not is left out on that day",
 }
 
