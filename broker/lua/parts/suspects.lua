@@ -1,5 +1,5 @@
 -- Messages whose workers crashed too often: they run in isolation, each in an idle process.
--- NEEDS: keys values slots gates leasing
+-- NEEDS: keys values gates leasing waiting
 
 -- Of so many that wait longest one is searched for that may run.
 local MAX_SEARCHED = 100
