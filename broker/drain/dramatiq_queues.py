@@ -201,11 +201,8 @@ class DramatiqDrain:
             queue: its name.
             limit: how many to decode of what is ready, and of what is delayed. Default 1,000.
         """
-        return sum(
-            isinstance(body, bytes)
-            for name in (queue, dq_name(queue))
-            for _, body in self._head(self._list(name), limit)
-        )
+        heads = [self._head(self._list(name), limit) for name in (queue, dq_name(queue))]
+        return sum(isinstance(body, bytes) for head in heads for _, body in head)
 
     def _drain_list(self, name: str) -> Iterator[MovedCounts]:
         queue = q_name(name)

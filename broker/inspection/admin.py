@@ -153,6 +153,5 @@ def _with_priority(record: bytes, priority: int) -> bytes:
     actor, _, *key = lane.split(b":")
     message = Message.decode(body)
     message.options["priority"] = priority
-    return b"\n".join(
-        (*start, b":".join((actor, str(priority).encode(), *key)), enqueue_id, message.encode())
-    )
+    lane = b":".join((actor, str(priority).encode(), *key))
+    return b"\n".join((*start, lane, enqueue_id, message.encode()))

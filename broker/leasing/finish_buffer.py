@@ -3,10 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Collection, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
 from .lease import BACK, DEAD, DONE, Lease
+from .wakeup import Wakeup
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005
@@ -25,13 +24,13 @@ _LANE, _KEYED_LANE, _ALONG, _CHANGE, _DEAD, _BACK = 12, 40, 20, 3, 9, 9
 class FinishBuffer:
     """Ended leases, the oldest first, and the wake-up of whoever flushes them.
 
-    State: a deque, a flag and a `SimpleQueue`. Any thread appends, in atomic steps and under no lock; batches are
+    State: a deque, a flag and a wake-up. Any thread appends, in atomic steps and under no lock; batches are
     taken and put back by the thread that holds the session's call lock; the session's timer waits.
     """
 
     def __init__(self) -> None:
         self._ended: deque[Lease] = deque()
-        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._wakeup = Wakeup()
         #: The timer is about to flush; what is appended until it begins needs no wake-up of its own.
         self._woken = False
 
@@ -43,7 +42,7 @@ class FinishBuffer:
         self._ended.append(lease)
         if not self._woken:
             self._woken = True
-            self._wakeups.put(None)
+            self._wakeup.set()
 
     def extend(self, leases: Iterable[Lease]) -> None:
         """Add leases that ended some time ago."""
@@ -85,13 +84,12 @@ class FinishBuffer:
 
     def wait(self, timeout_s: float) -> None:
         """Block until something is appended or `wake` is called, for so many seconds at most."""
-        with suppress(Empty):
-            self._wakeups.get(timeout=max(0.0, timeout_s))
+        self._wakeup.wait(timeout_s)
         self._woken = False
 
     def wake(self) -> None:
         """End a wait."""
-        self._wakeups.put(None)
+        self._wakeup.set()
 
 
 def _own_cost(lease: Lease) -> tuple[int, int]:

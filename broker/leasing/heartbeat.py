@@ -173,12 +173,8 @@ class HeartbeatSender:
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         # `-I -S`: see the helper's own first lines.
-        helper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_HELPER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            bufsize=0,
-        )
+        command = [sys.executable, "-I", "-S", str(_HELPER)]
+        helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0)
         assert helper.stdin is not None  # noqa: S101  # asked for above
         os.write(helper.stdin.fileno(), self._greeting)
         # A helper that is frozen must not block the thread that shows progress.
@@ -193,9 +189,6 @@ class HeartbeatSender:
 
     def _show_progress(self, helper: "subprocess.Popen[bytes]") -> None:
         assert helper.stdin is not None  # noqa: S101  # made with one
-        if helper.poll() is not None:
-            self._replace(helper)
-            return
         try:
             os.write(helper.stdin.fileno(), b".")
         except BlockingIOError:

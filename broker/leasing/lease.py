@@ -73,6 +73,8 @@ class Lease:
     operations: list[AckOperation] = field(default_factory=list, init=False)
     #: Its start was none, and is given back to the actor's rate.
     refund: bool = field(default=False, init=False)
+    #: Its end was sent, and no answer came: it may be known.
+    unanswered: bool = field(default=False, init=False)
     #: What the run took, where somebody knows better than the clock.
     took_ms: float | None = field(default=None, init=False)
 

@@ -1,11 +1,10 @@
 """How much a session may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from ..announcements import announce_suspects
+from .wakeup import Wakeup
 
 #: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
 AHEAD_MS: Final = 20
@@ -66,7 +65,7 @@ class PrefetchBudget:
         self._held = held
         self._mode: Mode = mode
         self._mean_ms = _FIRST_GUESS_MS
-        self._waiting_consumers: dict[int, tuple[str, SimpleQueue[None]]] = {}
+        self._waiting_consumers: dict[int, tuple[str, Wakeup]] = {}
         #: While more messages than this are held, no consumer need be woken.
         self._wake_at_held = 0
 
@@ -120,31 +119,29 @@ class PrefetchBudget:
         elif self.isolated_in == queue and not isolated:
             self.isolated_in = None
 
-    def wait_for_capacity(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
+    def wait_for_capacity(self, queue: str, wakeup: Wakeup, timeout_s: float) -> bool:
         """Block until messages of a queue may be fetched and it is this consumer's turn: they go in order of arrival.
 
         Without turns a flooded queue's consumer, which is always ready to fetch, would win most of the room there is.
 
         Parameters:
             queue: the queue's name.
-            signals: the consumer's own; whatever is put into it ends the wait as well.
+            wakeup: the consumer's own; whoever else raises it ends the wait as well.
             timeout_s: most seconds to wait.
 
         Returns:
             False when the time is over. Who gets True calls `wake_consumers` when it has fetched, or will not.
         """
-        while not signals.empty():  # they are of a turn that is over, and would end the wait for this one
-            signals.get_nowait()
-        self._waiting_consumers[id(signals)] = (queue, signals)
+        wakeup.wait(0.0)  # what is up is of a turn that is over, and would end the wait for this one
+        self._waiting_consumers[id(wakeup)] = (queue, wakeup)
         self._wake_at_held = self._max_held()
         try:
-            if self._next_consumer() is signals:
+            if self._next_consumer() is wakeup:
                 return True
-            with suppress(Empty):
-                signals.get(timeout=timeout_s)
-            return self._next_consumer() is signals
+            wakeup.wait(timeout_s)
+            return self._next_consumer() is wakeup
         finally:
-            self._waiting_consumers.pop(id(signals), None)
+            self._waiting_consumers.pop(id(wakeup), None)
 
     def release_capacity(self) -> None:
         """Wake the consumer whose turn it is, where the end of a message made room for it."""
@@ -158,14 +155,14 @@ class PrefetchBudget:
         """Wake the consumer whose turn it is, where there is capacity. Returns False where there is none."""
         following = self._next_consumer()
         if following is not None:
-            following.put(None)
+            following.set()
         return following is not None
 
-    def _next_consumer(self) -> "SimpleQueue[None] | None":
+    def _next_consumer(self) -> Wakeup | None:
         """Who has waited longest of those whose queue may be fetched."""
-        for queue, signals in list(self._waiting_consumers.values()):
+        for queue, wakeup in list(self._waiting_consumers.values()):
             if self.capacity(queue):
-                return signals
+                return wakeup
         return None
 
     def _max_held(self) -> int:

@@ -1,6 +1,7 @@
 -- A batch of the lanes of some orgs: what stands in each, and all that may hold it back. Reads only.
 -- KEYS: base
--- DERIVED: base:l:*, base:ql:*, base:qk:*, base:qr:*, base:b:*, base:bz:*, base:g, base:r, base:t:*, base:o, base:a, base:ak
+-- DERIVED: base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qs:*, base:o, base:r, base:t:*, base:g, base:a, base:ak,
+--          base:b:*, base:bz:*, base:skew
 -- ARGV: queue max facts place rank, then orgs; facts is 1 to add what may hold each lane back; place and rank as in
 --       clean_lanes.lua
 -- Returns: {now, JSON of the lanes, how many orgs are through, place and rank in the next one}

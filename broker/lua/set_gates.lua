@@ -1,7 +1,7 @@
 -- Blocks or unblocks gates for a source, as many as a call may. What a gate held that has changed is looked at again at
 -- once, and others are not.
 -- KEYS: base
--- DERIVED: base:g, base:n, base:qs:*, base:qb:*, base:wake:*
+-- DERIVED: base:n, base:qs:*, base:qb:*, base:wake:*, base:g, base:skew
 -- ARGV: source, then any number of times: gate until_ms cause; until_ms 0 means until it is unblocked, an empty one
 --       unblocks it
 -- Returns: {how many gates were done, how many of them changed}

@@ -1,8 +1,8 @@
 -- Everything that decides when one message starts, as it is at one moment. Reads only.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qd:*, base:qx:*, base:o, base:r, base:t:*,
---          base:g, base:a, base:ak, base:b:*, base:bz:*, base:p, base:d, base:probe:*, base:workers, base:wi,
---          base:quiet, base:lease:*, base:xq:*, base:xm:*
+-- DERIVED: base:m, base:n, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qd:*, base:qs:*, base:qx:*, base:o, base:r,
+--          base:t:*, base:g, base:a, base:ak, base:b:*, base:bz:*, base:p, base:d, base:probe:*, base:workers, base:wi,
+--          base:quiet, base:lease:*, base:xq:*, base:xm:*, base:skew
 -- ARGV: message_id entry, then queues whose dead letters are searched; entry is where it stands in its lane, as
 --       "<since ms>|<message id>", or empty: then only the first 300 of the lane are searched
 -- Returns: JSON of what is known, and the record where the message is there or dead
@@ -63,7 +63,8 @@ end
 
 local function add_message(queue, org, lane)
   known.deaths = redis.call('HGET', CRASHES, message_id)
-  known.due = redis.call('ZSCORE', delayed_messages(queue), message_id)
+  local due_ms = redis.call('ZSCORE', delayed_messages(queue), message_id)
+  known.due = due_ms and due_by_clock(due_ms)
   if known.due then
     known.state, known.parked = 'delayed', redis.call('HGET', PARKED_CAUSES, message_id)
     return

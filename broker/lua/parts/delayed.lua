@@ -1,5 +1,5 @@
 -- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
--- NEEDS: keys values parking enqueueing gates waiting budget large_messages
+-- NEEDS: keys values parking enqueueing gates waiting budget large_messages clock
 
 -- Each that becomes ready costs so many commands.
 local COMMANDS_PROMOTED = 15
@@ -19,13 +19,13 @@ end
 local function promote(queue)
   -- Half of what may be done is left for the rest of the call.
   local max = affordable(2 * COMMANDS_PROMOTED, MAX_PROMOTED)
-  local delayed = delayed_messages(queue)
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, max)
+  local delayed, lead_ms = delayed_messages(queue), timer_lead_ms()
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now + lead_ms, 'WITHSCORES', 'LIMIT', 0, max)
   local any_parked = #due > 0 and redis.call('EXISTS', PARKED_CAUSES) == 1
   local any_crashed = #due > 0 and redis.call('EXISTS', CRASHES) == 1
   local readable_ones = readable(message_ids_of(due), RESERVED_BYTES)
   for i = 1, 2 * readable_ones, 2 do
-    local message_id, due_ms = due[i], tonumber(due[i + 1])
+    local message_id, due_ms = due[i], tonumber(due[i + 1]) - lead_ms
     redis.call('ZREM', delayed, message_id)
     local record = redis.call('HGET', MESSAGES, message_id)
     if record then
@@ -45,5 +45,5 @@ local function next_due_ms(queue)
   local message_ms = redis.call('ZRANGE', delayed_messages(queue), 0, 0, 'WITHSCORES')[2]
   local lane_ms = redis.call('ZRANGE', blocked_lanes(queue), 0, 0, 'WITHSCORES')[2]
   local at = math.min(tonumber(message_ms or NEVER_MS), tonumber(lane_ms or NEVER_MS))
-  return at < NEVER_MS and math.max(0, math.ceil(at - now)) or -1
+  return at < NEVER_MS and math.max(0, math.ceil(at - timer_lead_ms() - now)) or -1
 end

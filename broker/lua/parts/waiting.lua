@@ -1,6 +1,6 @@
 -- What may not run for now, where it waits, and how it is let in again, a few at a time: orgs, actors of orgs, and lanes
 -- whose concurrency key has no slot.
--- NEEDS: keys values gates lane_order lanes budget
+-- NEEDS: keys values clock gates lane_order lanes budget
 
 -- Stands among what is blocked for something else; no org is stored under this name. With no name behind it: for the
 -- gates of actors (`blocked_actors`), when the first of them is due. With ":<org>:<key>": lanes wait for a key of which
@@ -17,13 +17,16 @@ local MAX_FOR_SLOT = 2
 
 local function leased_with_key(org, key) return tonumber(redis.call('HGET', LEASED_BY_KEY, pair(org, key)) or '0') end
 
+-- By the clock of timers.
+local function by_timers(at_ms) return string.format('%.0f', math.min(math.ceil(at_ms) + timer_lead_ms(), NEVER_MS)) end
+
 local function set_org_aside(queue, org, until_ms)
-  redis.call('ZADD', blocked_lanes(queue), string.format('%.0f', math.ceil(until_ms)), pair(org, ''))
+  redis.call('ZADD', blocked_lanes(queue), by_timers(until_ms), pair(org, ''))
 end
 
 -- When the gate of an actor is looked at again, for those that wait for it.
 local function watch_gate(queue, actor, at_ms)
-  local at = string.format('%.0f', math.ceil(at_ms))
+  local at = by_timers(at_ms)
   redis.call('ZADD', blocked_actors(queue), at, actor)
   redis.call('ZADD', blocked_lanes(queue), 'LT', at, GATES_DUE)
 end
@@ -34,7 +37,7 @@ local watched = {}
 local function set_actor_aside(queue, org, actor, until_ms, by_gate)
   hold_actor(queue, org, actor)
   if not by_gate then
-    redis.call('ZADD', blocked_lanes(queue), string.format('%.0f', math.ceil(until_ms)), pair(org, actor))
+    redis.call('ZADD', blocked_lanes(queue), by_timers(until_ms), pair(org, actor))
     return
   end
   redis.call('ZADD', gate_waiters(queue, actor), 'NX', now, org)
@@ -89,10 +92,10 @@ end
 
 local function look_at_gates(queue)
   local actors = blocked_actors(queue)
-  for _, actor in ipairs(redis.call('ZRANGEBYSCORE', actors, '-inf', now, 'LIMIT', 0, 2)) do
+  for _, actor in ipairs(redis.call('ZRANGEBYSCORE', actors, '-inf', now + timer_lead_ms(), 'LIMIT', 0, 2)) do
     local until_ms = blocked_until({'a:' .. actor})
     if until_ms then
-      redis.call('ZADD', actors, string.format('%.0f', math.ceil(until_ms)), actor)
+      redis.call('ZADD', actors, by_timers(until_ms), actor)
     else
       admit_gate_waiters(queue, actor)
     end
@@ -108,8 +111,10 @@ end
 -- Lets in some of what is blocked no more.
 local function let_in(queue)
   local blocked = blocked_lanes(queue)
-  local due = redis.call('ZRANGEBYSCORE', blocked, '-inf', now, 'LIMIT', 0, affordable(COMMANDS_LET_IN, MAX_LET_IN))
-  for _, member in ipairs(due) do
+  local max, until_ms = affordable(COMMANDS_LET_IN, MAX_LET_IN), now + timer_lead_ms()
+  local due = redis.call('ZRANGEBYSCORE', blocked, '-inf', until_ms, 'WITHSCORES', 'LIMIT', 0, max)
+  for i = 1, #due, 2 do
+    local member = due[i]
     local org, name = split_pair(member)
     if org ~= OTHERS then
       redis.call('ZREM', blocked, member)
@@ -121,7 +126,7 @@ local function let_in(queue)
       look_after_key(queue, member, waits, key)
     end
   end
-  spend(COMMANDS_LET_IN * #due)
+  spend(COMMANDS_LET_IN * #due / 2)
 end
 
 -- Nothing of an actor of an org waits any more: what would let it in is removed.
