@@ -8,7 +8,7 @@ from typing import Final
 
 import redis
 
-from .connection import connection_errors
+from .connection import ask
 from .keys import gate_of, part
 from .scripts import Argument, Script
 
@@ -122,14 +122,12 @@ class Configuration:
         seen: set[bytes] = set()
         cursor: int | None = None
         while cursor != 0:
-            with connection_errors():
-                cursor, found = self._client.hscan(f"{self._base}:g", cursor or 0, count=_GATES_AT_ONCE)
+            cursor, found = ask(
+                self._client, "HSCAN", f"{self._base}:g", cursor or 0, "COUNT", _GATES_AT_ONCE
+            )
             for gate in found.keys() - seen:
                 seen.add(gate)
-                name, blocks = (
-                    each.decode() if isinstance(each, bytes) else each for each in (gate, found[gate])
-                )
-                yield name, json.loads(blocks)
+                yield gate.decode(), json.loads(found[gate])
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages."""

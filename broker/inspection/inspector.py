@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..connection import connection_errors
+from ..clients import own_client
+from ..connection import ask
 from ..scripts import Argument, Script
 from . import views
 from .lane_walk import Step, orgs_of, walk_lanes
@@ -65,7 +66,7 @@ class Inspector:
     def __init__(
         self, client: "redis.Redis", base: str, *, heartbeat_timeout_ms: int = DEFAULT_HEARTBEAT_TIMEOUT_MS
     ) -> None:
-        self._client = client
+        self._client = own_client(client)
         self._base = base
         self._silent_ms = heartbeat_timeout_ms
 
@@ -133,9 +134,7 @@ class Inspector:
 
     def queues(self) -> list[str]:
         """The queues that have a message which is not dead."""
-        read: Callable[[str], Any] = self._client.hkeys
-        with connection_errors():
-            return sorted(name.decode() for name in read(f"{self._base}:n"))
+        return sorted(name.decode() for name in ask(self._client, "HKEYS", f"{self._base}:n"))
 
     def lanes(self, queue: str, org: str | None = None, *, limit: int = DEFAULT_LIMIT) -> list[Lane]:
         """A queue's lanes that are not empty: orgs in the order of their turns, and last those that have to wait.
@@ -237,11 +236,9 @@ class Inspector:
     def _leases(self, worker_id: str) -> Iterator[dict[str, str]]:
         """What a worker has leased, a few in each call."""
         cursor: int | None = None
+        key = f"{self._base}:lease:{worker_id}"
         while cursor != 0:
-            with connection_errors():
-                cursor, tokens = self._client.hscan(
-                    f"{self._base}:lease:{worker_id}", cursor or 0, count=_LEASES_AT_ONCE
-                )
+            cursor, tokens = ask(self._client, "HSCAN", key, cursor or 0, "COUNT", _LEASES_AT_ONCE)
             left = list(tokens)
             while left:
                 read, *reply = _LEASES(self._client, self._base, left[:_LEASES_AT_ONCE])

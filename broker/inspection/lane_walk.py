@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import redis
 
-from ..connection import connection_errors
+from ..connection import ask
 from ..scripts import Argument
 from .lookup import stored_org
 
@@ -62,21 +62,19 @@ def orgs_of(
     if org is not None:
         yield [stored_org(org)]
         return
-    seen: set[bytes | str] = set()
+    seen: set[bytes] = set()
     start = 0
     while ready_first:
-        with connection_errors():
-            ready = client.zrange(f"{base}:qr:{queue}", start, start + BATCH_SIZE - 1)
+        ready = ask(client, "ZRANGE", f"{base}:qr:{queue}", start, start + BATCH_SIZE - 1)
         start += BATCH_SIZE
         new = [each for each in ready if each not in seen]
         seen.update(new)
         yield new
         if len(ready) < BATCH_SIZE:
             break
-    cursor = None
+    cursor: int | None = None
     while cursor != 0:
-        with connection_errors():
-            cursor, found = client.hscan(f"{base}:no", cursor or 0, count=BATCH_SIZE)
+        cursor, found = ask(client, "HSCAN", f"{base}:no", cursor or 0, "COUNT", BATCH_SIZE)
         new = [each for each in found if each not in seen]
         seen.update(new)
         yield new

@@ -1,11 +1,10 @@
 """Finds a message: whose it is, and its position in a lane, as they are stored."""
 
-from collections.abc import Callable
 from typing import Final
 
 import redis
 
-from ..connection import connection_errors
+from ..connection import ask
 from ..keys import part
 from .views import read_org
 
@@ -54,6 +53,4 @@ def batch(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes
     Raises:
         ConnectionClosed: the server does not answer.
     """
-    ask: Callable[..., list[bytes]] = client.execute_command
-    with connection_errors():
-        return ask("LRANGE", key, start, start + count - 1)
+    return list(ask(client, "LRANGE", key, start, start + count - 1))

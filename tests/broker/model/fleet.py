@@ -269,6 +269,7 @@ class Fleet:
         while left:
             _, through, place, rank = self.shard.run("clean_lanes", queue, "", "inf", 0, place, rank, *left)
             del left[:through]
+
     def step_back(self, ms: int) -> None:
         """The server's clock is put back; nobody has called since."""
         self.shard.advance(-ms)
