@@ -17,7 +17,7 @@ _BATCH_SIZE: Final = 200
 #: Gates that one call reads, or changes.
 _GATES_AT_ONCE: Final = 250
 #: Orgs that one call looks at.
-_ORGS_AT_ONCE: Final = 250
+_LANES_BATCH_SIZE: Final = 250
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
@@ -140,7 +140,7 @@ class Configuration:
         looked_at, from_ms, skip = 1, "0", 0
         while looked_at:
             looked_at, from_ms, skip = _FREE_LANES(
-                self._client, self._base, [actor, queue, from_ms, skip, _ORGS_AT_ONCE]
+                self._client, self._base, [actor, queue, from_ms, skip, _LANES_BATCH_SIZE]
             )
 
     def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:

@@ -7,19 +7,20 @@
 -- Returns: {how many messages were removed, or would be, how many orgs are through, place and rank in the next one}
 -- NEEDS: keys values budget inspection removal lane_index lane_walk
 local MAX_REMOVED = 150
--- What a lane costs that is counted, what its messages do in elements.
-local COMMANDS_COUNTED = 20
+-- What a lane costs in commands, beside the search for its first message that stays; and one of which some are removed.
+local COMMANDS_COUNTED = 4
+local COMMANDS_REMOVED = 22
 local queue, only_actor, before_ms, dry_run = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local found, removed = 0, 0
+local found, removed, removed_by_org = 0, 0, {}
 
 local function remove_from(org, lane, key, old)
-  local message_ids = {}
-  for i, entry in ipairs(redis.call('LPOP', key, math.min(old, MAX_REMOVED - removed))) do
+  local message_ids = removed_by_org[org] or {}
+  removed_by_org[org] = message_ids
+  for _, entry in ipairs(redis.call('LPOP', key, math.min(old, MAX_REMOVED - removed))) do
     local _, message_id = split_entry(entry)
-    message_ids[i] = message_id
+    message_ids[#message_ids + 1] = message_id
+    removed = removed + 1
   end
-  removed = removed + #message_ids
-  found = found + remove_ready(queue, org, message_ids)
   return reindex_lane(queue, org, lane)
 end
 
@@ -31,17 +32,18 @@ local function clean(org, lane)
   end
   local key = lane_key(queue, org, lane)
   local old = count_before(key, lane, before_ms == 'inf' and math.huge or lane_score(lane, before_ms))
-  spend(COMMANDS_COUNTED)
+  spend(COMMANDS_COUNTED + (before_ms == 'inf' and 0 or math.ceil(math.log(old + 2) / math.log(2)) + 1))
   if dry_run or old == 0 then
     found = found + old
     return true, true
   end
+  spend(COMMANDS_REMOVED)
   local is_all = old <= MAX_REMOVED - removed
   return remove_from(org, lane, key, old), is_all
 end
 
 local orgs, place, rank = walk_lanes(queue, 7, tonumber(ARGV[5]), tonumber(ARGV[6]), function(org, lane)
   local is_left, is_done = clean(org, lane)
-  return is_left, is_done, commands_left > 2 * COMMANDS_COUNTED and removed < MAX_REMOVED
+  return is_left, is_done, commands_left > 2 * (COMMANDS_COUNTED + COMMANDS_REMOVED) and removed < MAX_REMOVED
 end)
-return {found, orgs, place, rank}
+return {found + remove_ready(queue, removed_by_org), orgs, place, rank}

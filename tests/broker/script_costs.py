@@ -42,10 +42,10 @@ local function bytes_of(value)
   end
   return sum
 end
-local redis = {}
-function redis.call(...)
+local redis = {error_reply = server.error_reply, status_reply = server.status_reply}
+local function counted(run, ...)
   local given = {...}
-  local reply = server.call(...)
+  local reply = run(...)
   local number = #given - 2
   if given[1] == 'HSET' or given[1] == 'ZADD' then
     number = number / 2
@@ -59,6 +59,12 @@ function redis.call(...)
   end
   commands, elements, bytes = commands + 1, elements + number, bytes + bytes_of(given) + bytes_of(reply)
   return reply
+end
+function redis.call(...)
+  return counted(server.call, ...)
+end
+function redis.pcall(...)
+  return counted(server.pcall, ...)
 end
 local function script()
 %(script)s

@@ -215,7 +215,7 @@ def _flush(fleet: Fleet, arm: Arm) -> None:
 def _clean_lane(fleet: Fleet, arm: Arm) -> None:
     _busy(fleet)
     arm()
-    fleet.clean_lane("q", "a", "crop:0:k:1")
+    fleet.clean_lanes("q", "a")
     drain(fleet)
 
 
@@ -253,7 +253,7 @@ SCENES: dict[str, Scene] = {
     "publish_worker": _publish_worker,
     "quiet": _quiet,
     "flush": _flush,
-    "clean_lane": _clean_lane,
+    "clean_lanes": _clean_lane,
     "clean_aside": _clean_aside,
     "reprioritise": _reprioritise,
 }
@@ -262,6 +262,7 @@ SCENES: dict[str, Scene] = {
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
+    "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
     "reclaim_dramatiq": "the same",

@@ -28,6 +28,7 @@ READING = {
         "HKEYS",
         "HLEN",
         "HMGET",
+        "HRANDFIELD",
         "LINDEX",
         "LLEN",
         "LPOS",

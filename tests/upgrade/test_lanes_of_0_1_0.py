@@ -1,6 +1,7 @@
 """Lanes that release 0.1.0 set aside one by one are converted: each message of them runs, and none waits for ever."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from dramatiq import Message
@@ -22,7 +23,8 @@ def old() -> Iterator[FairRedisBroker]:
     """A queue as 0.1.0 kept it: keyed lanes of a paused actor and of a busy key, others that may run, a paused org."""
     with own_valkey() as server:
         broker = FairRedisBroker(url=server.url, middleware=[])
-        client, base = broker.client, broker.base
+        client: Any = broker.client
+        base = broker.base
         for number in range(COUNT):
             for org, key in (("paused", f"doc:{number}"), ("free", f"doc:{number}"), ("busy", "one")):
                 broker.enqueue(_message(org, (key, 1), number if org == "busy" else 0))

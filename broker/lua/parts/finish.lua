@@ -19,8 +19,11 @@ local DEAD = 'dead'
 
 -- What a call adds up to is written once, when all ends have been read.
 local function new_batch(dead_ttl_ms)
+  local any_noted = redis.call('EXISTS', CRASHES, LARGE_MESSAGES) > 0
   return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, carrying = {}, lanes = {}, known_lanes = {},
-    has_shares = redis.call('EXISTS', ORG_SHARES) == 1, any_noted = redis.call('EXISTS', CRASHES, LARGE_MESSAGES) > 0}
+    has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
+    any_crashed = any_noted and redis.call('EXISTS', CRASHES) == 1,
+    any_large = any_noted and redis.call('EXISTS', LARGE_MESSAGES) == 1}
 end
 
 -- A lane, with the sums of its leases that end.
@@ -65,7 +68,7 @@ end
 -- What comes back runs again, and says then what goes along.
 local function carry_along(batch, record)
   if record.along and record.outcome ~= BACK then
-    record.crashes = batch.any_noted and redis.call('HGET', CRASHES, record.message_id)
+    record.crashes = batch.any_crashed and redis.call('HGET', CRASHES, record.message_id)
     batch.along[#batch.along + 1] = record
     batch.carrying[record.message_id] = true
   end
@@ -140,10 +143,11 @@ local function totals_of(lanes)
 end
 
 local function count_gone(batch, totals)
-  if batch.any_noted and #batch.gone > 0 then
+  if batch.any_crashed and #batch.gone > 0 then
     redis.call('HMGET', CRASHES, unpack(batch.gone))
     redis.call('HDEL', CRASHES, unpack(batch.gone))
-    redis.call('HMGET', LARGE_MESSAGES, unpack(batch.gone))
+  end
+  if batch.any_large and #batch.gone > 0 then
     redis.call('HDEL', LARGE_MESSAGES, unpack(batch.gone))
   end
   for queue, number in pairs(totals.queues) do

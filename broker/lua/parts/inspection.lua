@@ -54,6 +54,9 @@ local function due_by_clock(due_ms) return string.format('%.0f', tonumber(due_ms
 -- How many of a lane stand before a score. Lanes are in the order of their scores, so it is found by halving.
 local function count_before(key, lane, score)
   local low, high = 0, redis.call('LLEN', key)
+  if score == math.huge then
+    return high
+  end
   while low < high do
     local middle = math.floor((low + high) / 2)
     local entry = redis.call('LINDEX', key, middle)

@@ -18,6 +18,13 @@ local function is_few(lane)
   return key == '' and math.abs(tonumber(priority)) <= MAX_FEW_PRIORITY
 end
 
+-- Another of its actor stands for it. What is removed is read, so that it can be put back.
+local function hide_lane(lanes, lane)
+  if redis.call('ZSCORE', lanes, lane) then
+    redis.call('ZREM', lanes, lane)
+  end
+end
+
 -- A lane has something in it; for one that is held, HELD is part of the score. Returns whether the org's order changed.
 local function order_lane(queue, org, lane, score)
   local lanes = org_lanes(queue, org)
@@ -27,16 +34,17 @@ local function order_lane(queue, org, lane, score)
   end
   local actor = actor_of(lane)
   local others = actor_lanes(queue, org, actor)
-  local is_new = redis.call('ZADD', others, score, lane) == 1
+  local is_known = redis.call('ZSCORE', others, lane)
+  redis.call('ZADD', others, score, lane)
   local first = redis.call('ZRANGE', others, 0, 1, 'WITHSCORES')
   if first[1] == lane then
     if first[3] then
-      redis.call('ZREM', lanes, first[3])
+      hide_lane(lanes, first[3])
     end
-  elseif is_new then
+  elseif not is_known then
     return false
   else
-    redis.call('ZREM', lanes, lane)
+    hide_lane(lanes, lane)
   end
   redis.call('ZADD', lanes, first[2], first[1])
   return true

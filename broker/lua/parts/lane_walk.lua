@@ -4,6 +4,15 @@
 -- So many lanes are read at once.
 local MAX_READ = 60
 
+-- With their scores, so that those that are removed can be put back.
+local function members_of(members_and_scores)
+  local members = {}
+  for i = 1, #members_and_scores, 2 do
+    members[#members + 1] = members_and_scores[i]
+  end
+  return members
+end
+
 -- Calls `visit(org, lane)` for the lanes of the orgs that stand in ARGV from there on, of the first one from a place
 -- in its order on, and from a rank on where that stands for many lanes of an actor. It returns whether the lane is still
 -- there, whether it is done with it, and whether there is time for more. Returns how many orgs are through, and place and
@@ -13,7 +22,7 @@ local function walk_lanes(queue, first_org, place, rank, visit)
     local org = ARGV[at]
     spend(1)
     while true do
-      local lane = redis.call('ZRANGE', org_lanes(queue, org), place, place)[1]
+      local lane = redis.call('ZRANGE', org_lanes(queue, org), place, place, 'WITHSCORES')[1]
       if not lane then
         break
       end
@@ -22,7 +31,7 @@ local function walk_lanes(queue, first_org, place, rank, visit)
       if not is_few(lane) then
         local actor = actor_of(lane)
         others = actor_lanes(queue, org, actor)
-        lanes = redis.call('ZRANGE', others, rank, rank + MAX_READ - 1)
+        lanes = members_of(redis.call('ZRANGE', others, rank, rank + MAX_READ - 1, 'WITHSCORES'))
         -- One that an older release put there stands for itself; one that moved just now was seen.
         if rank == 0 and lanes[1] ~= lane then
           if redis.call('ZSCORE', others, lane) then

@@ -9,7 +9,9 @@ local function append_to_lane(queue, org, lane, message_id, since_ms)
 end
 
 local function prepend_to_lane(queue, org, lane, message_id, since_ms)
-  redis.call('LPUSH', lane_key(queue, org, lane), since_ms .. '|' .. message_id)
+  if redis.call('LPUSH', lane_key(queue, org, lane), since_ms .. '|' .. message_id) > 1 then
+    redis.call('ZSCORE', org_lanes(queue, org), lane)
+  end
   if order_lane(queue, org, lane, lane_score(lane, since_ms)) then
     join_ready(queue, org)
   end

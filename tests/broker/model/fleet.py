@@ -189,7 +189,10 @@ class Fleet:
     def drop_all(self, queue: str) -> None:
         """Flush a queue."""
         orgs = self.state.numbers("no")
+        standing = [entries for (where, *_), entries in self.state.lanes.items() if where == queue]
         self._clean(queue, *orgs)
+        for message_id in (each for entries in standing for each in message_ids(entries)):
+            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "flushed"
         while self.shard.run("flush", queue, 2):
             pass
         for life in self.truth.lives.values():

@@ -131,8 +131,9 @@ def test_a_gate_keeps_back_until_it_opens(fleet: Fleet, gate: str) -> None:
     fleet.shut("people", {gate: 0})
     fleet.shut("breaker", {gate: fleet.shard.now_ms + 5_000})
     assert fleet.fetch(fleet.workers[0], "q", 1) == []
-    held = (*fleet.state.aside.values(), *fleet.state.blocked_actors.values())
-    assert all(at >= NEVER_MS for each in held for at in each.values())
+    aside, actors = fleet.state.aside.values(), fleet.state.blocked_actors.values()
+    assert all(at >= NEVER_MS for each in (*aside,) for at in each.values())
+    assert all(at >= NEVER_MS for each in (*actors,) for at in each.values())
     fleet.shut("people", {})
     assert fleet.fetch(fleet.workers[0], "q", 1) == []
     assert fleet.workers[0].due_ms == {"q": 5_000}
