@@ -40,7 +40,7 @@ CLUSTER_MODE: Final = (
 )
 
 #: What is asked for a server's mode, one after the other where that is forbidden, and how it is found in the answer.
-_MODES: Final = {"INFO server": r"redis_mode:(\w+)", "HELLO": r"b'mode'[:,] b'(\w+)'"}
+_MODES: Final = {"INFO server": r"(?:redis|server)_mode:(\w+)", "HELLO": r"b'mode'[:,] b'(\w+)'"}
 
 #: Pools that may lead to a server in cluster mode.
 _unchecked: "WeakSet[redis.ConnectionPool]" = WeakSet()
