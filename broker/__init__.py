@@ -4,14 +4,16 @@ Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
 from .configuration import OrgShare
-from .delegation import ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
+from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
     MessageTooLarge,
+    NewerSchema,
     NotReplicated,
     PoisonMessage,
     QueueFull,
+    ServerFull,
     UnsafeServer,
     UnsupportedConnection,
 )
@@ -38,6 +40,7 @@ from .supervisor.stop_signal import on_stop_signal
 from .supervisor.supervisor import OnDeath, Supervisor
 
 __all__ = [
+    "AnyMessage",
     "BrokerScriptError",
     "Cause",
     "ConcurrencyKeys",
@@ -52,6 +55,7 @@ __all__ = [
     "MaxActive",
     "MessageTooLarge",
     "Moved",
+    "NewerSchema",
     "NotReplicated",
     "OnDeath",
     "Operations",
@@ -64,6 +68,7 @@ __all__ = [
     "Route",
     "Rule",
     "RunningProcess",
+    "ServerFull",
     "StartProcess",
     "StartRate",
     "Supervisor",

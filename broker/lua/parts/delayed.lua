@@ -1,14 +1,14 @@
 -- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
--- NEEDS: keys values lanes parking enqueueing gates
+-- NEEDS: keys values lanes parking enqueueing gates clock
 
 -- At most so many of each that are due become ready.
 local function promote(queue, max)
-  local delayed = delayed_messages(queue)
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, max)
+  local delayed, lead_ms = delayed_messages(queue), timer_lead_ms()
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now + lead_ms, 'WITHSCORES', 'LIMIT', 0, max)
   local any_parked = #due > 0 and redis.call('EXISTS', PARKED_CAUSES) == 1
   local any_crashed = #due > 0 and redis.call('EXISTS', CRASHES) == 1
   for i = 1, #due, 2 do
-    local message_id, due_ms = due[i], tonumber(due[i + 1])
+    local message_id, due_ms = due[i], tonumber(due[i + 1]) - lead_ms
     redis.call('ZREM', delayed, message_id)
     local record = redis.call('HGET', MESSAGES, message_id)
     if record then
@@ -20,7 +20,7 @@ local function promote(queue, max)
     end
   end
   local blocked = blocked_lanes(queue)
-  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now, 'LIMIT', 0, max)) do
+  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now + lead_ms, 'LIMIT', 0, max)) do
     redis.call('ZREM', blocked, org_and_lane)
     readmit(queue, split_pair(org_and_lane))
   end
@@ -31,5 +31,5 @@ local function next_due_ms(queue)
   local message_ms = redis.call('ZRANGE', delayed_messages(queue), 0, 0, 'WITHSCORES')[2]
   local lane_ms = redis.call('ZRANGE', blocked_lanes(queue), 0, 0, 'WITHSCORES')[2]
   local at = math.min(tonumber(message_ms or NEVER_MS), tonumber(lane_ms or NEVER_MS))
-  return at < NEVER_MS and math.max(0, math.ceil(at - now)) or -1
+  return at < NEVER_MS and math.max(0, math.ceil(at - timer_lead_ms() - now)) or -1
 end
