@@ -3,11 +3,13 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
+from .clients import client_from_url
 from .configuration import OrgShare
-from .delegation import ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
+from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
+    FullOf,
     MessageTooLarge,
     NewerSchema,
     NotReplicated,
@@ -16,6 +18,7 @@ from .errors import (
     ServerFull,
     UnsafeServer,
     UnsupportedConnection,
+    UnsupportedServer,
 )
 from .inspection.admin import Moved, Operations
 from .inspection.inspector import Inspector
@@ -40,6 +43,7 @@ from .supervisor.stop_signal import on_stop_signal
 from .supervisor.supervisor import OnDeath, Supervisor
 
 __all__ = [
+    "AnyMessage",
     "BrokerScriptError",
     "Cause",
     "ConcurrencyKeys",
@@ -47,6 +51,7 @@ __all__ = [
     "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
+    "FullOf",
     "Gates",
     "InFlightMessage",
     "Inspector",
@@ -74,11 +79,13 @@ __all__ = [
     "SupervisorOptions",
     "UnsafeServer",
     "UnsupportedConnection",
+    "UnsupportedServer",
     "WaitingMessage",
     "WaitingState",
     "Why",
     "WorkerView",
     "base_key",
+    "client_from_url",
     "on_stop_signal",
 ]
 

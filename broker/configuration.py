@@ -66,8 +66,7 @@ class Configuration:
         """Replace the shares of all orgs; those not named have weight 1 and the default. Returns how many changed."""
         arguments: list[Argument] = []
         for org, share in shares.items():
-            max_active = "" if share.max_active is None else share.max_active
-            arguments += [part(org), f"{share.weight:g}", max_active]
+            arguments += [part(org), f"{share.weight:g}", share.max_active or ""]
         return int(_CONFIGURE(self._client, self._base, arguments))
 
     def limit(self, actor: str, interval_ms: float, tolerance_ms: float) -> None:

@@ -45,6 +45,7 @@ name them in `lua/parts/keys.lua`:
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
+    B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
@@ -55,6 +56,8 @@ is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
 import itertools
 import os
 from typing import Final
+
+from .bounds import from_wire
 
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
@@ -107,7 +110,7 @@ def record_of(queue: str, org: str, lane: str, enqueue_id: str, body: bytes) -> 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:
     """Queue, org (escaped), lane and encoded message of a record."""
     queue, org, lane, _, body = record.split(b"\n", 4)
-    return queue.decode(), org.decode(), lane.decode(), body
+    return from_wire(queue), from_wire(org), from_wire(lane), body
 
 
 def gate_of(gate: str) -> str:

@@ -11,13 +11,16 @@ from dramatiq.broker import Broker, Consumer, MessageProxy
 from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
+from redis.sentinel import Sentinel
 
+from .bounds import printable, to_wire
+from .clients import client_from_url, own_client
 from .configuration import Configuration, OrgShare
-from .connection import connection_errors, server_time_ms
-from .delegation import Delegation, Rule
+from .connection import ask, check_mode_at_first_use, server_time_ms
+from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
-from .inspection.inspector import Inspector
+from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -31,8 +34,6 @@ from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
-#: A worker that was silent for so long is taken for dead, in milliseconds.
-DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 #: A worker process in which no Python ran for so long is silent, in milliseconds.
 DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
@@ -54,7 +55,8 @@ class FairRedisBroker(Broker):
     the very call that ends the message, or not at all.
 
     Parameters:
-        url: Like `redis://localhost:6379/0`. Default None: the connection parameters.
+        url: Like `redis://localhost:6379/0`, or `redis+sentinel://host:26379,host:26379/service`; see
+            `client_from_url`. Default None: the connection parameters.
         middleware: The whole stack. Default None: Dramatiq's own.
         namespace: What all keys begin with. Default `dramatiq`.
         heartbeat_timeout: Milliseconds of silence after which a worker's messages go to others. Default 15,000.
@@ -70,14 +72,19 @@ class FairRedisBroker(Broker):
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
-        client: A client of redis-py to use; workers make connections of their own with its parameters.
+        client: A client of redis-py to use, also one by `Sentinel.master_for`, or a Sentinel; workers make connections
+            of their own with its parameters.
+        service_name: What `sentinel monitor` calls the primary, where `client` is a Sentinel. Default None.
         parameters: What `redis.Redis` takes.
 
     Raises:
-        ConnectionClosed: From sending: the server does not answer.
+        UnsupportedConnection: the client leads to a cluster or to replicas, or no connection can be made as it says.
+        ConnectionClosed: From sending: the server does not answer, or is a replica by now.
+        UnsupportedServer: From sending: it is in cluster mode, or its user may not do what the broker does.
         QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
             are never refused.
         MessageTooLarge: From sending.
+        ValueError: From sending: the message cannot be encoded, or its delay is more than ten years.
         BrokerScriptError: From sending: the server refused; its message says why.
 
     Example:
@@ -103,7 +110,8 @@ class FairRedisBroker(Broker):
         max_org_depth: int | None = None,
         route: Route | None = None,
         durability: Durability = "local",
-        client: "redis.Redis | None" = None,
+        client: "redis.Redis | Sentinel | None" = None,
+        service_name: str | None = None,
         **parameters: Any,
     ) -> None:
         if min(heartbeat_timeout, dead_message_ttl, stall_timeout) < 1:
@@ -111,10 +119,10 @@ class FairRedisBroker(Broker):
                 "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
                 f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
-        if url:
-            parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
-        self.client = client or redis.Redis(**parameters)
-        self._made_client = [] if client else [self.client]
+        given = client or (client_from_url(url, **parameters) if url else redis.Redis(**parameters))
+        self.client = own_client(given, service_name)
+        check_mode_at_first_use(self.client)
+        self._made_client = [] if self.client is client else [self.client]
         self.namespace = namespace
         self.base = base_key(namespace)
         self.heartbeat_timeout = heartbeat_timeout
@@ -130,17 +138,12 @@ class FairRedisBroker(Broker):
         self._configuration = Configuration(self.client, self.base)
         self._delegation = Delegation(self.base, self._configuration)
         self._sessions = SessionManager(self.client, self._open_session)
-        self._hooks = HookRunner(
-            self,
-            self._sessions,
-            on_boot=self._check_server,
-            on_booted=lambda: release_held(self.actors, self.release),
-        )
+        self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
-        sender = Sender(self.client, self.base, bounds, durability)
-        self._enqueuer = Enqueuer(self, self.encoder, sender, self._hooks, route)
+        self._sender = Sender(self.client, self.base, bounds, durability)
+        self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)
         # Last: it adds the middleware, whose hooks are found through what is above.
         super().__init__(middleware=middleware)
         self.queues: set[str] = set()
@@ -183,7 +186,7 @@ class FairRedisBroker(Broker):
 
         Parameters:
             message: What to send.
-            delay: Milliseconds until it is due, any number of them. Default None: now.
+            delay: Milliseconds until it is due, at most ten years. Default None: now.
 
         Returns:
             The message as it was sent.
@@ -217,14 +220,12 @@ class FairRedisBroker(Broker):
         """Replace all gates that a source blocks; an empty mapping unblocks them all. See `Configuration.shut`."""
         self._configuration.shut(source, gates)
 
-    def park(
-        self, message: "Message[Any] | MessageProxy", *, delay_ms: int, cause: str, key: str | None = None
-    ) -> None:
+    def park(self, message: AnyMessage, *, delay_ms: int, cause: str, key: str | None = None) -> None:
         """Send a message that waits for something; from a message's after hooks, together with that message's end.
 
         Parameters:
             message: what waits.
-            delay_ms: milliseconds until it is due all the same.
+            delay_ms: milliseconds until it is due all the same; more than ten years are cut to that, with a warning.
             cause: why it waits, for people.
             key: what `release` may call it by. Default None: nothing.
 
@@ -232,7 +233,7 @@ class FairRedisBroker(Broker):
             ConnectionClosed: the server does not answer.
         """
         raw = message._message if isinstance(message, MessageProxy) else message
-        self._enqueuer.enqueue(raw, max(0, delay_ms), parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
+        self._enqueuer.enqueue(raw, delay_ms, parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages.
@@ -240,12 +241,10 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        return self._configuration.release(key)
+        return self._configuration.release(printable(key))
 
     def on_ack(
-        self,
-        message: "Message[Any] | MessageProxy",
-        operation: "tuple[str, str, str, tuple[str, str] | None, int]",
+        self, message: AnyMessage, operation: tuple[str, str, str, tuple[str, str] | None, int]
     ) -> bool:
         """Change a hash together with the end of a message; the operation is the fields of an `AckOperation`.
 
@@ -254,7 +253,7 @@ class FairRedisBroker(Broker):
         """
         return self._delegation.on_ack(message, AckOperation(*operation))
 
-    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
+    def refund_start(self, message: AnyMessage) -> None:
         """Give a message's start back to its actor's rate when the message ends: it did not run."""
         self._delegation.refund_start(message)
 
@@ -337,8 +336,7 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        with connection_errors():
-            return int(self.client.hget(f"{self.base}:n", q_name(queue_name)) or 0)
+        return int(ask(self.client, "HGET", f"{self.base}:n", q_name(queue_name)) or 0)
 
     def close(self) -> None:
         """Return what was fetched, report what is finished, and close the connections.
@@ -347,13 +345,17 @@ class FairRedisBroker(Broker):
         """
         self._sessions.end()
         self._sessions.disconnect()
+        self._sender.disconnect()
         for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
 
     def _check_server(self) -> None:
-        check_server(self.client)
+        check_server(self.client, self.base)
         Schema(self.client, self.base).convert()
+
+    def _booted(self) -> None:
+        release_held(self.actors, self.release)
 
     def _open_session(
         self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None
@@ -373,5 +375,5 @@ class FairRedisBroker(Broker):
         )
 
     def _deaths_of(self, message_id: str) -> str:
-        deaths = self.client.hget(f"{self.base}:d", message_id)
+        deaths = ask(self.client, "HGET", f"{self.base}:d", to_wire(message_id))
         return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"

@@ -1,5 +1,6 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -8,9 +9,11 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
-from .connection import connection_errors
+from .bounds import is_text, printable
+from .clients import client_like, never_twice
+from .connection import ask, connection_errors, drop_connections
 from .errors import MessageTooLarge, NotReplicated, QueueFull, ServerFull
-from .keys import EnqueueIds, lane_of, record_of, split_record
+from .keys import EnqueueIds, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
 
@@ -26,8 +29,15 @@ BATCH_SIZE: Final = 256
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
 
+#: Priorities and slots beyond this mean no more than it.
+_MAX_RANK: Final = 10**9
+#: The lane of what cannot be encoded: it is no actor's.
+_NO_LANE: Final = f"{part('?')}:0"
+
 _ENQUEUE = Script("enqueue")
 _PARK = Script("park")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +75,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
+        self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
         self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
@@ -99,8 +110,6 @@ class Sender:
         if refused:
             queue, org, depth = refused
             raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
-        if self._durability == "replica":
-            self._wait_for_replica()
 
     def park(self, message: Sent) -> None:
         """Send a message that waits, whatever is full.
@@ -109,8 +118,11 @@ class Sender:
             ConnectionClosed, NotReplicated: as from `send`.
         """
         self._call(_PARK, list(message))
-        if self._durability == "replica":
-            self._wait_for_replica()
+
+    def disconnect(self) -> None:
+        """Close the connections that it made for itself."""
+        if self._once is not self._client:
+            drop_connections(self._once)
 
     def send_all(self, messages: Sequence[Sent]) -> list[Exception | None]:
         """Send any number, a queue all or none; for each, what went wrong.
@@ -140,15 +152,29 @@ class Sender:
                 return
 
     def _call(self, script: Script, arguments: list[Argument]) -> Any:
+        run = self._run if self._durability == "local" else self._run_safely
         try:
-            return script(self._client, self._base, arguments)
+            return run(script, arguments)
         except ConnectionClosed:
             # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            return script(self._client, self._base, arguments)
+            return run(script, arguments, repeated=True)
 
-    def _wait_for_replica(self) -> None:
-        with connection_errors():
-            confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
+    def _run(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        return script(self._client, self._base, arguments)
+
+    def _run_safely(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        # WAIT counts what its own connection has written, and says yes where that is nothing. So both go over one,
+        # which is not made anew between them: after a fail-over that would ask a server that never had the message.
+        with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
+            answer = script(connection, self._base, arguments)
+            if not isinstance(answer, list):  # those are refusals
+                if repeated:  # it may have written nothing, and then that is not waited for
+                    ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
+                self._wait_for_replica(connection)
+        return answer
+
+    def _wait_for_replica(self, connection: "redis.Redis") -> None:
+        confirmed = int(ask(connection, "WAIT", 1, REPLICA_TIMEOUT_MS))
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "
@@ -174,21 +200,55 @@ class Encoder:
             message: on its real queue.
             delay_ms: until it is due; 0 for now.
             parked: `<cause>\\n<key>`, where it is parked. Default: it is not.
+
+        Raises:
+            ValueError: it cannot be stored; the error names what is wrong with it.
         """
+        for name, value in (("message_id", message.message_id), ("queue_name", message.queue_name)):
+            if not is_text(value) or (name == "queue_name" and "\n" in value):
+                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
+        if not isinstance(message.actor_name, str):
+            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")  # noqa: TRY004  # as all of these
+        try:
+            body = message.encode()
+        except Exception as error:
+            raise ValueError(f"a message of {message.actor_name!r} cannot be encoded: {error}") from error
+        enqueue_id = self._enqueue_ids()
+        record = record_of(message.queue_name, _org(message), self._lane(message), enqueue_id, body)
+        return Sent(message.message_id, enqueue_id, delay_ms, printable(parked), record)
+
+    def salvage(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
+        """Encode what goes along with an end, whatever it is: what cannot be encoded is a dead letter at its worker."""
+        try:
+            return self(message, delay_ms, parked)
+        except ValueError:
+            logger.exception("What goes along with a message's end cannot be sent and will be dead.")
+            enqueue_id = self._enqueue_ids()
+            queue = printable(str(message.queue_name)).replace("\n", "\\n")
+            record = record_of(queue, "", _NO_LANE, enqueue_id, _shown(message))
+            return Sent(printable(str(message.message_id)), enqueue_id, 0, "", record)
+
+    def _lane(self, message: Message[Any]) -> str:
         options = message.options
-        name = message.actor_name
-        actor = self._broker.actors.get(name)
+        actor = self._broker.actors.get(message.actor_name)
         priority = options.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
             priority = actor.priority if actor is not None else 0
+        priority = max(-_MAX_RANK, min(priority, _MAX_RANK))
         concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
-        lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
-        org = options.get("org")
-        enqueue_id = self._enqueue_ids()
-        record = record_of(
-            message.queue_name, "" if org is None else str(org), lane, enqueue_id, message.encode()
-        )
-        return Sent(message.message_id, enqueue_id, delay_ms, parked, record)
+        return lane_of(message.actor_name, priority, _slots(concurrency) if concurrency else None)
+
+
+def _org(message: Message[Any]) -> str:
+    org = message.options.get("org")
+    return "" if org is None else str(org)
+
+
+def _shown(message: Message[Any]) -> bytes:
+    try:
+        return printable(repr(message)).encode()
+    except Exception as error:  # noqa: BLE001  # its values' own
+        return f"a message that cannot be shown ({type(error).__name__})".encode()
 
 
 def _text(answer: bytes | str) -> str:
@@ -200,5 +260,5 @@ def _slots(option: object) -> tuple[str, int] | None:
     """The option as a key and a number; what is neither is the guards' to refuse, and limits nothing here."""
     match option:
         case (str(key), int(most)) if key and most >= 1:
-            return key, most
+            return key, min(most, _MAX_RANK)
     return None

@@ -134,8 +134,6 @@ class LaneName:
     actor: str
     priority: int
     key: str | None
-    #: How many of the key may run at once.
-    key_limit: int | None
 
 
 def read_lane(name: str) -> LaneName:
@@ -143,12 +141,11 @@ def read_lane(name: str) -> LaneName:
 
     Example:
         >>> read_lane("publish:5:example.org:2")
-        LaneName(actor='publish', priority=5, key='example.org', key_limit=2)
+        LaneName(actor='publish', priority=5, key='example.org')
     """
     # What `keys.part` escapes, it escapes as addresses do.
     actor, priority, *rest = name.split(":")
-    key, limit = (unquote(rest[0]), int(rest[1])) if rest else (None, None)
-    return LaneName(actor=unquote(actor), priority=int(priority), key=key, key_limit=limit)
+    return LaneName(actor=unquote(actor), priority=int(priority), key=unquote(rest[0]) if rest else None)
 
 
 def read_org(stored: str) -> str | None:

@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import redis
 from dramatiq import Worker
-from dramatiq.errors import BrokerError
+from dramatiq.errors import BrokerError, ConnectionClosed
 
 from ..announcements import announce_worker_id
+from ..bounds import from_wire, to_wire
 from ..keys import split_record
 from ..scripts import Argument, Script
+from .culprits import Culprits
 from .dramatiq_worker import drop_ended, replace_dead_threads
 from .finish_buffer import FinishBuffer
 from .heartbeat import HeartbeatSender
@@ -91,6 +94,8 @@ class WorkerSession:
         self.queues: set[str] = set()
         #: How many finishes were refused, because the lease was somebody else's by then.
         self.refused = 0
+        #: How often the server was found away: what waits on a connection made before may wait in vain.
+        self.losses = 0
         self._client = client
         self._base = base
         self._max_active = max_active
@@ -100,12 +105,14 @@ class WorkerSession:
         self._head: tuple[Argument, ...] = (self.worker_id, int(self._silent_s * 1_000), dead_ttl_ms)
         self._leases = LeaseTable()
         self._finished = FinishBuffer()
+        self._culprits = Culprits(client, base, dead_ttl_ms, end=partial(self._report, _FINISH))
         threads = worker.worker_threads if worker else 1
         #: How much may be fetched now; consumers wait for it.
         self.budget = PrefetchBudget(threads, ahead=worker is not None, held=self._held, mode=mode)
         self._worker_info = WorkerInfo(self.worker_id, threads, facts or {})
         self._call_lock = threading.Lock()
         self._reply_lost = False
+        self._away = False
         self._known = False
         self._last_reply_s = time.monotonic()
         self._consumers: list[tuple[Callable[[], None], Callable[[], None]]] = []
@@ -139,22 +146,13 @@ class WorkerSession:
         budget = self.budget
         with self._call_lock:
             self._reconcile()
-            capacity, mode, batch = budget.capacity(queue), budget.mode(queue), self._finished.take()
-            arguments = [
-                *self._head,
-                len(batch),
-                *_records(batch),
-                queue,
-                capacity,
-                self._max_active() or 0,
-                mode,
-            ]
-            reply = self._call(_FETCH, arguments, batch)
+            capacity, mode = budget.capacity(queue), budget.mode(queue)
+            reply = self._call(_FETCH, queue, capacity, self._max_active() or 0, mode)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
-                message_id, token = reply[at].decode(), reply[at + 1].decode()
-                where, org, lane, body = split_record(reply[at + 2])
-                fetched.append((Lease(message_id, token, where, org, lane), body))
+                message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])
+                stored_in, org, lane, body = split_record(reply[at + 2])
+                fetched.append((Lease(message_id, token, stored_in, org, lane), body))
             self._leases.add([lease for lease, _ in fetched])
             budget.note_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
         more = len(fetched) >= capacity or budget.isolated_in == queue
@@ -195,12 +193,10 @@ class WorkerSession:
         with self._call_lock:
             while self._finished or beat:
                 beat = False
-                batch = self._finished.take()
-                reply = self._call(_FINISH, [*self._head, len(batch), *_records(batch)], batch)
+                reply = self._call(_FINISH)
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
-                    for poll, _ in self._consumers:
-                        poll()
+                    self._poll_consumers()
         self.budget.wake_consumers()
 
     def hand_back(self, *, older_than_s: float = 0.0, queue: str | None = None) -> int:
@@ -248,15 +244,46 @@ class WorkerSession:
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)
 
-    def _call(self, script: Script, arguments: list[Argument], batch: list[Lease]) -> Any:
+    def _call(self, script: Script, *rest: Argument) -> Any:
+        """Report what is finished, and whatever else the script does.
+
+        Where that fails though the server answers, each end is reported by itself, and the call made without them.
+        """
+        batch = self._finished.take()
         try:
-            reply = script(self._client, self._base, arguments)
+            return self._report(script, batch, *rest)
+        except ConnectionClosed:
+            self._finished.put_back(batch)
+            raise
+        except Exception:
+            left = batch
+            try:
+                self._culprits.end_each(left)
+            finally:
+                self._finished.put_back(left)
+            if left:
+                raise
         except BaseException:
+            self._finished.put_back(batch)
+            raise
+        return self._report(script, [], *rest)
+
+    def _report(self, script: Script, batch: list[Lease], *rest: Argument) -> Any:
+        try:
+            ends = [to_wire(value) for lease in batch for value in lease.record()]
+            arguments = [*self._head, len(batch), *ends, *rest]
+            reply = script(self._client, self._base, arguments)
+        except BaseException as error:
             self._reply_lost = True
             for lease in batch:
                 lease.unanswered = True
-            self._finished.put_back(batch)
+            if isinstance(error, ConnectionClosed) and not self._away:
+                self._away = True
+                self.losses += 1
             raise
+        if self._away:
+            self._away = False
+            self._poll_consumers()
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
         # Who is on the list as before has lost no lease: what is refused then was ended by the call without an answer.
@@ -270,6 +297,10 @@ class WorkerSession:
         self._last_reply_s = time.monotonic()
         return reply
 
+    def _poll_consumers(self) -> None:
+        for poll, _ in self._consumers:
+            poll()
+
     def _forfeit_all(self) -> None:
         """Others took this process for dead: whatever it held is theirs."""
         count = self._leases.forfeit()
@@ -280,7 +311,9 @@ class WorkerSession:
     def _reconcile(self) -> None:
         """A fetch whose answer got lost has leased messages that nobody here knows of."""
         if self._reply_lost:
-            given_back = _RECONCILE(self._client, self._base, [self.worker_id, *self._leases.tokens()])
+            given_back = _RECONCILE(
+                self._client, self._base, [self.worker_id, *map(to_wire, self._leases.tokens())]
+            )
             self._reply_lost = False
             if given_back:
                 logger.warning("%s messages came with an answer that got lost; they went back.", given_back)
@@ -301,14 +334,9 @@ class WorkerSession:
 
     def _return_lost(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""
-        unreported, lost = self._leases.find_lost(
-            self._finished.contents(), before_s=time.monotonic() - CHECK_S
-        )
+        before_s = time.monotonic() - CHECK_S
+        unreported, lost = self._leases.find_lost(self._finished.contents(), before_s=before_s)
         self._finished.extend(unreported)
         for lease in lost:
             logger.warning("The thread of a message of queue %s lost it; it goes back.", lease.queue)
             self.end(lease, BACK)
-
-
-def _records(batch: list[Lease]) -> list[Argument]:
-    return [value for lease in batch for value in lease.record()]

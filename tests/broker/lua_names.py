@@ -6,7 +6,11 @@ from typing import Final
 
 #: What stands in every script: Lua's, the server's, and the loader's.
 GLOBALS: Final = frozenset(
-    re.findall(r"\w+", "ARGV B KEYS cjson ipairs math next now pairs redis string table time tonumber unpack")
+    re.findall(
+        r"\w+",
+        "ARGV B KEYS cjson error ipairs letter_ttl_ms math next now pairs pcall redis string table time tonumber "
+        "tostring type unpack",
+    )
 )
 _KEYWORDS: Final = frozenset(
     re.findall(

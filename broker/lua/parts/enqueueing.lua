@@ -26,8 +26,12 @@ local function store_record(message_id, enqueue_id, record)
   return redis.call('HSETNX', MESSAGES, copy, record) == 1 and copy or nil
 end
 
+-- What is due further ahead was sent by nobody's encoder.
+local MAX_DELAY_MS = 3660 * DAY_MS
+
 -- To the end of its lane, or, by what is known of its crashes, to the suspects.
-local function make_ready(queue, org, lane, message_id, since_ms, crashes)
+local function make_ready(queue, org, lane, message_id, due_ms, crashes)
+  local since_ms = math.max(0, math.min(due_ms, now))
   if crashes and is_suspect(crashes) then
     redis.call('ZADD', suspect_messages(queue), string.format('%.0f', since_ms), message_id)
   else
@@ -51,7 +55,11 @@ local arrived_in_queues, arrived_in_orgs = {}, {}
 
 -- `count_arrivals` has to follow when all are in. Crashes are those of a message that was parked: it has not shown that
 -- it can end.
-local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes)
+local function enqueue(message_id, enqueue_id, delay_text, parked, record, crashes)
+  local delay_ms = tonumber(delay_text)
+  if not enqueue_id_of(record) or not delay_ms or not (delay_ms >= 0 and delay_ms <= MAX_DELAY_MS) then
+    error('no enqueue of ours: ' .. message_id, 0)
+  end
   local name = store_record(message_id, enqueue_id, record)
   if not name then
     return
@@ -62,7 +70,6 @@ local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes
   if crashes then
     store_crashes(name, crashes)
   end
-  delay_ms = tonumber(delay_ms)
   if delay_ms > 0 then
     delay(queue, name, delay_ms, parked)
   else

@@ -63,3 +63,4 @@ local SCHEMA = B .. ':schema' -- string "<number> <release>"; see broker/schema.
 -- Dead letters
 local function dead_letter_index(queue) return B .. ':xq:' .. queue end -- zset message_id -> ms of its death
 local function dead_letter_records(queue) return B .. ':xm:' .. queue end -- hash message_id -> record
+local function foreign_key(name) return B .. ':xk:' .. name end -- any type; a key of a wrong type, out of the way

@@ -24,7 +24,7 @@ local function first_suspect(queue)
       local key, max = concurrency_of(lane)
       local is_full = key and org ~= '' and leased_with_key(org, key) >= tonumber(max)
       if not is_full and not blocked_until(gates_of(queue, org, actor_of(lane))) then
-        return {message_id = message_id, since_ms = since_ms, org = org, key = key}
+        return {message_id = message_id, since_ms = since_ms, org = org, lane = lane, key = key}
       end
     end
   end

@@ -19,8 +19,7 @@ local function is_quiet(worker_id) return redis.call('SISMEMBER', QUIET_WORKERS,
 
 -- Returns 1 when it was on the list.
 local function remove_worker(worker_id)
-  local removed = redis.call('ZREM', WORKERS, worker_id)
   redis.call('HDEL', WORKER_INFO, worker_id)
   redis.call('SREM', QUIET_WORKERS, worker_id)
-  return removed
+  return redis.call('ZREM', WORKERS, worker_id)
 end

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from broker import sending, server_check
-from tests.broker import test_full_server, test_rate_changes, test_scripts, test_sending, test_server_check
+from tests.broker import (
+    test_full_server,
+    test_injected_errors,
+    test_rate_changes,
+    test_scripts,
+    test_sending,
+    test_server_check,
+)
 from tests.broker.leasing import test_poison
 from tests.broker.model import test_clock_steps as clock
 from tests.broker.model import test_letting_in as two
@@ -18,6 +25,14 @@ def _gate(gate: str) -> Callable[..., None]:
 
 def _delayed_over_a_step(fleet: Any) -> None:
     clock.test_what_is_delayed_is_due_as_long_after_as_it_was(fleet, "")
+
+
+def _injected(name: str) -> Callable[..., None]:
+    return lambda quiet_server: (
+        test_injected_errors.test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
+            quiet_server, name
+        )
+    )
 
 
 def _evicting(quiet_server: Any) -> None:
@@ -60,6 +75,7 @@ LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
 GATES, FAIR_SHARE = "parts/gates.lua", "parts/fair_share.lua"
+TRANSACTION = "parts/transaction.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -68,7 +84,7 @@ IN_LUA = [
     ),
     Variant(1, DELAYED, "redis.call('ZREM', delayed, message_id)", "", DUE),
     Variant(1, SELECTION, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
-    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(batch.gone))", "", RETRY),
+    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(message_ids))", "", RETRY),
     Variant(
         1,
         FINISH,
@@ -98,10 +114,22 @@ IN_LUA = [
     Variant(
         2,
         FINISH,
-        "if redis.call('HGET', key, field) == expected then",
-        "if redis.call('HGET', key, field) then",
+        "if field_of(key, field, new_field == '') == expected then",
+        "if field_of(key, field, new_field == '') then",
         one.test_an_end_changes_a_hash_only_if_the_lease_is_still_there,
     ),
+    Variant(2, TRANSACTION, "for at = commands, 1, -1 do", "for at = 0, 1, -1 do", _injected("finish")),
+    Variant(
+        1, TRANSACTION, "LPUSH = function(at, entry)", "UNDONE = function(at, entry)", _injected("reconcile")
+    ),
+    Variant(
+        1,
+        TRANSACTION,
+        "if has(entry, 'WITHSCORES') then\n      return in_pairs(entry, member)",
+        "if has(entry, 'WITHSCORES') then\n      return false",
+        _injected("clean_aside"),
+    ),
+    Variant(2, FINISH, "    redis.call('HMGET', MESSAGES, unpack(message_ids))\n", "", _injected("finish")),
     Variant(3, FINISH, "token ~= record.token", "not token", STALE),
     Variant(3, LEASING, "first + i, message.since_ms", "first + 1, message.since_ms", TURNS),
     Variant(4, LOST_LEASES, "heartbeat_ms >= now - silent_ms", "heartbeat_ms >= 0", DEAD_WORKER),
