@@ -54,10 +54,10 @@ class Schema:
         with connection_errors(self._client):
             try:
                 found: str | bytes | None = self._client.get(f"{self._base}:schema")
-            except redis.ResponseError as error:
+            except (redis.ResponseError, UnicodeDecodeError) as error:
                 if is_away(error):
                     raise
-                found = "?"  # no string
+                found = "?"  # no string, or no text to a client that decodes
         if found is None:
             return 1
         text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found

@@ -173,7 +173,7 @@ class Sender:
         # which is not made anew between them: after a fail-over that would ask a server that never had the message.
         with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
             answer = script(connection, self._base, arguments)
-            if not isinstance(answer, list):  # those are refusals
+            if not (isinstance(answer, list) and answer):  # that would be a refusal
                 if repeated:  # it may have written nothing, and then that is not waited for
                     ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
                 self._wait_for_replica(connection)
