@@ -10,7 +10,11 @@ local MAX_REMOVED = 60
 local queue, max = ARGV[1], math.min(tonumber(ARGV[2]), MAX_REMOVED)
 
 local function remove_from_set(set)
-  local message_ids, removed = redis.call('ZRANGE', set, 0, max - 1), 0
+  -- With what is not asked for here, so that a call that fails can put it back.
+  local some, message_ids, removed = redis.call('ZRANGE', set, 0, max - 1, 'WITHSCORES'), {}, 0
+  for i = 1, #some, 2 do
+    message_ids[#message_ids + 1] = some[i]
+  end
   for i = 1, readable(message_ids, 0) do
     local message_id = message_ids[i]
     redis.call('ZREM', set, message_id)
@@ -24,9 +28,9 @@ local function remove_leased()
   local removed = 0
   for _, worker_id in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
     local leases, taken = lease_key(worker_id), {}
-    local message_ids = redis.call('HKEYS', leases)
-    for i = 1, math.min(#message_ids, 200) do
-      taken[i] = message_ids[i]
+    local held = redis.call('HGETALL', leases)
+    for i = 1, math.min(#held, 400), 2 do
+      taken[#taken + 1] = held[i]
     end
     spend(3)
     for i = 1, readable(taken, 0) do

@@ -207,6 +207,8 @@ def _quiet(fleet: Fleet, arm: Arm) -> None:
 
 def _flush(fleet: Fleet, arm: Arm) -> None:
     _held(fleet)
+    for org in ("a", "b", "c", ""):
+        fleet.clean_lanes("q", org)
     arm()
     fleet.drop_all("q")
     drain(fleet)
