@@ -2,23 +2,20 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import dramatiq
 import pytest
 from dramatiq import Message
-from dramatiq.errors import BrokerError, ConnectionClosed
+from dramatiq.errors import ConnectionClosed
 from redis.sentinel import Sentinel
 
-from broker import FairRedisBroker, Inspector, NotReplicated, client_from_url
+from broker import FairRedisBroker, Inspector, client_from_url
 from broker.leasing.heartbeat import HeartbeatSender
 from broker.leasing.heartbeat_address import Address
-from tests.broker.failover.servers import SERVICE, Server, watched
-from tests.broker.failover.servers import servers as servers_apart
+from tests.broker.failover.servers import SERVICE, watched
 from tests.middleware.crash.scenario import ROOT
 from tests.middleware.eventually import eventually
 
@@ -90,29 +87,6 @@ def test_the_primary_is_found_however_sentinel_is_named() -> None:
             broker.close()
 
 
-def test_a_replica_that_no_longer_confirms_is_said_at_once() -> None:
-    """Also where others send over the same connections: what one has written is not confirmed for another."""
-    with pair() as (primary, replica), ExitStack() as stack:
-        broker = FairRedisBroker(url=primary.url, middleware=[], durability="replica")
-        job = dramatiq.actor(broker=broker)(_nothing)
-        job.send()
-        replica.freeze()
-        stack.callback(broker.close)
-
-        with ThreadPoolExecutor(8) as threads:
-            outcomes = list(threads.map(lambda _: _outcome(job.send), range(24)))
-
-        assert {type(each) for each in outcomes} == {NotReplicated}
-
-
-@contextmanager
-def pair() -> Iterator[tuple[Server, Server]]:
-    """A primary and its replica, which nobody watches."""
-    with servers_apart(2, "--repl-diskless-sync-delay", "0") as (primary, replica):
-        replica.replicate(primary)
-        yield primary, replica
-
-
 @contextmanager
 def host(what: str, url: str, book: Path) -> Iterator[None]:
     """A process that keeps a book; stopped in order with the block."""
@@ -145,17 +119,6 @@ def _qsize(broker: FairRedisBroker) -> int | None:
     with suppress(ConnectionClosed):
         return broker.do_qsize("default")
     return None
-
-
-def _outcome(send: Callable[[], object]) -> object:
-    try:
-        return send()
-    except BrokerError as error:
-        return error
-
-
-def _nothing() -> None:
-    pass
 
 
 def _lines(book: Path, mark: str) -> Iterator[tuple[int, float]]:
