@@ -207,6 +207,8 @@ def _quiet(fleet: Fleet, arm: Arm) -> None:
 
 def _flush(fleet: Fleet, arm: Arm) -> None:
     _held(fleet)
+    for org in ("a", "b", "c", ""):
+        fleet.clean_lanes("q", org)
     arm()
     fleet.drop_all("q")
     drain(fleet)
@@ -215,7 +217,7 @@ def _flush(fleet: Fleet, arm: Arm) -> None:
 def _clean_lane(fleet: Fleet, arm: Arm) -> None:
     _busy(fleet)
     arm()
-    fleet.clean_lane("q", "a", "crop:0:k:1")
+    fleet.clean_lanes("q", "a")
     drain(fleet)
 
 
@@ -253,7 +255,7 @@ SCENES: dict[str, Scene] = {
     "publish_worker": _publish_worker,
     "quiet": _quiet,
     "flush": _flush,
-    "clean_lane": _clean_lane,
+    "clean_lanes": _clean_lane,
     "clean_aside": _clean_aside,
     "reprioritise": _reprioritise,
 }
@@ -262,6 +264,7 @@ SCENES: dict[str, Scene] = {
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
+    "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
     "reclaim_dramatiq": "the same",
