@@ -16,6 +16,7 @@ from tests.broker.leasing import test_poison
 from tests.broker.model import test_clock_steps as clock
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
+from tests.broker.mutants import connection_variants
 from tests.broker.mutants.breaking import PythonVariant, Variant
 
 
@@ -373,4 +374,5 @@ IN_PYTHON = [
         lambda *_: None,
         test_sending.test_a_message_without_its_replica_says_so,
     ),
+    *connection_variants.IN_PYTHON,
 ]
