@@ -6,6 +6,7 @@ name them in `lua/parts/keys.lua`:
     B:m                       hash   message id -> record     every message that is not dead
     B:n                       hash   queue -> how many        messages that are not dead
     B:no                      hash   org -> how many          the same, over all queues
+    B:by                      hash   q:<queue>, o:<org> -> bytes  of messages that are not dead and have the mark
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
@@ -50,7 +51,8 @@ name them in `lua/parts/keys.lua`:
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
 lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record
-is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
+is `queue \\n org \\n lane \\n enqueue id \\n encoded message`. An enqueue id that begins with `.` marks a message whose
+bytes are counted: release 0.1.0, which may run beside this one, counts none.
 """
 
 import itertools
@@ -58,6 +60,9 @@ import os
 from typing import Final
 
 from .bounds import from_wire
+
+#: What the enqueue id of a message begins with whose bytes are counted.
+COUNTED: Final = "."
 
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
@@ -147,4 +152,4 @@ class EnqueueIds:
         if self._pid != os.getpid():  # a fork would repeat its parent's
             self._prefix = os.urandom(9).hex()
             self._pid = os.getpid()
-        return f"{self._prefix}{next(self._next):x}"
+        return f"{COUNTED}{self._prefix}{next(self._next):x}"

@@ -2,7 +2,7 @@
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
 --          base:qx:*, base:a, base:ak, base:b:*, base:bk:*, base:p, base:pn, base:pk:*, base:d, base:wake:*,
---          base:workers, base:lease:*, base:xq:*, base:xm:*
+--          base:workers, base:lease:*, base:xq:*, base:xm:*, base:by
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
 -- NEEDS: keys values lanes slots removal

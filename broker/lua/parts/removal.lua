@@ -1,14 +1,15 @@
 -- Messages that an operator removes.
--- NEEDS: keys values counters parking
+-- NEEDS: keys values counters parking sizes
 
 -- Removes messages that were taken from where they stood. Returns how many there were.
 local function remove_messages(queue, message_ids)
-  local by_org, removed = {}, 0
+  local by_org, bytes, removed = {}, {}, 0
   for _, message_id in ipairs(message_ids) do
     local record = redis.call('HGET', MESSAGES, message_id)
     if record then
       local _, org = split_record(record)
       tally(by_org, org, 1)
+      tally_bytes(bytes, queue, org, -counted_bytes(record))
       removed = removed + 1
       unpark(queue, message_id)
       redis.call('HDEL', MESSAGES, message_id)
@@ -21,5 +22,6 @@ local function remove_messages(queue, message_ids)
   if removed > 0 then
     count_down(QUEUE_SIZES, queue, removed)
   end
+  write_bytes(bytes, {})
   return removed
 end

@@ -77,6 +77,8 @@ class State:
     """The keys of a shard, by what they are; names as in `broker/keys.py`."""
 
     records: dict[str, Header] = field(default_factory=dict)
+    #: Bytes of each record.
+    sizes: dict[str, int] = field(default_factory=dict)
     lanes: dict[Lane, list[str]] = field(default_factory=dict)
     open_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     ready: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -159,6 +161,7 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.records = {
                 message_id: Header(*record.split("\n", 4)[:4]) for message_id, record in pairs.items()
             }
+            state.sizes = {message_id: len(record.encode()) for message_id, record in pairs.items()}
         case "l":
             queue, org, lane = rest.split(":", 2)
             state.lanes[queue, org, lane] = value
