@@ -1,5 +1,7 @@
 """How many bytes an org and a queue may hold: refused at send, counted exactly through everything else."""
 
+from typing import Any
+
 import dramatiq
 import pytest
 import redis
@@ -18,7 +20,7 @@ BODY = "x" * 1_000
 
 def held(raw: "redis.Redis", broker: FairRedisBroker) -> dict[str, int]:
     """What the counters say."""
-    found: dict[bytes, bytes] = raw.hgetall(f"{broker.base}:by")
+    found: Any = raw.hgetall(f"{broker.base}:by")
     return {field.decode(): int(number) for field, number in found.items()}
 
 
@@ -148,7 +150,7 @@ def test_what_an_older_release_ended_is_made_good(fair: FairRedisBroker, raw: "r
 
 
 def _unmark(raw: "redis.Redis", broker: FairRedisBroker) -> None:
-    stored_records: dict[bytes, bytes] = raw.hgetall(f"{broker.base}:m")
+    stored_records: Any = raw.hgetall(f"{broker.base}:m")
     for message_id, record in stored_records.items():
         raw.hset(f"{broker.base}:m", message_id, record.replace(b"\n.", b"\n", 1))
     raw.delete(f"{broker.base}:by")

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking crashes clock sizes
+-- NEEDS: keys values counters wakeups lanes parking crashes large_messages clock sizes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -68,6 +68,7 @@ local function enqueue(message_id, enqueue_id, delay_text, parked, record, crash
   tally(arrived_in_queues, queue, 1)
   tally(arrived_in_orgs, org, 1)
   tally_bytes(arrived_bytes, queue, org, counted_bytes(record))
+  note_size(name, record)
   if crashes then
     store_crashes(name, crashes)
   end
