@@ -264,6 +264,7 @@ SCENES: dict[str, Scene] = {
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
+    "hold_orgs": "does what a fetch does, which finds what it leaves",
     "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
