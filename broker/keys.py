@@ -10,7 +10,8 @@ name them in `lua/parts/keys.lua`:
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
-    B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
+    B:qt:<queue>              string virtual time             the queue's, at which an org starts that joins (TTL)
+    B:qw:<queue>              string number                   weights beyond one each of the orgs in qr and qv (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
     B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
@@ -26,7 +27,8 @@ name them in `lua/parts/keys.lua`:
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|
-                                                              <charged ms>|<rate interval ms>|<leased ms>|<flag>"
+                                                              <charged ms>|<rate interval ms>|<leased ms>|
+                                                              <virtual time>|<flag>"
     B:workers                 zset   worker id -> last heartbeat ms  workers that live
     B:heard                   string ms                       when anybody fetched or finished last (TTL)
     B:up                      string ms                       nobody was heard for long, and now somebody is (TTL)

@@ -1,11 +1,11 @@
 -- Removes a batch of a queue's messages: ready, delayed, parked, suspect, leased and dead.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:a, base:ak, base:b:*, base:bk:*, base:p, base:pn, base:pk:*, base:d, base:wake:*,
---          base:workers, base:lease:*, base:xq:*, base:xm:*
+-- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
+--          base:qs:*, base:qx:*, base:qw:*, base:a, base:ak, base:b:*, base:bk:*, base:p, base:pn, base:pk:*, base:d,
+--          base:wake:*, base:workers, base:lease:*, base:xq:*, base:xm:*, base:o
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
--- NEEDS: keys values lanes slots removal
+-- NEEDS: keys values virtual_clock lanes slots removal
 local queue, max = ARGV[1], tonumber(ARGV[2])
 
 -- Lanes and orgs that a gate or a rate blocks.
@@ -55,8 +55,8 @@ local function take_from_lane(org)
       redis.call('ZREM', lanes, lane)
     end
   end
-  if redis.call('EXISTS', lanes) == 0 then
-    redis.call('ZREM', ready_orgs(queue), org)
+  if redis.call('EXISTS', lanes) == 0 and redis.call('ZREM', ready_orgs(queue), org) == 1 then
+    add_weight(queue, -extra_weight_of(org))
   end
   return taken
 end
@@ -101,5 +101,6 @@ if org or #taken > 0 or readmit_waiting() then
   return math.max(remove_messages(queue, taken), 1)
 end
 taken = take_leased()
-redis.call('DEL', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue))
+redis.call('DEL', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue),
+  served_ahead(queue), extra_weights(queue))
 return remove_messages(queue, taken)

@@ -1,7 +1,7 @@
 -- Gives a waiting message another priority: one that is due goes to the lane of that, by its age.
 -- KEYS: base
--- DERIVED: base:m, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qd:*, base:qx:*, base:b:*,
---          base:bk:*, base:wake:*
+-- DERIVED: base:m, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qd:*, base:qx:*,
+--          base:qw:*, base:b:*, base:bk:*, base:wake:*, base:o
 -- ARGV: message_id old_record new_record entry; entry is where it stands in its lane, as "<since ms>|<message id>", or
 --       empty
 -- Returns: 1 when it was done; 0 when the message is not as it was, or not there any more

@@ -1,5 +1,5 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes.
--- NEEDS: keys values counters wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
+-- NEEDS: keys values counters wakeups virtual_clock fair_share lanes slots enqueueing shares refunds runtimes dead_letters
 
 -- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
 --   then n times, what is enqueued with it (parts/enqueueing.lua),
@@ -24,7 +24,8 @@ local function lane_of(batch, queue, org, name)
   local full_name = queue .. '\n' .. org .. '\n' .. name
   local lane = batch.known_lanes[full_name]
   if not lane then
-    lane = {queue = queue, org = org, name = name, leases = 0, gone = 0, runtime_ms = 0, charged_ms = 0, cost_ms = 0}
+    lane = {queue = queue, org = org, name = name, leases = 0, gone = 0, runtime_ms = 0, charged_ms = 0, charged_at = 0,
+      cost_ms = 0}
     batch.known_lanes[full_name] = lane
   end
   return lane
@@ -69,8 +70,8 @@ end
 local function send_back(record)
   local message_id, lane = record.message_id, record.lane
   if redis.call('HEXISTS', MESSAGES, message_id) == 1 then
-    local _, since_ms, _, _, _, flag = split_token(record.token)
-    if flag == ISOLATED then
+    local _, since_ms = split_token(record.token)
+    if flag_of(record.token) == ISOLATED then
       redis.call('ZADD', suspect_messages(lane.queue), since_ms, message_id)
     else
       prepend_to_lane(lane.queue, lane.org, lane.name, message_id, since_ms)
@@ -107,6 +108,7 @@ end
 local function correct_fair_share(batch, record)
   local lane = record.lane
   lane.charged_ms = lane.charged_ms + charged_ms_of(record.token)
+  lane.charged_at = math.max(lane.charged_at, charged_at_of(record.token))
   if record.outcome ~= BACK then
     lane.cost_ms = lane.cost_ms + record.runtime_ms / (batch.has_shares and share_of(lane.org).weight or 1)
   end
@@ -114,7 +116,8 @@ end
 
 -- Sums of lanes by what they are written to.
 local function totals_of(lanes)
-  local totals = {queues = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
+  local totals = {queues = {}, orgs = {}, runtimes = {}, charged = {}, worked = {}, corrections = {}, charged_at = {},
+    slots = {}, key_slots = {}}
   for _, lane in ipairs(lanes) do
     local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
     if lane.gone > 0 then
@@ -122,8 +125,11 @@ local function totals_of(lanes)
       tally(totals.orgs, org, lane.gone)
       tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
     end
+    local charged_to = pair(queue, org)
     tally(totals.charged, queue, lane.charged_ms)
-    tally(totals.corrections, pair(queue, org), lane.cost_ms - lane.charged_ms)
+    tally(totals.worked, queue, lane.runtime_ms)
+    tally(totals.corrections, charged_to, lane.cost_ms - lane.charged_ms)
+    totals.charged_at[charged_to] = math.max(totals.charged_at[charged_to] or 0, lane.charged_at)
     tally(totals.slots, org, lane.leases)
     totals.key_slots[org] = totals.key_slots[org] or {}
     if key then
@@ -151,10 +157,11 @@ end
 local function write_fair_share(totals)
   for queue_and_org, delta in pairs(totals.corrections) do
     local queue, org = split_pair(queue_and_org)
-    correct_virtual_time(queue, org, delta)
+    correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])
   end
   for queue, ms in pairs(totals.charged) do
-    add_outstanding(queue, -ms)
+    local outstanding = add_outstanding(queue, -ms)
+    advance(queue, totals.worked[queue], outstanding)
   end
 end
 

@@ -18,7 +18,8 @@ local function lane_key(queue, org, lane) return B .. ':l:' .. queue .. ':' .. o
 local function org_lanes(queue, org) return B .. ':ql:' .. queue .. ':' .. org end -- zset lane -> score; lanes that may run
 local function ready_orgs(queue) return B .. ':qr:' .. queue end -- zset org -> virtual time; orgs that may run
 local function served_ahead(queue) return B .. ':qv:' .. queue end -- zset org -> virtual time; others, served ahead of it
-local function virtual_time(queue) return B .. ':qt:' .. queue end -- string virtual time of whom the queue served last
+local function virtual_time(queue) return B .. ':qt:' .. queue end -- string virtual time of the queue; it never falls
+local function extra_weights(queue) return B .. ':qw:' .. queue end -- string weights beyond one each of orgs in qr, qv
 local function outstanding_cost(queue) return B .. ':qc:' .. queue end -- string ms charged for what is leased
 local function wake_tokens(queue) return B .. ':wake:' .. queue end -- list at most one token, for one waiting worker
 

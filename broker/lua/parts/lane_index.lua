@@ -24,6 +24,6 @@ local function reindex_lane(queue, org, lane)
   if time then
     redis.call('ZREM', ready, org)
     redis.call('ZADD', served_ahead(queue), time, org)
-    redis.call('PEXPIRE', served_ahead(queue), DAY_MS)
+    redis.call('PEXPIRE', served_ahead(queue), WEEK_MS)
   end
 end

@@ -14,8 +14,9 @@ local function prepend_to_lane(queue, org, lane, message_id, since_ms)
   join_ready(queue, org)
 end
 
--- A lane, or for an empty name an org, that had left the ready set may run again.
-local function readmit(queue, org, lane)
+-- A lane, or for an empty name an org, that had left the ready set may run again. Who had to wait for a slot of its own
+-- had work all the time.
+local function readmit(queue, org, lane, had_to_wait)
   if lane ~= '' then
     local head = redis.call('LINDEX', lane_key(queue, org, lane), 0)
     if head then
@@ -23,7 +24,7 @@ local function readmit(queue, org, lane)
     end
   end
   if redis.call('EXISTS', org_lanes(queue, org)) == 1 then
-    join_ready(queue, org)
+    join_ready(queue, org, had_to_wait)
     wake(queue)
   end
 end
@@ -35,7 +36,7 @@ local function readmit_all(waiters, org)
     redis.call('DEL', waiters)
     for _, waiter in ipairs(all) do
       local queue, lane = split_pair(waiter)
-      readmit(queue, org, lane)
+      readmit(queue, org, lane, true)
     end
   end
 end

@@ -1,7 +1,7 @@
 -- Leases of messages that were taken from where they stood.
 -- NEEDS: keys values crashes fair_share
 
--- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms}. Adds message_id, token and record of each to the reply.
+-- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, time}. Adds message_id, token and record of each to the reply.
 local function lease_messages(queue, worker_id, taken, flag, reply)
   local first = redis.call('INCRBY', LEASE_COUNTER, #taken) - #taken
   redis.call('PEXPIRE', LEASE_COUNTER, WEEK_MS)
@@ -13,8 +13,8 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
   local crashes = redis.call('EXISTS', CRASHES) == 1 and redis.call('HMGET', CRASHES, unpack(message_ids)) or {}
   for i, message in ipairs(taken) do
     if records[i] then
-      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, crashes[i] and is_poison(crashes[i]) and POISON or flag)
+      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%.6f|%s', first + i, message.since_ms, message.cost_ms,
+        message.interval_ms, now, message.time, crashes[i] and is_poison(crashes[i]) and POISON or flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token

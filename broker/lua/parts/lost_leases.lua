@@ -7,9 +7,9 @@ local function read_leases(message_ids_and_tokens, kept)
   for i = 1, #message_ids_and_tokens, 2 do
     local message_id, token = message_ids_and_tokens[i], message_ids_and_tokens[i + 1]
     if not kept[message_id] then
-      local number, since_ms, charged_ms, _, _, flag = split_token(token)
+      local number, since_ms, charged_ms = split_token(token)
       leases[#leases + 1] = {message_id = message_id, token = token, number = tonumber(number), since_ms = since_ms,
-        charged_ms = tonumber(charged_ms), flag = flag}
+        charged_ms = tonumber(charged_ms), flag = flag_of(token)}
     end
   end
   table.sort(leases, function(a, b) return a.number > b.number end)
@@ -41,7 +41,7 @@ local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cau
       if not cause then
         refund_start(org, lane, lease.token)
       end
-      correct_virtual_time(queue, org, -lease.charged_ms)
+      correct_virtual_time(queue, org, -lease.charged_ms, charged_at_of(lease.token))
       add_outstanding(queue, -lease.charged_ms)
       release_slot(org, lane)
       wake(queue)

@@ -136,7 +136,7 @@ local function take_message(org, costs)
     lane.rate.due_ms = lane.rate.due_ms + lane.rate.interval_ms
   end
   local since_ms, message_id = split_entry(lane.entries[lane.taken])
-  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms,
+  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, time = org.time,
     interval_ms = lane.rate and lane.rate.interval_ms or 0}
 end
 
@@ -150,9 +150,9 @@ local function sift(orgs)
   orgs[i] = org
 end
 
--- Takes messages in turns. Returns the orgs that were asked, and the virtual time of whom the last one was taken from.
+-- Takes messages in turns. Returns the orgs that were asked.
 local function take_turns(queue, orgs, room, rules, taken)
-  local max_entries, costs, asked, at = math.ceil((room - #taken) / #orgs), {}, {}, nil
+  local max_entries, costs, asked = math.ceil((room - #taken) / #orgs), {}, {}
   while #taken < room and orgs[1] do
     local org = orgs[1]
     if not org.asked then
@@ -162,15 +162,14 @@ local function take_turns(queue, orgs, room, rules, taken)
     if org.slots <= 0 or ((not org.lane or is_exhausted(org)) and not open_lane(queue, org, max_entries, rules)) then
       table.remove(orgs, 1)
     else
-      at = org.time
       taken[#taken + 1] = take_message(org, costs)
       sift(orgs)
     end
   end
-  return asked, at
+  return asked
 end
 
-local function store_turns(queue, asked, at)
+local function store_turns(queue, asked)
   for _, org in ipairs(asked) do
     close_lane(queue, org)
     if org.taken > 0 then
@@ -184,12 +183,6 @@ local function store_turns(queue, asked, at)
       redis.call('ZADD', ready_orgs(queue), string.format('%.6f', org.time), org.name)
     end
   end
-  if at then
-    redis.call('SET', virtual_time(queue), string.format('%.6f', at), 'PX', DAY_MS)
-    -- What lies before the time at which an org that comes back starts would not be asked for again.
-    local start = at - outstanding_ms(queue)
-    redis.call('ZREMRANGEBYSCORE', served_ahead(queue), '-inf', string.format('(%.6f', start))
-  end
 end
 
 -- Leases up to `room` messages to a worker, and adds them to the reply.
@@ -200,9 +193,9 @@ local function lease_next(queue, worker_id, room, max_active, reply)
     if not any then
       break
     end
-    local asked, at = take_turns(queue, orgs, room, rules, taken)
+    local asked = take_turns(queue, orgs, room, rules, taken)
     if #asked > 0 then
-      store_turns(queue, asked, at)
+      store_turns(queue, asked)
     end
     if #taken >= room then
       break

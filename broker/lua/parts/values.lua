@@ -23,9 +23,12 @@ local function actor_of(lane) return string.match(lane, '^([^:]*):') end
 local function priority_of(lane) return string.match(lane, '^[^:]*:(%-?%d+)') end
 local function concurrency_of(lane) return string.match(lane, '^[^:]*:%-?%d+:([^:]*):(%d+)$') end
 
--- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|<flag>".
-local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|(.*)$') end
-local function charged_ms_of(token) return string.match(token, '^%d+|%d+|([^|]*)|') end
+-- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|<virtual time>|<flag>"; the time is its org's
+-- with that charge. Those of release 0.1.0 have none.
+local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|') end
+local function charged_ms_of(token) return tonumber(string.match(token, '^%d+|%d+|([^|]*)|')) end
+local function charged_at_of(token) return tonumber(string.match(token, '^%d+|%d+|[^|]*|[^|]*|%d+|([^|]*)|') or '0') end
+local function flag_of(token) return string.match(token, '([^|]*)$') end
 
 -- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more.
 local ISOLATED = 'a'

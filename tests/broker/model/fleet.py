@@ -155,9 +155,11 @@ class Fleet:
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
-        """Replace what orgs may have leased."""
+        """Replace what orgs may have leased; their weights differ as well."""
         self.shares = shares
-        self.shard.run("configure", *(value for org, most in shares.items() for value in (org, 1, most)))
+        self.shard.run(
+            "configure", *(value for org, most in shares.items() for value in (org, most / 2, most))
+        )
         self._look()
 
     def limit_rate(self, actor: str, rate: tuple[float, float] | None) -> None:
@@ -252,8 +254,13 @@ class Fleet:
 
     def _look(self, more: Any = None) -> None:
         self.broken = True
-        self.state = read(self.shard.client, self.shard.base)
+        before, self.state = self.state, read(self.shard.client, self.shard.base)
         faults = more(self.state) if more else []
+        faults += [
+            f"8: the time of {name} fell from {time} to {self.state.strings[name]}"
+            for name, time in before.strings.items()
+            if name.startswith("qt:") and float(self.state.strings.get(name, time)) < float(time)
+        ]
         faults += self.truth.compare(self.state)
         faults += self._aside()
         if faults:

@@ -67,6 +67,11 @@ class Token(NamedTuple):
         return int(self.text.partition("|")[0])
 
     @property
+    def charged_ms(self) -> float:
+        """To its org, in advance."""
+        return float(self.text.split("|")[2])
+
+    @property
     def interval_ms(self) -> float:
         """Of its actor's rate; 0 for none."""
         return float(self.text.split("|")[3])
@@ -80,6 +85,7 @@ class State:
     lanes: dict[Lane, list[str]] = field(default_factory=dict)
     open_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     ready: dict[str, dict[str, float]] = field(default_factory=dict)
+    ahead: dict[str, dict[str, float]] = field(default_factory=dict)
     delayed: dict[str, dict[str, float]] = field(default_factory=dict)
     aside: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
     suspects: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -162,6 +168,8 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.open_lanes[queue, org] = scores
         case "qr":
             state.ready[rest] = scores
+        case "qv":
+            state.ahead[rest] = scores
         case "qd":
             state.delayed[rest] = scores
         case "qs":

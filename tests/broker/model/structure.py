@@ -25,6 +25,7 @@ def check(state: State, *, now_ms: int) -> None:
         *_parked(state),
         *_dead(state),
         *_order(state),
+        *_shares(state),
         *_reachable(state, now_ms),
         *_owned(state),
     ]
@@ -111,6 +112,27 @@ def _order(state: State) -> Iterator[str]:
             due = int(entries[0].partition("|")[0]) + 1_000 * int(lane.split(":")[1])
             if score != due:
                 yield f"8: lane {lane} of {org} in {queue} has score {score}, its head says {due}"
+
+
+def _shares(state: State) -> Iterator[str]:
+    configured = {org: float(text.partition("|")[0]) for org, text in state.hashes.get("o", {}).items()}
+    charged: Counter[str] = Counter()
+    for message_id, (_, token) in state.leased().items():
+        if message_id in state.records:
+            charged[state.records[message_id].queue] += token.charged_ms  # type: ignore[assignment]
+    for queue in {*state.ready, *state.ahead, *charged, *_queues(state, "qw"), *_queues(state, "qc")}:
+        ready, ahead = state.ready.get(queue, {}), state.ahead.get(queue, {})
+        if both := ready.keys() & ahead.keys():
+            yield f"8: {sorted(both)} wait in {queue} and have left it"
+        extra = sum(configured.get(org, 1.0) - 1 for org in {*ready, *ahead})
+        if abs((found := float(state.strings.get(f"qw:{queue}", 0))) - extra) > 0.001:
+            yield f"8: weights in {queue} are {extra} beyond their number, qw says {found}"
+        if abs((found := float(state.strings.get(f"qc:{queue}", 0))) - charged[queue]) > 0.01:
+            yield f"8: leases of {queue} were charged {charged[queue]}, qc says {found}"
+
+
+def _queues(state: State, name: str) -> set[str]:
+    return {key.partition(":")[2] for key in state.strings if key.startswith(f"{name}:")}
 
 
 def _reachable(state: State, now_ms: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker import sending, server_check
-from tests.broker import test_scripts, test_sending, test_server_check
+from tests.broker import test_newcomers, test_scripts, test_sending, test_server_check
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
 from tests.broker.mutants.breaking import PythonVariant, Variant
@@ -43,7 +43,7 @@ ENQUEUEING, PARKING, DELAYED = "parts/enqueueing.lua", "parts/parking.lua", "par
 LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
-GATES, FAIR_SHARE = "parts/gates.lua", "parts/fair_share.lua"
+GATES, FAIR_SHARE, CLOCK = "parts/gates.lua", "parts/fair_share.lua", "parts/virtual_clock.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -149,6 +149,56 @@ IN_LUA = [
         "math.max(start, tonumber(own or start))",
         "tonumber(own or 0)",
         two.test_an_org_that_was_away_saves_up_nothing,
+    ),
+    Variant(
+        8,
+        CLOCK,
+        "set_queue_time(queue, time)\n  forget",
+        "forget",
+        test_newcomers.test_a_refund_does_not_move_the_queues_time,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "set_queue_time(queue, math.max(time, start) + STEP_MS)",
+        "set_queue_time(queue, math.max(time, start))",
+        test_newcomers.test_orgs_that_come_together_go_in_the_order_of_their_coming,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "return had_to_wait and first and math.min(start, first - STEP_MS) or start",
+        "return start",
+        test_newcomers.test_an_org_at_its_limit_is_next_when_its_job_has_ended,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "or charged_at > 0 and charged_at or queue_time(queue)",
+        "or queue_time(queue)",
+        test_newcomers.test_time_that_the_clock_has_passed_is_charged_once,
+    ),
+    Variant(
+        8,
+        FINISH,
+        "correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])",
+        "correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])\n"
+        "    set_queue_time(queue, queue_time(queue) + delta)",
+        test_newcomers.test_a_refund_does_not_move_the_queues_time,
+    ),
+    Variant(
+        8,
+        CLOCK,
+        "waiting + redis.call('ZCOUNT', ahead, later, '+inf')",
+        "waiting",
+        test_newcomers.test_who_was_served_ahead_competes_until_the_others_have_caught_up,
+    ),
+    Variant(
+        8,
+        "configure.lua",
+        "weigh_anew(org, share, wanted[org])",
+        "",
+        test_newcomers.test_weights_that_compete_are_counted_while_they_do,
     ),
     Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),
     Variant(9, SELECTION, "if free <= 0 then", "if false then", KEY),
