@@ -11,7 +11,7 @@ from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_BATCH_SIZE: Final = 256
+_BATCH_SIZE: Final = 200
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")

@@ -14,6 +14,8 @@ name them in `lua/parts/keys.lua`:
     B:qw:<queue>              string number                   weights beyond one each of the orgs in qr and qv (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
+    B:qo:<queue>:<org>        zset   message id -> due ms     the same, by org
+    B:qn:<queue>              zset   org -> ms                when an org is checked next for what is due
     B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
                                                               until then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation

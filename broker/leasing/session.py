@@ -37,6 +37,8 @@ BEAT_S = 2.0
 
 #: How long it stays known that a worker which stops was asked to, in milliseconds.
 _STOP_KNOWN_MS = 10 * 60 * 1_000
+#: Queues whose due messages one call makes ready, beside that of its fetch.
+_MAX_PROMOTED_QUEUES = 16
 #: Numbers before the messages in the answer to a fetch.
 _HEAD = 5
 
@@ -52,9 +54,9 @@ class WorkerSession:
     """An incarnation of a worker process: it lives from its first `consume` until its worker is shut down.
 
     State: the lease table, the finish buffer, the prefetch budget, the timer and the heartbeat each own theirs. What
-    is left here is about calls to the server (`_reply_lost`, `_known`, `_last_reply_s`), and belongs to whoever holds
-    `_call_lock`: consumer threads for a fetch, any of them and the timer for a flush; worker threads take it only
-    where the process may have been frozen.
+    is left here is about calls to the server (`_reply_lost`, `_known`, `_last_reply_s`, and when due messages were
+    made ready), and belongs to whoever holds `_call_lock`: consumer threads for a fetch, any of them and the timer for
+    a flush; worker threads take it only where the process may have been frozen.
 
     Parameters:
         client: A client that never sends a command twice by itself.
@@ -109,6 +111,8 @@ class WorkerSession:
         self._reply_lost = False
         self._known = False
         self._last_reply_s = time.monotonic()
+        self._promoted_s = time.monotonic()
+        self._promoted_first = 0
         self._consumers: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._heartbeat = HeartbeatSender(every_s=self._beat_s, stall_timeout_s=stall_timeout_ms / 1_000)
         if worker is not None:
@@ -198,7 +202,10 @@ class WorkerSession:
             while self._finished or beat:
                 beat = False
                 batch = self._finished.take()
-                reply = self._call(_FINISH, [*self._head, len(batch), *_records(batch)], batch)
+                queues = self._queues_to_promote()
+                reply = self._call(
+                    _FINISH, [*self._head, len(queues), *queues, len(batch), *_records(batch)], batch
+                )
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
                     for poll, _ in self._consumers:
@@ -246,6 +253,21 @@ class WorkerSession:
             logger.warning("The broker is away at the end (%s); others take the leases over.", error)
         finally:
             self._heartbeat.stop()
+
+    def _queues_to_promote(self) -> list[str]:
+        """The queues of which due messages are to be made ready without a fetch: some of them, once a beat.
+
+        A fetch does it for its queue, but none comes while all threads are busy; and what is due has to be in line with
+        what comes meanwhile.
+        """
+        now_s = time.monotonic()
+        if now_s - self._promoted_s < self._beat_s - CHECK_S / 2:
+            return []
+        self._promoted_s = now_s
+        queues = sorted(self.queues)
+        self._promoted_first += _MAX_PROMOTED_QUEUES
+        first = self._promoted_first % max(1, len(queues))
+        return [*queues[first:], *queues[:first]][:_MAX_PROMOTED_QUEUES]
 
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)

@@ -3,7 +3,7 @@
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
 --          base:qs:*, base:qx:*, base:wake:*, base:avg, base:o, base:r, base:t:*, base:g, base:a, base:ak, base:b:*,
 --          base:bk:*, base:p, base:pn, base:pk:*, base:d, base:dw:*, base:probe:*, base:workers, base:heard, base:up,
---          base:wi, base:quiet, base:qw:*, base:lease:*, base:xq:*, base:xm:*, base:seq
+--          base:wi, base:quiet, base:qw:*, base:qn:*, base:qo:*, base:lease:*, base:xq:*, base:xm:*, base:seq
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room max_active mode;
 --       max_active 0 means any number; mode 'share' (suspects are somebody else's), 'any' (this worker may be chosen to
 --       run one), 'alone' (it is idle and runs one), 'probe' (it runs nothing else)
@@ -16,7 +16,7 @@ local max_active, mode = tonumber(ARGV[#ARGV - 1]), ARGV[#ARGV]
 local is_new = record_heartbeat(worker_id, silent_ms)
 local refused = finish(worker_id, dead_ttl_ms, 5, ends)
 reclaim(silent_ms)
-promote(queue, 100)
+promote(queue)
 
 local quiet = is_quiet(worker_id)
 local reply = {refused, is_new, quiet, -1, 0}

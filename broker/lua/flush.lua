@@ -1,8 +1,8 @@
 -- Removes a batch of a queue's messages: ready, delayed, parked, suspect, leased and dead.
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
---          base:qs:*, base:qx:*, base:qw:*, base:a, base:ak, base:b:*, base:bk:*, base:p, base:pn, base:pk:*, base:d,
---          base:wake:*, base:workers, base:lease:*, base:xq:*, base:xm:*, base:o
+--          base:qs:*, base:qx:*, base:qw:*, base:qn:*, base:qo:*, base:a, base:ak, base:b:*, base:bk:*, base:p,
+--          base:pn, base:pk:*, base:d, base:wake:*, base:workers, base:lease:*, base:xq:*, base:xm:*, base:o
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
 -- NEEDS: keys values virtual_clock lanes slots removal

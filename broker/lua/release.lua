@@ -1,17 +1,25 @@
 -- Makes a batch of what is parked under a key due now.
 -- KEYS: base
--- DERIVED: base:m, base:qd:*, base:pk:*, base:wake:*
+-- DERIVED: base:m, base:qd:*, base:qn:*, base:qo:*, base:pk:*, base:wake:*
 -- ARGV: key max
 -- Returns: how many were checked; 0 when none is left
--- NEEDS: keys values wakeups
+-- NEEDS: keys values wakeups delays
 local key, max = ARGV[1], ARGV[2]
-local released = redis.call('SPOP', parked_under(key), max)
-for _, message_id in ipairs(released) do
-  local record = redis.call('HGET', MESSAGES, message_id)
+local index, due_ms = parked_under(key), string.format('%.0f', now)
+local message_ids = take_readable(redis.call('SRANDMEMBER', index, max), {bytes = MAX_READ_BYTES})
+if #message_ids == 0 then
+  return 0
+end
+redis.call('SREM', index, unpack(message_ids))
+for i, record in ipairs(redis.call('HMGET', MESSAGES, unpack(message_ids))) do
   if record then
-    local queue = split_record(record)
-    redis.call('ZADD', delayed_messages(queue), 'XX', string.format('%.0f', now), message_id)
-    wake(queue)
+    local message_id = message_ids[i]
+    local queue, org = split_record(record)
+    -- Where it is due already, it keeps its turn.
+    if redis.call('ZADD', delayed_messages(queue), 'XX', 'CH', 'LT', due_ms, message_id) == 1 then
+      index_delay(queue, org, message_id, due_ms)
+      wake(queue)
+    end
   end
 end
-return #released
+return #message_ids

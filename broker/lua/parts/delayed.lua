@@ -1,28 +1,126 @@
 -- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
--- NEEDS: keys values lanes parking enqueueing gates
+-- NEEDS: keys values wakeups lanes parking delays crashes gates
 
--- At most so many of each that are due become ready.
-local function promote(queue, max)
-  local delayed = delayed_messages(queue)
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'WITHSCORES', 'LIMIT', 0, max)
-  local any_parked = #due > 0 and redis.call('EXISTS', PARKED_CAUSES) == 1
-  local any_crashed = #due > 0 and redis.call('EXISTS', CRASHES) == 1
+-- Most messages, orgs with such, and lanes and orgs that were blocked, which one call makes ready.
+local MAX_PROMOTED = 100
+local MAX_DUE_ORGS = 40
+local MAX_READMITTED = 40
+-- Most messages that a call adds to an org's set.
+local MAX_INDEXED = 20
+
+-- Messages of an org to the ends of their lanes, in this order, or to the suspects.
+local function make_due(queue, org, message_ids, due_ms)
+  local records = redis.call('HMGET', MESSAGES, unpack(message_ids))
+  local parked = redis.call('EXISTS', PARKED_CAUSES) == 1 and redis.call('HMGET', PARKED_CAUSES, unpack(message_ids)) or {}
+  local crashes = redis.call('EXISTS', CRASHES) == 1 and redis.call('HMGET', CRASHES, unpack(message_ids)) or {}
+  local entries, lanes = {}, {}
+  for i, message_id in ipairs(message_ids) do
+    if parked[i] then
+      unpark(queue, message_id)
+    end
+    if records[i] and crashes[i] and is_suspect(crashes[i]) then
+      redis.call('ZADD', suspect_messages(queue), due_ms[message_id], message_id)
+    elseif records[i] then
+      local _, _, lane = split_record(records[i])
+      if not entries[lane] then
+        entries[lane] = {}
+        lanes[#lanes + 1] = lane
+      end
+      entries[lane][#entries[lane] + 1] = due_ms[message_id] .. '|' .. message_id
+    end
+  end
+  for _, lane in ipairs(lanes) do
+    append_entries(queue, org, lane, entries[lane])
+  end
+end
+
+-- So many of an org's messages that are due become ready; then its turn comes again behind others that have such.
+local function promote_org(queue, org, max, budget)
+  local own, all = delayed_of_org(queue, org), delayed_messages(queue)
+  local message_ids, due_ms = {}, {}
+  local due = redis.call('ZRANGEBYSCORE', own, '-inf', now, 'WITHSCORES', 'LIMIT', 0, max)
   for i = 1, #due, 2 do
-    local message_id, due_ms = due[i], tonumber(due[i + 1])
-    redis.call('ZREM', delayed, message_id)
+    message_ids[#message_ids + 1] = due[i]
+    due_ms[due[i]] = due[i + 1]
+  end
+  message_ids = take_readable(message_ids, budget)
+  if #message_ids > 0 then
+    -- What stands in the queue's set no more, a process of release 0.1.0 has made ready, or removed.
+    local standing, still = redis.call('ZMSCORE', all, unpack(message_ids)), {}
+    for i, message_id in ipairs(message_ids) do
+      if standing[i] then
+        still[#still + 1] = message_id
+      end
+    end
+    redis.call('ZREM', own, unpack(message_ids))
+    redis.call('ZREM', all, unpack(message_ids))
+    if #still > 0 then
+      make_due(queue, org, still, due_ms)
+    end
+  end
+  local following = redis.call('ZRANGE', own, 0, 0, 'WITHSCORES')[2]
+  if following then
+    redis.call('ZADD', due_orgs(queue), string.format('%.0f', math.max(tonumber(following), now)), org)
+  else
+    redis.call('ZREM', due_orgs(queue), org)
+  end
+  return #message_ids
+end
+
+-- The next of those that are due stand in the queue's set alone where a process of release 0.1.0 has sent them.
+local function index_due(queue)
+  local due = redis.call('ZRANGEBYSCORE', delayed_messages(queue), '-inf', now, 'WITHSCORES', 'LIMIT', 0, MAX_INDEXED)
+  for i = 1, #due, 2 do
+    local message_id, due_ms = due[i], due[i + 1]
     local record = redis.call('HGET', MESSAGES, message_id)
     if record then
-      local _, org, lane = split_record(record)
-      if any_parked then
-        unpark(queue, message_id)
-      end
-      make_ready(queue, org, lane, message_id, due_ms, any_crashed and redis.call('HGET', CRASHES, message_id))
+      local _, org = split_record(record)
+      index_delay(queue, org, message_id, due_ms)
+    else
+      redis.call('ZREM', delayed_messages(queue), message_id)
+    end
+  end
+  return #due > 0
+end
+
+local function find_due_orgs(queue)
+  return redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now, 'LIMIT', 0, MAX_DUE_ORGS)
+end
+
+-- Makes messages ready that are due, as many of each org that has such, and lets in who was blocked until now. Returns how
+-- many messages.
+local function promote(queue)
+  local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}
+  if #orgs == 0 and index_due(queue) then
+    orgs = find_due_orgs(queue)
+  end
+  local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))
+  for _, org in ipairs(orgs) do
+    -- Who is not asked keeps its turn.
+    if budget.bytes > 0 then
+      promoted = promoted + promote_org(queue, org, max, budget)
     end
   end
   local blocked = blocked_lanes(queue)
-  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now, 'LIMIT', 0, max)) do
+  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now, 'LIMIT', 0, MAX_READMITTED)) do
     redis.call('ZREM', blocked, org_and_lane)
     readmit(queue, split_pair(org_and_lane))
+  end
+  return promoted
+end
+
+-- The same for queues of which no fetch may come soon, since all threads are busy.
+local function promote_all(queues)
+  local promoted = 0
+  for _, queue in ipairs(queues) do
+    if promoted < MAX_PROMOTED then
+      index_due(queue)
+      local ready = promote(queue)
+      if ready > 0 then
+        wake(queue)
+      end
+      promoted = promoted + ready
+    end
   end
 end
 

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking crashes
+-- NEEDS: keys values counters wakeups lanes parking delays crashes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -35,12 +35,13 @@ local function make_ready(queue, org, lane, message_id, since_ms, crashes)
   end
 end
 
-local function delay(queue, message_id, delay_ms, parked)
+local function delay(queue, org, message_id, delay_ms, parked)
   if parked ~= '' then
     park(queue, message_id, delay_ms, parked)
   end
-  local delayed = delayed_messages(queue)
-  redis.call('ZADD', delayed, string.format('%.0f', now + delay_ms), message_id)
+  local delayed, due_ms = delayed_messages(queue), string.format('%.0f', now + delay_ms)
+  redis.call('ZADD', delayed, due_ms, message_id)
+  index_delay(queue, org, message_id, due_ms)
   if redis.call('ZRANGE', delayed, 0, 0)[1] == message_id then
     wake(queue)
   end
@@ -64,7 +65,7 @@ local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes
   end
   delay_ms = tonumber(delay_ms)
   if delay_ms > 0 then
-    delay(queue, name, delay_ms, parked)
+    delay(queue, org, name, delay_ms, parked)
   else
     make_ready(queue, org, lane, name, now, crashes)
     wake(queue)

@@ -25,6 +25,8 @@ local function wake_tokens(queue) return B .. ':wake:' .. queue end -- list at m
 
 -- Messages and lanes that may not run yet
 local function delayed_messages(queue) return B .. ':qd:' .. queue end -- zset message_id -> due ms; delayed and parked
+local function delayed_of_org(queue, org) return B .. ':qo:' .. queue .. ':' .. org end -- zset message_id -> due ms; of one org
+local function due_orgs(queue) return B .. ':qn:' .. queue end -- zset org -> ms when it is checked for what is due
 local function suspect_messages(queue) return B .. ':qx:' .. queue end -- zset message_id -> since ms; to be run in isolation
 local function quarantine_worker(queue) return B .. ':probe:' .. queue end -- string worker_id that makes itself idle for one
 local function blocked_lanes(queue) return B .. ':qs:' .. queue end -- zset "<org>\n<lane>" -> ms it is blocked until

@@ -8,6 +8,14 @@ local function append_to_lane(queue, org, lane, message_id, since_ms)
   end
 end
 
+-- Several at once, each as "<since ms>|<message id>".
+local function append_entries(queue, org, lane, entries)
+  if redis.call('RPUSH', lane_key(queue, org, lane), unpack(entries)) == #entries then
+    redis.call('ZADD', org_lanes(queue, org), lane_score(lane, since_of(entries[1])), lane)
+    join_ready(queue, org)
+  end
+end
+
 local function prepend_to_lane(queue, org, lane, message_id, since_ms)
   redis.call('LPUSH', lane_key(queue, org, lane), since_ms .. '|' .. message_id)
   redis.call('ZADD', org_lanes(queue, org), lane_score(lane, since_ms), lane)

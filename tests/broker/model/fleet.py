@@ -101,6 +101,13 @@ class Fleet:
             changed = [name for name, was in vars(before).items() if vars(self.state)[name] != was]
             raise Broken(f"3: an end that was refused has changed {changed}")
 
+    def flush_with(self, worker: Worker, *queues: str) -> None:
+        """A beat of a worker that fetches nothing; what is due of these queues becomes ready."""
+        self.truth.end(self.state, worker.worker_id, worker.finished)
+        self.truth.reclaim(self.state, worker.worker_id, self.shard.now_ms, SILENT_MS)
+        worker.flush(queues=queues)
+        self._look()
+
     def reconcile(self, worker: Worker) -> None:
         """After an answer got lost."""
         if worker.unsure:

@@ -89,6 +89,8 @@ class State:
     delayed: dict[str, dict[str, float]] = field(default_factory=dict)
     aside: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
     suspects: dict[str, dict[str, float]] = field(default_factory=dict)
+    delayed_by_org: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    due_orgs: dict[str, dict[str, float]] = field(default_factory=dict)
     waiting_orgs: dict[str, set[str]] = field(default_factory=dict)
     waiting_lanes: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
     leases: dict[str, dict[str, Token]] = field(default_factory=dict)
@@ -172,6 +174,11 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.ahead[rest] = scores
         case "qd":
             state.delayed[rest] = scores
+        case "qo":
+            queue, org = rest.split(":")
+            state.delayed_by_org[queue, org] = scores
+        case "qn":
+            state.due_orgs[rest] = scores
         case "qs":
             state.aside[rest] = {_two(member): score for member, score in scores.items()}
         case "qx":

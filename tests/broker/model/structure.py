@@ -23,6 +23,7 @@ def check(state: State, *, now_ms: int) -> None:
         *_one_place_each(state),
         *_counters(state),
         *_parked(state),
+        *_delayed(state, now_ms),
         *_dead(state),
         *_order(state),
         *_shares(state),
@@ -93,6 +94,25 @@ def _parked(state: State) -> Iterator[str]:
         for message_id in members:
             if parked.get(message_id, "").partition("\n")[2] != key:
                 yield f"1: {message_id} is to be released by {key} and is not parked under it"
+
+
+def _delayed(state: State, now_ms: int) -> Iterator[str]:
+    expected: dict[tuple[str, str], dict[str, float]] = {}
+    for queue, delayed in state.delayed.items():
+        for message_id, due_ms in delayed.items():
+            if header := state.records.get(message_id):
+                expected.setdefault((queue, header.org), {})[message_id] = due_ms
+    if state.delayed_by_org != expected:
+        yield f"6: by org these are delayed: {state.delayed_by_org}, by queue {expected}"
+    due = {queue: set(orgs) for queue, orgs in state.due_orgs.items()}
+    for queue in {*due, *(queue for queue, _ in expected)}:
+        orgs = {org for each, org in expected if each == queue}
+        if due.get(queue, set()) != orgs:
+            yield f"6: {sorted(orgs)} have messages delayed in {queue}, {due.get(queue)} are checked"
+    for (queue, org), delayed in expected.items():
+        at_ms = state.due_orgs.get(queue, {}).get(org, 0)
+        if at_ms > max(now_ms, min(delayed.values())):
+            yield f"6: {org} is checked at {at_ms} in {queue}, and has something due before"
 
 
 def _dead(state: State) -> Iterator[str]:

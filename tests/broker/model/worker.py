@@ -95,10 +95,19 @@ class Worker:
                 held.remove(lease)
         self.finished.append(lease)
 
-    def flush(self, fate: Fate = "answered") -> None:
-        """Say what is finished, and that it lives."""
+    def flush(self, fate: Fate = "answered", *, queues: tuple[str, ...] = ()) -> None:
+        """Say what is finished, and that it lives; what is due of these queues is made ready."""
         batch, self.finished = self.finished, []
-        reply = self.shard.run("finish", self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch), *_records(batch))
+        reply = self.shard.run(
+            "finish",
+            self.worker_id,
+            SILENT_MS,
+            DEAD_TTL_MS,
+            len(queues),
+            *queues,
+            len(batch),
+            *_records(batch),
+        )
         if fate != "answered":
             self.finished, self.unsure = batch, True
         else:

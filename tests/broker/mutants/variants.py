@@ -5,6 +5,7 @@ from typing import Any
 
 from broker import sending, server_check
 from tests.broker import test_newcomers, test_scripts, test_sending, test_server_check
+from tests.broker.model import test_due as due
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
 from tests.broker.mutants.breaking import PythonVariant, Variant
@@ -50,7 +51,7 @@ IN_LUA = [
     Variant(
         1, ENQUEUEING, "local copy = copy_name(message_id, enqueue_id)", "local copy = message_id", REPEATED
     ),
-    Variant(1, DELAYED, "redis.call('ZREM', delayed, message_id)", "", DUE),
+    Variant(1, DELAYED, "redis.call('ZREM', all, unpack(message_ids))", "", DUE),
     Variant(1, SELECTION, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
     Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(batch.gone))", "", RETRY),
     Variant(
@@ -125,7 +126,7 @@ IN_LUA = [
     Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or flag", "flag", POISON),
     Variant(5, SUSPECTS, "if not is_full", "if true", SUSPECT),
     Variant(5, SUSPECTS, " or not first_suspect(queue) then", " then", SUSPECT),
-    Variant(6, DELAYED, "'-inf', now, 'WITHSCORES'", "'-inf', '+inf', 'WITHSCORES'", DUE),
+    Variant(6, DELAYED, "own, '-inf', now, 'WITHSCORES'", "own, '-inf', '+inf', 'WITHSCORES'", DUE),
     Variant(
         5, FINISH, "is_own and record.crashes or nil", "nil", one.test_a_suspect_that_is_parked_stays_one
     ),
@@ -135,7 +136,13 @@ IN_LUA = [
     ),
     Variant(7, "fetch.lua", "redis.call('EXISTS', ready_orgs(queue)) == 1 then", "false then", TOKEN),
     Variant(7, "fetch.lua", "  redis.call('DEL', wake_tokens(queue))\n", "", TOKEN),
-    Variant(8, LANES, "redis.call('RPUSH', lane_key", "redis.call('LPUSH', lane_key", TURNS),
+    Variant(
+        8,
+        LANES,
+        "if redis.call('RPUSH', lane_key(queue, org, lane), s",
+        "if redis.call('LPUSH', lane_key(queue, org, lane), s",
+        TURNS,
+    ),
     Variant(
         8,
         VALUES,
@@ -200,6 +207,57 @@ IN_LUA = [
         "",
         test_newcomers.test_weights_that_compete_are_counted_while_they_do,
     ),
+    Variant(
+        8,
+        DELAYED,
+        "local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}",
+        "local orgs, promoted, budget = {}, 0, {bytes = MAX_READ_BYTES}\n"
+        "  local first = redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
+        "  orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')",
+        due.test_a_storm_of_one_org_does_not_stand_before_what_is_due_of_another,
+    ),
+    Variant(
+        8,
+        DELAYED,
+        "local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))",
+        "local max = 1e6",
+        due.test_one_call_makes_a_batch_ready,
+    ),
+    Variant(
+        8,
+        DELAYED,
+        "math.max(tonumber(following), now)",
+        "tonumber(following)",
+        due.test_many_orgs_that_are_due_have_their_turns_by_when_they_were,
+    ),
+    Variant(
+        6,
+        "finish.lua",
+        "promote_all(queues)\n",
+        "",
+        due.test_a_beat_makes_ready_what_is_due_while_all_threads_are_busy,
+    ),
+    Variant(
+        6,
+        DELAYED,
+        "if #orgs == 0 and index_due(queue) then",
+        "if false then",
+        due.test_what_release_0_1_0_has_delayed_is_found_by_a_fetch,
+    ),
+    Variant(
+        1,
+        DELAYED,
+        "if standing[i] then",
+        "if true then",
+        due.test_what_a_process_of_release_0_1_0_made_ready_is_made_ready_once,
+    ),
+    Variant(
+        12,
+        "parts/delays.lua",
+        "if budget.bytes <= 0 then",
+        "if false then",
+        due.test_one_call_reads_only_so_many_bytes,
+    ),
     Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),
     Variant(9, SELECTION, "if free <= 0 then", "if false then", KEY),
     Variant(9, SELECTION, "if org.slots <= 0 or (", "if (", SLOT),
@@ -225,7 +283,7 @@ IN_LUA = [
     Variant(
         9,
         "release.lua",
-        "redis.call('ZADD', delayed_messages(queue), 'XX', string.format('%.0f', now), message_id)",
+        "index_delay(queue, org, message_id, due_ms)",
         "",
         RELEASE,
     ),
@@ -292,8 +350,8 @@ AS_FILES = [
         "B .. ':l:' .. lane, 0)",
         test_scripts.test_keys_are_spelt_in_one_place,
     ),
-    Variant(12, DELAYED, " parking enqueueing gates", " parking gates", NEEDS),
-    Variant(12, DELAYED, " parking enqueueing gates", " parking enqueueing gates shares", NEEDS),
+    Variant(12, DELAYED, " parking delays crashes gates", " parking crashes gates", NEEDS),
+    Variant(12, DELAYED, " parking delays crashes gates", " parking delays crashes gates shares", NEEDS),
     Variant(12, "finish.lua", "reclaim(silent_ms)", "reclaimed(silent_ms)", NEEDS),
 ]
 

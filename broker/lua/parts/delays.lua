@@ -1,0 +1,32 @@
+-- Where messages stand that are not due yet: in one set of their queue, for whoever looks into it, and in one of their org,
+-- from which they become due; so no org's are before another's.
+-- NEEDS: keys
+
+local function index_delay(queue, org, message_id, due_ms)
+  redis.call('ZADD', delayed_of_org(queue, org), due_ms, message_id)
+  redis.call('ZADD', due_orgs(queue), 'LT', due_ms, org)
+end
+
+-- Messages of an org that were taken from their queue's set, or never stood there.
+local function unindex_delays(queue, org, message_ids)
+  local delayed = delayed_of_org(queue, org)
+  if redis.call('ZREM', delayed, unpack(message_ids)) > 0 and redis.call('EXISTS', delayed) == 0 then
+    redis.call('ZREM', due_orgs(queue), org)
+  end
+end
+
+-- A call reads no more of records than so much, and one more message.
+local MAX_READ_BYTES = 1024 * 1024
+
+-- As many of the messages, from the first on, as may be read yet.
+local function take_readable(message_ids, budget)
+  local readable = {}
+  for _, message_id in ipairs(message_ids) do
+    if budget.bytes <= 0 then
+      break
+    end
+    budget.bytes = budget.bytes - redis.call('HSTRLEN', MESSAGES, message_id)
+    readable[#readable + 1] = message_id
+  end
+  return readable
+end
