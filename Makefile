@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Where it is set, as in many images, each of the hundreds of processes would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test model chaos cases test-rabbitmq test-redis7 check fast format clean
@@ -24,7 +26,7 @@ up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground unti
 	$(BIN)/python -m app up
 
 test: $(STAMP) ## The whole suite, on real embedded servers
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
@@ -49,8 +51,9 @@ test-redis7: $(STAMP) ## Broker, guards, kills and demo on Redis 7: `redis-serve
 check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
-	@$(BIN)/mypy & mypy=$$!; $(MAKE) --no-print-directory fast; tests=$$?; wait $$mypy && exit $$tests
+	@$(BIN)/lint-imports & imports=$$!; $(BIN)/mypy & types=$$!; \
+		$(MAKE) --no-print-directory fast; failed=$$?; \
+		wait $$imports || failed=1; wait $$types || failed=1; exit $$failed
 
 fast: $(STAMP) ## Only the fast tests
 	$(BIN)/python -m pytest -q -m 'not slow and not rabbitmq' -n 3 --dist loadfile

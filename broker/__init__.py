@@ -4,15 +4,17 @@ Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
 from .configuration import OrgShare
-from .delegation import ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
+from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
+    FullOf,
     MessageTooLarge,
     NewerSchema,
     NotReplicated,
     PoisonMessage,
     QueueFull,
+    ServerFull,
     UnsafeServer,
     UnsupportedConnection,
 )
@@ -39,6 +41,7 @@ from .supervisor.stop_signal import on_stop_signal
 from .supervisor.supervisor import OnDeath, Supervisor
 
 __all__ = [
+    "AnyMessage",
     "BrokerScriptError",
     "Cause",
     "ConcurrencyKeys",
@@ -46,6 +49,7 @@ __all__ = [
     "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
+    "FullOf",
     "Gates",
     "InFlightMessage",
     "Inspector",
@@ -66,6 +70,7 @@ __all__ = [
     "Route",
     "Rule",
     "RunningProcess",
+    "ServerFull",
     "StartProcess",
     "StartRate",
     "Supervisor",

@@ -1,15 +1,5 @@
-"""`python -m pressroom.broker worker`: Dramatiq workers under a supervisor; from the checkout `python -m broker`."""
+"""`python -m pressroom.broker worker`: Dramatiq workers under a supervisor; from the checkout `python -m broker`.
 
-import argparse
-import logging
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-from .supervisor.options import DRAIN_S, SupervisorOptions
-from .supervisor.supervisor import Supervisor
-
-_EXAMPLES = """\
 signals (to this process):
   TERM, INT  drain all workers and end; a second one, 2 s later or more, ends them at once
   HUP        replace all workers, one by one, with the code as it is now
@@ -38,6 +28,14 @@ examples:
   $ python -m pressroom.broker worker jobs --status-file /run/workers.json
 """
 
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .supervisor.options import DRAIN_S, SupervisorOptions
+from .supervisor.supervisor import Supervisor
 
 #: What `drain-dramatiq` was called before 0.2.
 _OLD_DRAIN = "drain-stock"
@@ -58,27 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return drain_dramatiq(words[1:])
     parser = _parser()
-    options = parser.parse_args(words)
+    options = vars(parser.parse_args(words))
+    status_file = options.pop("status_file")
+    modules, queues = tuple(options.pop("modules")), tuple(options.pop("queues"))
     try:
-        supervised = SupervisorOptions(
-            modules=tuple(options.modules),
-            processes=options.processes,
-            threads=options.threads,
-            queues=tuple(options.queues),
-            max_rss_mb=options.max_rss_mb,
-            max_jobs=options.max_jobs,
-            drain_s=options.drain_s,
-            restart_delay_s=options.restart_delay_s,
-        )
+        supervised = SupervisorOptions(modules=modules, queues=queues, **options)
     except ValueError as error:
         parser.error(str(error))
     if supervised.max_rss_mb is not None and not Path("/proc/self/statm").exists():
         parser.error("--max-rss-mb needs /proc, as Linux has it; use --max-jobs instead")
     logging.basicConfig(level=logging.INFO)
-    return Supervisor(supervised, status_file=options.status_file).run()
+    return Supervisor(supervised, status_file=status_file).run()
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Options are named as the fields of `SupervisorOptions`."""
     parser = argparse.ArgumentParser(prog="python -m pressroom.broker")
     commands = parser.add_subparsers(required=True, metavar="worker|drain-dramatiq")
     commands.add_parser("drain-dramatiq", help="take over the messages of Dramatiq's own Redis broker")
@@ -87,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run workers, and keep them running",
         description="Run Dramatiq workers, each a process of its own, and keep them running: one that ends by itself "
         "is started again and the others go on.",
-        epilog=_EXAMPLES,
+        epilog=(__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = worker.add_argument

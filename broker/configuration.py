@@ -11,10 +11,13 @@ from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_BATCH_SIZE: Final = 200
+_BATCH_SIZE: Final = 100
+#: Lanes that one call looks at.
+_LANES_BATCH_SIZE: Final = 500
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
+_FREE_LANES = Script("free_lanes")
 _LIMIT = Script("set_rates")
 _RELEASE = Script("release")
 _SHUT = Script("set_gates")
@@ -63,14 +66,21 @@ class Configuration:
         """Replace the shares of all orgs; those not named have weight 1 and the default. Returns how many changed."""
         arguments: list[Argument] = []
         for org, share in shares.items():
-            max_active = "" if share.max_active is None else share.max_active
-            arguments += [part(org), f"{share.weight:g}", max_active]
+            arguments += [part(org), f"{share.weight:g}", share.max_active or ""]
         return int(_CONFIGURE(self._client, self._base, arguments))
 
     def limit(self, actor: str, interval_ms: float, tolerance_ms: float) -> None:
-        """Set how often an actor's jobs may start for one org; an interval of 0 removes the limit."""
+        """Set how often an actor's jobs may start for one org; an interval of 0 removes the limit.
+
+        What waits for a rate that held before is checked again at once.
+        """
+        name = part(actor)
         rate = (repr(interval_ms), repr(tolerance_ms)) if interval_ms > 0 else ("", "")
-        _LIMIT(self._client, self._base, [part(actor), *rate])
+        queues = _LIMIT(self._client, self._base, [name, *rate])
+        for queue in queues:
+            self._free_lanes(name, queue)
+        if queues:
+            _FREE_LANES(self._client, self._base, [name, "", 0, 0, 0])
 
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> bool:
         """Replace all gates that a source blocks; an empty mapping unblocks them all.
@@ -97,6 +107,13 @@ class Configuration:
         while batch := int(_RELEASE(self._client, self._base, [key, _BATCH_SIZE])):
             released += batch
         return released
+
+    def _free_lanes(self, actor: str, queue: str | bytes) -> None:
+        looked_at, from_ms, skip = 1, "0", 0
+        while looked_at:
+            looked_at, from_ms, skip = _FREE_LANES(
+                self._client, self._base, [actor, queue, from_ms, skip, _LANES_BATCH_SIZE]
+            )
 
     def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
         """Report that a supervisor saw a worker end: what it held comes back with the next call of anybody.

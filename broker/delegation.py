@@ -62,6 +62,8 @@ class Gates(Protocol):
         """Always the same."""
 
 
+#: A message as it was sent, or as it passes through a worker.
+AnyMessage: TypeAlias = Message[Any] | MessageProxy
 #: What a guard asks the broker to decide at fetch.
 Rule: TypeAlias = MaxActive | StartRate | ConcurrencyKeys | Gates
 
@@ -98,14 +100,14 @@ class Delegation:
             self._configuration.limit(rule.actor, rule.interval_ms, rule.tolerance_ms)
         return rule.kind in ("max_active", "rate", "concurrency", "gates")
 
-    def on_ack(self, message: "Message[Any] | MessageProxy", operation: AckOperation) -> bool:
+    def on_ack(self, message: AnyMessage, operation: AckOperation) -> bool:
         """Carry out an operation with a message's end. Returns False for what is not leased here, or not our key."""
         if not isinstance(message, LeasedMessage) or not operation.key.startswith(f"{self._base}:"):
             return False
         message.lease.operations.append(operation)
         return True
 
-    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
+    def refund_start(self, message: AnyMessage) -> None:
         """Give a message's start back to its actor's rate when it ends."""
         if isinstance(message, LeasedMessage):
             message.lease.refund = True

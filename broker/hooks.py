@@ -15,6 +15,9 @@ _CARRYING: Final = frozenset({"process_message", "skip_message"})
 
 _FAILURE: Final = "Unexpected failure in %s of %r."
 
+#: Called at a step of the worker's life.
+OnStep = Callable[[], None]
+
 _Hook = tuple[Middleware, Callable[..., None]]
 
 
@@ -37,12 +40,7 @@ class HookRunner:
     """
 
     def __init__(
-        self,
-        broker: Broker,
-        sessions: SessionManager,
-        *,
-        on_boot: Callable[[], None],
-        on_booted: Callable[[], None],
+        self, broker: Broker, sessions: SessionManager, *, on_boot: OnStep, on_booted: OnStep
     ) -> None:
         self._broker = broker
         self._sessions = sessions

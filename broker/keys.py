@@ -19,6 +19,7 @@ name them in `lua/parts/keys.lua`:
     B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
                                                               until then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
+    B:xs:<queue>              string counter                  of suspects that were searched in vain (TTL)
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
     B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
     B:a                       hash   org -> how many          leased
@@ -26,6 +27,8 @@ name them in `lua/parts/keys.lua`:
     B:p                       hash   message id -> "<cause>\\n<key>"  parked: why, and what may release it
     B:pk:<key>                set    message id               parked under a key (TTL)
     B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
+    B:skew                    string ms                       by which timers are ahead of the server's clock, since
+                                                              that stepped back; added to what qd, qs and t hold
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|
@@ -46,6 +49,7 @@ name them in `lua/parts/keys.lua`:
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
+    B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
@@ -56,6 +60,8 @@ is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
 import itertools
 import os
 from typing import Final
+
+from .bounds import from_wire
 
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
@@ -108,7 +114,7 @@ def record_of(queue: str, org: str, lane: str, enqueue_id: str, body: bytes) -> 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:
     """Queue, org (escaped), lane and encoded message of a record."""
     queue, org, lane, _, body = record.split(b"\n", 4)
-    return queue.decode(), org.decode(), lane.decode(), body
+    return from_wire(queue), from_wire(org), from_wire(lane), body
 
 
 def gate_of(gate: str) -> str:

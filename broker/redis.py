@@ -8,15 +8,17 @@ from typing import Any, Final
 import redis
 from dramatiq import Message, Worker
 from dramatiq.broker import Broker, Consumer, MessageProxy
+from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
 
+from .bounds import printable, to_wire
 from .configuration import Configuration, OrgShare
 from .connection import connection_errors, server_time_ms
-from .delegation import Delegation, Rule
+from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
-from .inspection.inspector import Inspector
+from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -30,8 +32,6 @@ from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
-#: A worker that was silent for so long is taken for dead, in milliseconds.
-DEFAULT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 #: A worker process in which no Python ran for so long is silent, in milliseconds.
 DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
@@ -74,8 +74,10 @@ class FairRedisBroker(Broker):
 
     Raises:
         ConnectionClosed: From sending: the server does not answer.
-        QueueFull: From sending: the queue or the org has too many; retries and the like are never refused.
+        QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
+            are never refused.
         MessageTooLarge: From sending.
+        ValueError: From sending: the message cannot be encoded, or its delay is more than ten years.
         BrokerScriptError: From sending: the server refused; its message says why.
 
     Example:
@@ -128,12 +130,7 @@ class FairRedisBroker(Broker):
         self._configuration = Configuration(self.client, self.base)
         self._delegation = Delegation(self.base, self._configuration)
         self._sessions = SessionManager(self.client, self._open_session)
-        self._hooks = HookRunner(
-            self,
-            self._sessions,
-            on_boot=self._check_server,
-            on_booted=lambda: release_held(self.actors, self.release),
-        )
+        self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
@@ -181,7 +178,7 @@ class FairRedisBroker(Broker):
 
         Parameters:
             message: What to send.
-            delay: Milliseconds until it is due, any number of them. Default None: now.
+            delay: Milliseconds until it is due, at most ten years. Default None: now.
 
         Returns:
             The message as it was sent.
@@ -215,14 +212,12 @@ class FairRedisBroker(Broker):
         """Replace all gates that a source blocks; an empty mapping unblocks them all. See `Configuration.shut`."""
         self._configuration.shut(source, gates)
 
-    def park(
-        self, message: "Message[Any] | MessageProxy", *, delay_ms: int, cause: str, key: str | None = None
-    ) -> None:
+    def park(self, message: AnyMessage, *, delay_ms: int, cause: str, key: str | None = None) -> None:
         """Send a message that waits for something; from a message's after hooks, together with that message's end.
 
         Parameters:
             message: what waits.
-            delay_ms: milliseconds until it is due all the same.
+            delay_ms: milliseconds until it is due all the same; more than ten years are cut to that, with a warning.
             cause: why it waits, for people.
             key: what `release` may call it by. Default None: nothing.
 
@@ -230,7 +225,7 @@ class FairRedisBroker(Broker):
             ConnectionClosed: the server does not answer.
         """
         raw = message._message if isinstance(message, MessageProxy) else message
-        self._enqueuer.enqueue(raw, max(0, delay_ms), parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
+        self._enqueuer.enqueue(raw, delay_ms, parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages.
@@ -238,12 +233,10 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        return self._configuration.release(key)
+        return self._configuration.release(printable(key))
 
     def on_ack(
-        self,
-        message: "Message[Any] | MessageProxy",
-        operation: "tuple[str, str, str, tuple[str, str] | None, int]",
+        self, message: AnyMessage, operation: tuple[str, str, str, tuple[str, str] | None, int]
     ) -> bool:
         """Change a hash together with the end of a message; the operation is the fields of an `AckOperation`.
 
@@ -252,7 +245,7 @@ class FairRedisBroker(Broker):
         """
         return self._delegation.on_ack(message, AckOperation(*operation))
 
-    def refund_start(self, message: "Message[Any] | MessageProxy") -> None:
+    def refund_start(self, message: AnyMessage) -> None:
         """Give a message's start back to its actor's rate when the message ends: it did not run."""
         self._delegation.refund_start(message)
 
@@ -330,11 +323,13 @@ class FairRedisBroker(Broker):
     def do_qsize(self, queue_name: str) -> int:
         """How many messages of a queue are not done, named as on Dramatiq's own Redis broker.
 
+        As there, delayed ones count, and the name of the queue that it has for them (`<queue>.DQ`) means the same.
+
         Raises:
             ConnectionClosed: the server does not answer.
         """
         with connection_errors():
-            return int(self.client.hget(f"{self.base}:n", queue_name) or 0)
+            return int(self.client.hget(f"{self.base}:n", q_name(queue_name)) or 0)
 
     def close(self) -> None:
         """Return what was fetched, report what is finished, and close the connections.
@@ -350,6 +345,9 @@ class FairRedisBroker(Broker):
     def _check_server(self) -> None:
         check_server(self.client)
         Schema(self.client, self.base).convert()
+
+    def _booted(self) -> None:
+        release_held(self.actors, self.release)
 
     def _open_session(
         self, client: "redis.Redis", waiting_client: "redis.Redis", worker: Worker | None
@@ -369,5 +367,5 @@ class FairRedisBroker(Broker):
         )
 
     def _deaths_of(self, message_id: str) -> str:
-        deaths = self.client.hget(f"{self.base}:d", message_id)
+        deaths = self.client.hget(f"{self.base}:d", to_wire(message_id))
         return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"

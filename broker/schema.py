@@ -54,11 +54,8 @@ class Schema:
         with connection_errors():
             try:
                 found: str | bytes | None = self._client.get(f"{self._base}:schema")
-            except (
-                redis.ResponseError,
-                UnicodeDecodeError,
-            ):  # no string, or no text to a client that decodes
-                found = "?"
+            except (redis.ResponseError, UnicodeDecodeError):
+                found = "?"  # no string, or no text to a client that decodes
         if found is None:
             return 1
         text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found

@@ -5,6 +5,10 @@ the parts whose names it uses itself; a script is all that its operation needs, 
 
 The server makes all functions of a script anew at each call, which costs as much as a command or two. So what parts
 define on one line, as keys and constants are, is written out where it is used.
+
+A server that is full (`maxmemory`, `noeviction`) refuses what writes. Most scripts free more than they take, and have
+to run then: they are let through. An operation that brings messages in says `-- WHEN FULL: refused`; one that says
+`Reads only.` needs nothing.
 """
 
 import hashlib
@@ -17,9 +21,10 @@ from typing import Any
 import redis
 from dramatiq.errors import ConnectionClosed
 
-from .errors import BrokerScriptError
+from .errors import BrokerScriptError, ServerFull
 
 _NEEDS = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
+_REFUSED_WHEN_FULL = re.compile(r"^-- WHEN FULL: refused$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 #: What one line defines.
 _FUNCTION = re.compile(
@@ -31,11 +36,40 @@ _NAME = re.compile(r"'[^'\n]*'|(?<![\w.])[A-Za-z_]\w*")  # or a string, which is
 _SIMPLE_CALL = re.compile(r"(?<![\w.])([a-z]\w*)\(([^()]*)\)")
 _STRING_OR_ARGUMENTS = re.compile(r"'[^'\n]*'|\([^()']*\)")
 
-#: What every script begins with.
+#: What a script begins with that a full server lets through, or refuses as a whole.
+_LET_THROUGH, _REFUSED = "#!lua flags=allow-oom\n", "#!lua\n"
+#: What every script begins with, or has behind that.
 _PROLOGUE = """local B = KEYS[1]
 local time = redis.call('TIME')
 local now = math.floor(time[1] * 1000 + time[2] / 1000)
 """
+
+#: What stands around all that a script does.
+_FRAME_PARTS = ("keys", "transaction", "foreign")
+_BEGIN = "local function body()\n"
+_END = """end
+local failure
+for _ = 1, 10 do
+  local ended, reply = pcall(body)
+  if ended then
+    return reply
+  end
+  take_back()
+  failure = tostring(reply)
+  -- What the whole server refuses is nobody's fault.
+  if string.match(failure, '^[-]?(%u+) ') and not string.match(failure, '^[-]?ERR ')
+    and not string.match(failure, '^[-]?WRONGTYPE ') then
+    break
+  end
+  if not remove_foreign() then
+    break
+  end
+  restart()
+end
+return redis.error_reply(string.match(failure, '^%u+ ') and failure or 'ERR ' .. failure)
+"""
+#: Which of its arguments says how long dead letters are kept, by script.
+_TTL_ARGUMENTS = {"fetch": 3, "finish": 3, "drain_dramatiq": 4, "drain_dramatiq_dead_letters": 4}
 
 #: Strings, bytes and numbers, as redis-py takes them.
 Argument = str | bytes | int | float
@@ -49,7 +83,7 @@ class Script:
 
     Raises:
         ConnectionClosed: From calls: the server does not answer; what was asked may have been done or not.
-        BrokerScriptError: From calls: the server refused it.
+        BrokerScriptError: From calls: the server refused it; as `ServerFull` when it has no memory left for it.
 
     Example:
         >>> Script("release")(client, "dramatiq:{0}", ["flag:x", 100])
@@ -69,6 +103,8 @@ class Script:
                 return run("EVAL", self._source, 1, base, *arguments)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise away(error) from error
+        except redis.exceptions.OutOfMemoryError as error:
+            raise ServerFull(f"the server refused {self.name}: {error}") from error  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
             raise BrokerScriptError(f"the server refused {self.name}: {error}") from error  # type: ignore[no-untyped-call]
 
@@ -86,7 +122,31 @@ def source(name: str) -> str:
         ValueError: as `assemble`.
     """
     folder = resources.files(__package__) / "lua"
-    return assemble(name, lambda file: folder.joinpath(file).read_text())
+    return framed(name, lambda file: folder.joinpath(file).read_text())
+
+
+def framed(name: str, read: Callable[[str], str]) -> str:
+    """Put an operation and its parts into the frame.
+
+    Parameters:
+        name: of the operation.
+        read: as for `assemble`.
+
+    Raises:
+        ValueError: as `assemble`.
+    """
+    parts = [read(f"parts/{part}.lua") for part in _FRAME_PARTS]
+    defining = tuple(_COMMENT.sub("", part) for part in parts)
+    frame = [
+        _written_out(f"parts/{part}.lua", text, defining)
+        for part, text in zip(_FRAME_PARTS, defining, strict=True)
+    ]
+    argument = _TTL_ARGUMENTS.get(name)
+    ttl = f"tonumber(ARGV[{argument}])" if argument else "FOREIGN_TTL_MS"
+    ttl = _written_out("", f"local letter_ttl_ms = {ttl}\n", defining)
+    permission = _permission(read(f"{name}.lua"))
+    body = assemble(name, read).removeprefix(permission + _PROLOGUE).replace("redis.call(", "call(")
+    return permission + "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
 
 
 def assemble(name: str, read: Callable[[str], str]) -> str:
@@ -123,7 +183,13 @@ def assemble(name: str, read: Callable[[str], str]) -> str:
 
     files = add(f"{name}.lua", ())
     written = [_written_out(file, texts[file], tuple(texts[each] for each in needs[file])) for file in files]
-    return "\n".join((_PROLOGUE, *written))
+    return _permission(read(f"{name}.lua")) + "\n".join((_PROLOGUE, *written))
+
+
+def _permission(text: str) -> str:
+    if "Reads only." in "".join(_COMMENT.findall(text)):
+        return ""  # any first line would make it a script that writes: a replica or a server without disk refuses those
+    return _REFUSED if _REFUSED_WHEN_FULL.search(text) else _LET_THROUGH
 
 
 @cache

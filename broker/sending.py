@@ -1,5 +1,6 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -8,9 +9,10 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
+from .bounds import is_text, printable
 from .connection import connection_errors
-from .errors import MessageTooLarge, NotReplicated, QueueFull
-from .keys import EnqueueIds, lane_of, record_of, split_record
+from .errors import MessageTooLarge, NotReplicated, QueueFull, ServerFull
+from .keys import EnqueueIds, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
 
@@ -26,7 +28,15 @@ BATCH_SIZE: Final = 256
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
 
+#: Priorities and slots beyond this mean no more than it.
+_MAX_RANK: Final = 10**9
+#: The lane of what cannot be encoded: it is no actor's.
+_NO_LANE: Final = f"{part('?')}:0"
+
 _ENQUEUE = Script("enqueue")
+_PARK = Script("park")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +94,30 @@ class Sender:
             bounded: False for what a call before has checked. Default True.
 
         Raises:
-            QueueFull: a queue or an org has too many.
+            QueueFull: a queue or an org has too many, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
         max_depths = self._max_depths if bounded else (0, 0)
         arguments = [*max_depths, more, *(value for each in messages for value in each)]
         try:
-            refused = _ENQUEUE(self._client, self._base, arguments)
-        except ConnectionClosed:
-            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            refused = _ENQUEUE(self._client, self._base, arguments)
+            refused = self._call(_ENQUEUE, arguments)
+        except ServerFull as error:
+            queue = split_record(messages[0].record)[0]
+            raise QueueFull(queue, None, 0, FULL_RETRY_AFTER_S, full="memory") from error
         if refused:
             queue, org, depth = refused
-            raise QueueFull(queue.decode(), org.decode() or None, int(depth), FULL_RETRY_AFTER_S)
+            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
+        if self._durability == "replica":
+            self._wait_for_replica()
+
+    def park(self, message: Sent) -> None:
+        """Send a message that waits, whatever is full.
+
+        Raises:
+            ConnectionClosed, NotReplicated: as from `send`.
+        """
+        self._call(_PARK, list(message))
         if self._durability == "replica":
             self._wait_for_replica()
 
@@ -128,6 +148,13 @@ class Sender:
                     faults[index] = error
                 return
 
+    def _call(self, script: Script, arguments: list[Argument]) -> Any:
+        try:
+            return script(self._client, self._base, arguments)
+        except ConnectionClosed:
+            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
+            return script(self._client, self._base, arguments)
+
     def _wait_for_replica(self) -> None:
         with connection_errors():
             confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
@@ -156,26 +183,65 @@ class Encoder:
             message: on its real queue.
             delay_ms: until it is due; 0 for now.
             parked: `<cause>\\n<key>`, where it is parked. Default: it is not.
+
+        Raises:
+            ValueError: it cannot be stored; the error names what is wrong with it.
         """
+        for name, value in (("message_id", message.message_id), ("queue_name", message.queue_name)):
+            if not is_text(value) or (name == "queue_name" and "\n" in value):
+                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
+        if not isinstance(message.actor_name, str):
+            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")  # noqa: TRY004  # as all of these
+        try:
+            body = message.encode()
+        except Exception as error:
+            raise ValueError(f"a message of {message.actor_name!r} cannot be encoded: {error}") from error
+        enqueue_id = self._enqueue_ids()
+        record = record_of(message.queue_name, _org(message), self._lane(message), enqueue_id, body)
+        return Sent(message.message_id, enqueue_id, delay_ms, printable(parked), record)
+
+    def salvage(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
+        """Encode what goes along with an end, whatever it is: what cannot be encoded is a dead letter at its worker."""
+        try:
+            return self(message, delay_ms, parked)
+        except ValueError:
+            logger.exception("What goes along with a message's end cannot be sent and will be dead.")
+            enqueue_id = self._enqueue_ids()
+            queue = printable(str(message.queue_name)).replace("\n", "\\n")
+            record = record_of(queue, "", _NO_LANE, enqueue_id, _shown(message))
+            return Sent(printable(str(message.message_id)), enqueue_id, 0, "", record)
+
+    def _lane(self, message: Message[Any]) -> str:
         options = message.options
-        name = message.actor_name
-        actor = self._broker.actors.get(name)
+        actor = self._broker.actors.get(message.actor_name)
         priority = options.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
             priority = actor.priority if actor is not None else 0
+        priority = max(-_MAX_RANK, min(priority, _MAX_RANK))
         concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
-        lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
-        org = options.get("org")
-        enqueue_id = self._enqueue_ids()
-        record = record_of(
-            message.queue_name, "" if org is None else str(org), lane, enqueue_id, message.encode()
-        )
-        return Sent(message.message_id, enqueue_id, delay_ms, parked, record)
+        return lane_of(message.actor_name, priority, _slots(concurrency) if concurrency else None)
+
+
+def _org(message: Message[Any]) -> str:
+    org = message.options.get("org")
+    return "" if org is None else str(org)
+
+
+def _shown(message: Message[Any]) -> bytes:
+    try:
+        return printable(repr(message)).encode()
+    except Exception as error:  # noqa: BLE001  # its values' own
+        return f"a message that cannot be shown ({type(error).__name__})".encode()
+
+
+def _text(answer: bytes | str) -> str:
+    """A name in an answer; a client may decode them."""
+    return answer if isinstance(answer, str) else answer.decode()
 
 
 def _slots(option: object) -> tuple[str, int] | None:
     """The option as a key and a number; what is neither is the guards' to refuse, and limits nothing here."""
     match option:
         case (str(key), int(most)) if key and most >= 1:
-            return key, most
+            return key, min(most, _MAX_RANK)
     return None

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import BinaryIO, Literal
 from uuid import UUID
 
 from .closing import close_reliably
 from .domain_export import DomainExport, Download, ExportOutcome, Format
-from .errors import Cancelled, JobError, NotFound
+from .errors import Cancelled, JobError, LeaseLost, NotFound
 from .export_ports import Destinations, ExportRepository, ExportWriter
 from .export_records import (
     EXPORT_DATA_VERSION,
@@ -35,7 +35,8 @@ class ExportDomain:
 
     The file is written to a spool first and delivered when it is complete, so a cancelled, oversized or failed
     export leaves nothing at the destination. The export's id is the job's id: a redelivered job replaces its own
-    file and row instead of adding another.
+    file and row instead of adding another. Each attempt raises the row's fence, so that of two workers that have the
+    job, one of them frozen for a while, the later one's row and file stay.
 
     Parameters:
         run: the surroundings of this attempt.
@@ -67,17 +68,27 @@ class ExportDomain:
             SizeLimitExceeded: the file would be too large. A `failed` row tells, nothing else is left.
             StorageUnavailable, DatabaseUnavailable: worth another attempt.
             Cancelled, DeadlineExceeded: between two steps, nothing half-written stays.
+            LeaseLost: another attempt has begun since; what is there is that one's.
         """
         self.destinations.check(job)
-        domain_name = self._do(job, lambda repository: _start(repository, self.run.job_id, job))
+        try:
+            return self._attempt(job)
+        except _Overtaken:
+            # Our file may lie over the one that the other's row describes: an attempt after both settles it.
+            return self._attempt(job)
+
+    def _attempt(self, job: DomainExport) -> ExportOutcome:
+        start = self._do(job, lambda repository: _start(repository, self.run.job_id, job))
         try:
             self.run.progress(10, "started")
-            return self._export(job, domain_name)
+            return self._export(job, start)
+        except LeaseLost:
+            raise
         except BaseException as error:  # interrupts too must leave nothing behind
-            close_reliably(lambda reason: self._clean_up(job, reason), error)
+            close_reliably(lambda reason: self._clean_up(job, start.fence, reason), error)
             raise
 
-    def _export(self, job: DomainExport, domain_name: str) -> ExportOutcome:
+    def _export(self, job: DomainExport, start: "_Start") -> ExportOutcome:
         now = self.clock()
         download = isinstance(job.destination, Download)
         days = self.limits.download_expiry_days if download else self.limits.export_expiry_days
@@ -88,7 +99,7 @@ class ExportDomain:
                 version=EXPORT_DATA_VERSION,
                 export_id=self.run.job_id,
                 domain_id=job.domain_id,
-                domain_name=domain_name,
+                domain_name=start.domain_name,
                 exported_at=now,
             )
             rows = self._write(job, header, self.writers[job.format](sink))
@@ -96,6 +107,7 @@ class ExportDomain:
             self.run.checkpoint()
             spool.seek(0)
             expires_at = now + timedelta(days=days)
+            self._do(job, lambda repository: repository.check_fence(self.run.job_id, start.fence))
             delivery = self.destinations.deliver(self.run.job_id, job, spool, expires_at)
         outcome = ExportOutcome(
             export_id=self.run.job_id,
@@ -105,7 +117,10 @@ class ExportDomain:
             rows=rows,
             expires_at=expires_at,
         )
-        self._do(job, lambda repository: repository.record_finished(outcome))
+        try:
+            self._do(job, lambda repository: repository.record_finished(outcome, start.fence))
+        except LeaseLost as error:
+            raise _Overtaken(str(error)) from error
         self.run.progress(100, "done")
         return outcome
 
@@ -157,24 +172,38 @@ class ExportDomain:
             repository.content_performance(job.domain_id, start, end, most),
         )
 
-    def _clean_up(self, job: DomainExport, error: BaseException) -> None:
+    def _clean_up(self, job: DomainExport, fence: datetime, error: BaseException) -> None:
         status: Literal["failed", "cancelled"] = "cancelled" if isinstance(error, Cancelled) else "failed"
         # Texts of foreign errors may quote what they were given; only ours are known not to.
         reason = str(error) if isinstance(error, JobError) else type(error).__name__
+        export_id = self.run.job_id
         steps: tuple[Callable[[], None], ...] = (
-            lambda: self.destinations.discard(self.run.job_id, job),
+            lambda: self.closing(job.org_id, lambda repository: repository.check_fence(export_id, fence)),
+            lambda: self.destinations.discard(export_id, job),
             lambda: self.closing(
-                job.org_id, lambda repository: repository.record_ended(self.run.job_id, status, reason)
+                job.org_id, lambda repository: repository.record_ended(export_id, fence, status, reason)
             ),
         )
         for step in steps:  # each on its own: a store that is down must not leave the row `running`
             try:
                 step()
+            except LeaseLost:  # what is there now is another attempt's
+                return
             except Exception as second:  # noqa: BLE001  # the first error is the one that explains the job's end
                 error.add_note(f"clean-up failed as well: {second}")
 
     def _do(self, job: DomainExport, work: Callable[[ExportRepository], T]) -> T:
         return self.transactions(job.org_id, work)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    domain_name: str
+    fence: datetime
+
+
+class _Overtaken(LeaseLost):
+    """It happened after the file was delivered."""
 
 
 class _Counted(Iterator[ContentRow]):
@@ -188,9 +217,8 @@ class _Counted(Iterator[ContentRow]):
         return row
 
 
-def _start(repository: ExportRepository, export_id: UUID, job: DomainExport) -> str:
+def _start(repository: ExportRepository, export_id: UUID, job: DomainExport) -> _Start:
     name = repository.domain_name(job.domain_id)
     if name is None:
         raise NotFound("domain", job.domain_id)
-    repository.record_started(export_id, job)
-    return name
+    return _Start(domain_name=name, fence=repository.record_started(export_id, job))

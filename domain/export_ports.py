@@ -23,14 +23,34 @@ class ExportRepository(Protocol):
     def domain_name(self, domain_id: UUID) -> str | None:
         """The domain's host name; None when the org owns no such domain."""
 
-    def record_started(self, export_id: UUID, job: DomainExport) -> None:
-        """Write the export's row as `running`; a second attempt takes over the first one's row."""
+    def record_started(self, export_id: UUID, job: DomainExport) -> datetime:
+        """Write the export's row as `running`, and give this attempt its fence: when it started.
 
-    def record_finished(self, outcome: ExportOutcome) -> None:
-        """Mark the row `completed`."""
+        A second attempt takes over the first one's row with a later fence, and the first one's is refused from then on.
+        """
 
-    def record_ended(self, export_id: UUID, status: Literal["failed", "cancelled"], reason: str) -> None:
-        """Mark the row with an end that left nothing behind."""
+    def check_fence(self, export_id: UUID, fence: datetime) -> None:
+        """Refuse an attempt that another one has taken over.
+
+        Raises:
+            LeaseLost: it has.
+        """
+
+    def record_finished(self, outcome: ExportOutcome, fence: datetime) -> None:
+        """Mark the row `completed`.
+
+        Raises:
+            LeaseLost: as `check_fence`.
+        """
+
+    def record_ended(
+        self, export_id: UUID, fence: datetime, status: Literal["failed", "cancelled"], reason: str
+    ) -> None:
+        """Mark the row with an end that left nothing behind.
+
+        Raises:
+            LeaseLost: as `check_fence`.
+        """
 
     def content_page(
         self, domain_id: UUID, date_range: DateRange | None, after: Cursor | None, limit: int

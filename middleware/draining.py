@@ -1,12 +1,11 @@
 """Draining: a worker that stops begins nothing new, lets what it has end, and hands the rest back uncharged."""
 
 import logging
-import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dramatiq import Actor, Broker, Worker
@@ -15,12 +14,11 @@ from dramatiq.common import iter_queue
 from dramatiq.middleware.shutdown import Shutdown
 
 from .base.classification import class_name
-from .base.delegation import SupportsAckOperations
-from .base.emit import emit_counter
+from .base.delegation import SupportsAckOperations, is_dramatiq_redis
+from .base.emit import emit_counter, labels_of
 from .base.errors import Parked
-from .base.guard import Guard, Outcome
+from .base.guard import Guard, Outcome, Position
 from .base.interrupts import Window, make_interruptible, window_of
-from .base.stack import Position
 
 #: Seconds that running jobs may take to end: less than the 30 that Kubernetes gives a pod by default.
 DEFAULT_DRAIN_S = 25.0
@@ -76,7 +74,7 @@ class Draining(Guard[int]):
         self.drain_s = drain_s
         self.unwind_s = unwind_s
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        #: By thread. A dict's own operations are atomic: an interrupt that lands in a hook leaves no lock taken.
         self._running: dict[int, tuple[MessageProxy, Window]] = {}
         self._stop: _Stop | None = None
 
@@ -126,13 +124,11 @@ class Draining(Guard[int]):
         if self.draining:
             raise Parked("the worker is stopping", delay_ms=0, key="draining")
         thread_id = threading.get_ident()
-        with self._lock:
-            self._running[thread_id] = message, window_of(message)
+        self._running[thread_id] = message, window_of(message)
         return thread_id
 
     def settle(self, broker: Broker, message: MessageProxy, held: int, outcome: Outcome) -> None:
-        with self._lock:
-            self._running.pop(held, None)
+        self._running.pop(held, None)
 
     def _drain(self, stop: "_Stop") -> None:
         stop.begun.wait()
@@ -150,7 +146,7 @@ class Draining(Guard[int]):
             stop.over.set()
 
     def _stop_early(self, worker: Worker) -> None:
-        # Where nothing is in hand, consumers may stop with the workers, unless acks need their threads.
+        # Where nothing is in flight, consumers may stop with the workers, unless acks need their threads.
         if _acks_by_itself(worker.broker):
             _stop_consumers(worker)
 
@@ -167,7 +163,7 @@ class Draining(Guard[int]):
     def _interrupt(self) -> None:
         for message, window in self._attempts():
             if window.interrupt(Shutdown):
-                emit_counter("drain_interrupted_total", _labels(message))
+                emit_counter("drain_interrupted_total", labels_of(message))
                 logger.warning(
                     "Message %s of %s still runs after %s s; it is interrupted and handed back.",
                     message.message_id,
@@ -178,7 +174,7 @@ class Draining(Guard[int]):
     def _give_up(self, worker: Worker) -> None:
         abandoned = [message for message, window in self._attempts() if window.abandon()]
         for message in abandoned:
-            emit_counter("drain_abandoned_total", _labels(message))
+            emit_counter("drain_abandoned_total", labels_of(message))
             logger.error(
                 "Message %s of %s cannot be interrupted; it is handed back and its thread ends with the process.",
                 message.message_id,
@@ -187,8 +183,7 @@ class Draining(Guard[int]):
         _requeue(worker, abandoned)
 
     def _attempts(self) -> list[tuple[MessageProxy, Window]]:
-        with self._lock:
-            return list(self._running.values())
+        return list(self._running.values())
 
 
 @dataclass(eq=False)
@@ -197,18 +192,13 @@ class _Stop:
 
     worker: Worker
     clean: bool = True
-
-    def __post_init__(self) -> None:
-        self.begun = threading.Event()
-        self.over = threading.Event()
+    begun: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 def _acks_by_itself(broker: Broker) -> bool:
     """Whether acks need no consumer's thread: on Dramatiq's Redis broker, and where they carry operations along."""
-    redis_broker = sys.modules.get("dramatiq.brokers.redis")
-    return isinstance(broker, SupportsAckOperations) or (
-        redis_broker is not None and isinstance(broker, redis_broker.RedisBroker)
-    )
+    return isinstance(broker, SupportsAckOperations) or is_dramatiq_redis(broker)
 
 
 def _stop_consumers(worker: Worker) -> None:
@@ -235,7 +225,3 @@ def _requeue(worker: Worker, messages: Iterable[MessageProxy]) -> bool:
         logger.warning("Messages cannot be handed back (%s); the broker reclaims them.", class_name(error))
         return False
     return True
-
-
-def _labels(message: MessageProxy) -> dict[str, str]:
-    return {"actor": message.actor_name, "queue": message.queue_name}

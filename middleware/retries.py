@@ -5,7 +5,8 @@ import random
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import dramatiq.middleware
 from dramatiq import Broker, Retry
@@ -22,7 +23,7 @@ from .base.classification import (
 from .base.delegation import SupportsParking
 from .base.emit import emit_counter
 from .base.errors import Parked
-from .base.options import Option
+from .base.options import Option, option_of
 from .base.stack import Position
 
 #: Milliseconds of the first back-off, doubled each time, and the most one may grow to.
@@ -124,11 +125,10 @@ class Retries(dramatiq.middleware.Retries):
         _ends.set(None)
 
     def _decide(self, broker: Broker, message: MessageProxy, exception: BaseException) -> None:
-        park_ms = _park_delay_ms(exception)
-        if park_ms is not None:
-            cause = _count_park(message, exception)
-            key = exception.key if isinstance(exception, Parked) else None
-            self._enqueue(broker, message, park_ms, (cause, key))
+        park = _park_of(exception)
+        if park is not None:
+            _count_park(message, park)
+            self._enqueue(broker, message, park.delay_ms, park)
             return
         _remember(message, exception)
         if self._is_final(broker, message, exception):
@@ -140,11 +140,11 @@ class Retries(dramatiq.middleware.Retries):
         self._enqueue(broker, message, delay_ms)
 
     def _ends(self, broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
-        return _park_delay_ms(exception) is None and self._is_final(broker, message, exception)
+        return _park_of(exception) is None and self._is_final(broker, message, exception)
 
     def _is_final(self, broker: Broker, message: MessageProxy, exception: BaseException) -> bool:
-        option = _options(broker, message)
-        throws = option("throws", None)
+        option = partial(option_of, broker, message)
+        throws = option("throws")
         if (throws and isinstance(exception, throws)) or not is_retryable(exception):
             return True
         retry_when = option("retry_when", self.retry_when)
@@ -156,7 +156,7 @@ class Retries(dramatiq.middleware.Retries):
     def _delay_ms(self, broker: Broker, message: MessageProxy, exception: BaseException) -> int:
         if isinstance(exception, Retry) and exception.delay is not None:
             return int(exception.delay)
-        option = _options(broker, message)
+        option = partial(option_of, broker, message)
         first = int(option("min_backoff", self.min_backoff))
         most = min(int(option("max_backoff", self.max_backoff)), LONGEST_DELAY_MS)
         # Past 2**32 every sensible first back-off has long met its bound.
@@ -165,25 +165,20 @@ class Retries(dramatiq.middleware.Retries):
         return max(least_ms, int(self._uniform(0, ceiling)))
 
     def _tell_exhausted(self, broker: Broker, message: MessageProxy) -> None:
-        target = _options(broker, message)("on_retry_exhausted", None)
+        target = option_of(broker, message, "on_retry_exhausted")
         if target:
-            most = _options(broker, message)("max_retries", self.max_retries)
+            most = option_of(broker, message, "max_retries", self.max_retries)
             counts = {"retries": _retries(message), "max_retries": most}
             broker.get_actor(target).send(message.asdict(), counts)
 
     def _enqueue(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        delay_ms: int,
-        parked: tuple[str, str | None] | None = None,
+        self, broker: Broker, message: MessageProxy, delay_ms: int, park: "_Park | None" = None
     ) -> None:
         for wait_s in (*ENQUEUE_WAITS_S, None):
             try:
                 # A proxy is not a message, and the broker copies what it is given.
-                if parked is not None and isinstance(broker, SupportsParking):
-                    cause, key = parked
-                    broker.park(message._message, delay_ms=delay_ms, cause=cause, key=key)
+                if park is not None and isinstance(broker, SupportsParking):
+                    broker.park(message._message, delay_ms=delay_ms, cause=park.cause, key=park.key)
                 else:
                     broker.enqueue(message._message, delay=min(delay_ms, LONGEST_DELAY_MS))
             except Exception as error:
@@ -224,21 +219,26 @@ def is_final_attempt(exception: BaseException) -> bool:
 _ends: ContextVar[Callable[[BaseException], bool] | None] = ContextVar("pressroom_ends", default=None)
 
 
-def _park_delay_ms(exception: BaseException) -> int | None:
-    """How long the message waits when the attempt is not its fault; None when it is."""
+class _Park(NamedTuple):
+    """How long a message waits, and what for, when the attempt is not its fault."""
+
+    delay_ms: int
+    cause: str
+    key: str | None
+    #: The cause with few values, for a label: what it waits for, without whose.
+    label: str
+
+
+def _park_of(exception: BaseException) -> _Park | None:
     if isinstance(exception, Parked):
-        return exception.delay_ms
+        label = (exception.key or exception.cause).partition(":")[0]
+        return _Park(exception.delay_ms, exception.cause, exception.key, label)
     if is_shutdown(exception):
-        return 0
+        return _Park(0, "shutdown", None, "shutdown")
     asked_s = retry_after_s(exception)
     if asked_s is not None and asked_s > SHORT_RETRY_AFTER_S and is_retryable(exception):
-        return int(asked_s * 1_000)
+        return _Park(int(asked_s * 1_000), category_of(exception), None, "retry_after")
     return None
-
-
-def _options(broker: Broker, message: MessageProxy) -> Callable[[str, Any], Any]:
-    of_actor = broker.actors[message.actor_name].options if message.actor_name in broker.actors else {}
-    return lambda name, default: message.options.get(name, of_actor.get(name, default))
 
 
 def _retries(message: MessageProxy) -> int:
@@ -253,21 +253,7 @@ def _remember(message: MessageProxy, exception: BaseException) -> None:
     }
 
 
-def _count_park(message: MessageProxy, exception: BaseException) -> str:
-    if isinstance(exception, Parked):
-        cause = exception.cause
-    else:
-        cause = "shutdown" if is_shutdown(exception) else category_of(exception)
-    message.options["parked"] = {
-        "cause": cause,
-        "count": message.options.get("parked", {}).get("count", 0) + 1,
-    }
-    emit_counter("messages_parked_total", {"actor": message.actor_name, "cause": _bounded(exception)})
-    return cause
-
-
-def _bounded(exception: BaseException) -> str:
-    """A cause with few values, for a label: what it waits for, without whose."""
-    if isinstance(exception, Parked):
-        return (exception.key or exception.cause).partition(":")[0]
-    return "shutdown" if is_shutdown(exception) else "retry_after"
+def _count_park(message: MessageProxy, park: _Park) -> None:
+    count = message.options.get("parked", {}).get("count", 0) + 1
+    message.options["parked"] = {"cause": park.cause, "count": count}
+    emit_counter("messages_parked_total", {"actor": message.actor_name, "cause": park.label})

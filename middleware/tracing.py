@@ -7,11 +7,8 @@ from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
 from dramatiq.common import q_name
 
-from .base.attempts import Attempt
 from .base.messages import org_of
-from .base.observer import Observer
-from .base.options import Option
-from .base.stack import Position
+from .base.observer import Attempt, Observer, Option, Position
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
@@ -50,10 +47,7 @@ class Tracing(Observer):
     """
 
     position = Position.TRACE
-    message_options = (
-        Option("traceparent", "caller"),
-        Option("tracestate", "caller"),
-    )
+    message_options = (Option("traceparent", "caller"), Option("tracestate", "caller"))
 
     def __init__(self, *, tracer_provider: "TracerProvider | None" = None) -> None:
         super().__init__()

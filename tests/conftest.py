@@ -1,7 +1,8 @@
 """What every test may ask for: real servers, fresh databases, and an environment that says nothing."""
 
+import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -27,6 +28,19 @@ SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "mission"}
 #: Modules that are slow in whichever folder they lie: suites of stores, outages, killed processes.
 SLOW_MODULES = ("_stores", "_outage", "_spool", "_crash", "_stuck_process")
 
+#: Files that take half a minute and more, the longest first. They are begun first: a file is worked by one process, and
+#: one that is begun last is what all others wait for.
+LONGEST = (
+    "crash/test_publish_killed.py",
+    "e2e/test_demo.py",
+    "e2e/test_benchmarks.py",
+    "e2e/test_up.py",
+    "middleware/cron/test_processes.py",
+    "e2e/test_package.py",
+    "app/bootstrap/worker/orgs/test_two_regions.py",
+    "docs/test_blocks.py",
+)
+
 
 def pytest_configure() -> None:
     # What the developer's shell says must not decide a test.
@@ -47,6 +61,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if unwanted and collection_path.is_relative_to(ROOT / "tests") else None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # What is collected stays. To look through it for garbage, time and again, costs collecting a sixth of its time, and
+    # a test that makes many objects twice or four times its own.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # `make check` has a minute for everything: it asks each guard on the stub broker alone, and leaves what takes
     # servers to `make test`.
@@ -56,6 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_servers = "servers" in getattr(item, "fixturenames", ())
         if SLOW_FOLDERS & set(place.parts) or place.stem.endswith(SLOW_MODULES) or on_redis or on_servers:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=_turn)
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +117,11 @@ def database(new_database: Callable[[], Database]) -> Database:
     fresh = new_database()
     upgrade(fresh.owner_url)
     return fresh
+
+
+def _turn(item: pytest.Item) -> int:
+    name = str(item.path.relative_to(ROOT / "tests"))
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def _parameters(item: pytest.Item) -> list[object]:

@@ -234,6 +234,17 @@ class SqlDeadLetterBox(Generic[LetterT]):
                     counts[list(by)[at]][values[at]] = (count - replayed, replayed)
         return counts
 
+    def open_by_queue(self) -> dict[str, int]:
+        """How many letters of each queue are open: neither replayed nor removed. A queue without any is left out."""
+        columns = publishing_dlq.c
+        query = (
+            select(columns.queue, func.count().label("count_open"))
+            .where(*self._visible(), columns.replayed_as.is_(None))
+            .group_by(columns.queue)
+        )
+        with self._connection() as connection:
+            return {row.queue: row.count_open for row in connection.execute(query)}
+
     def _page(
         self, wanted: Sequence[ColumnElement[bool]], after: str | None, limit: int
     ) -> Sequence[LetterT]:

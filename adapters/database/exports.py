@@ -1,6 +1,6 @@
 """What an export reads of a domain, and the record of the export, in PostgreSQL."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.domain_export import DateRange, DomainExport, ExportOutcome
-from domain.errors import NotFound
+from domain.errors import LeaseLost, NotFound
 from domain.export_records import (
     EXPORT_DATA_VERSION,
     ContentPerformance,
@@ -51,8 +51,12 @@ class SqlExports:
             select(domains.host).where(domains.org_id == self._org_id, domains.id == domain_id)
         )
 
-    def record_started(self, export_id: UUID, job: DomainExport) -> None:
-        """Write the export's row as `running`; a second attempt takes over the first one's row."""
+    def record_started(self, export_id: UUID, job: DomainExport) -> datetime:
+        """Write the export's row as `running`; a second attempt takes over the first one's row.
+
+        Returns:
+            The attempt's fence: when it started, and in any case later than every attempt before.
+        """
         asked = {
             "domain_id": job.domain_id,
             "written_for": self._org_id,
@@ -70,19 +74,41 @@ class SqlExports:
             "finished_at": None,
             "expires_at": None,
         }
+        # A clock that was set back must not give a later attempt an earlier fence.
+        later = func.greatest(func.now(), domain_exports.c.started_at + timedelta(microseconds=1))
         statement = insert(domain_exports).values(org_id=self._org_id, id=export_id, **asked, **begun)
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["org_id", "id"], set_={**asked, **begun})
-        )
+        started_at: datetime = self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["org_id", "id"], set_={**asked, **begun, "started_at": later}
+            ).returning(domain_exports.c.started_at)
+        ).scalar_one()
+        return started_at
 
-    def record_finished(self, outcome: ExportOutcome) -> None:
+    def check_fence(self, export_id: UUID, fence: datetime) -> None:
+        """Refuse an attempt that another one has taken over.
+
+        Raises:
+            LeaseLost: it has.
+            NotFound: the domain, and with it the row, left the org meanwhile.
+        """
+        exports = domain_exports.c
+        started_at = self._connection.scalar(
+            select(exports.started_at).where(exports.org_id == self._org_id, exports.id == export_id)
+        )
+        if started_at is None:
+            raise NotFound("export", export_id)
+        if started_at != fence:
+            raise LeaseLost("another attempt at this export has begun since; what is there is that one's")
+
+    def record_finished(self, outcome: ExportOutcome, fence: datetime) -> None:
         """Mark the row `completed`.
 
         Raises:
-            NotFound: the domain, and with it the row, left the org meanwhile.
+            LeaseLost, NotFound: as `check_fence`.
         """
         self._record_end(
             outcome.export_id,
+            fence,
             status="completed",
             location=outcome.location,
             size_bytes=outcome.size_bytes,
@@ -91,14 +117,17 @@ class SqlExports:
             error=None,
         )
 
-    def record_ended(self, export_id: UUID, status: Literal["failed", "cancelled"], reason: str) -> None:
+    def record_ended(
+        self, export_id: UUID, fence: datetime, status: Literal["failed", "cancelled"], reason: str
+    ) -> None:
         """Mark the row with an end that left nothing behind.
 
         Raises:
-            NotFound: as `record_finished`.
+            LeaseLost, NotFound: as `check_fence`.
         """
         self._record_end(
             export_id,
+            fence,
             status=status,
             location=None,
             size_bytes=0,
@@ -191,15 +220,16 @@ class SqlExports:
         )
         return [Setting(name=name, value=value) for name, value in rows]
 
-    def _record_end(self, export_id: UUID, **end: object) -> None:
+    def _record_end(self, export_id: UUID, fence: datetime, **end: object) -> None:
         exports = domain_exports.c
         done = self._connection.execute(
             update(domain_exports)
-            .where(exports.org_id == self._org_id, exports.id == export_id)
+            .where(exports.org_id == self._org_id, exports.id == export_id, exports.started_at == fence)
             .values(finished_at=func.now(), **end)
         )
         if done.rowcount == 0:
-            raise NotFound("export", export_id)
+            self.check_fence(export_id, fence)
+            raise NotFound("export", export_id)  # it came or went between the two
 
 
 def _utc_day(moment: datetime) -> date:

@@ -117,7 +117,7 @@ class QueueInfo:
     actors: tuple[str, ...]
     #: Attempts that run; those that died with their worker among them.
     running: int
-    #: What waits, and what is in flight.
+    #: What waits, and what is in flight. `dead` counts the letters that are open: neither replayed nor removed.
     depth: QueueDepth
     #: How many are held back, by what in one word. Not told to orgs.
     parked_by_cause: Mapping[str, int]

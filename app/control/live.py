@@ -138,6 +138,7 @@ class FairInspector:
         for name, actor in sorted(self._broker().actors.items()):
             actors.setdefault(actor.queue_name, []).append(name)
         running = self._recorded.running_by_queue(org_id=org_id)
+        letters = self._recorded.open_letters_by_queue(org_id=org_id)
         with redis_answers():
             names = {*actors, *self._look.queues()}
             depths = self._look.depth(*names, org=_org(org_id)) if names else []
@@ -148,7 +149,8 @@ class FairInspector:
                 # A region's queue is worked on by the same actors.
                 actors=tuple(actors.get(each.queue) or actors.get(each.queue.rpartition(".")[0]) or ()),
                 running=running.get(each.queue, 0),
-                depth=each,
+                # The broker's own copies say nothing of what was replayed since.
+                depth=replace(each, dead=letters.get(each.queue, 0)),
                 parked_by_cause=waiting.get(each.queue, {}),
             )
             for each in depths

@@ -47,7 +47,7 @@ class Queues(Section):
         """Every queue by name, with what runs and waits on it.
 
         Parameters:
-            org_id: count only this org's jobs; of those that are not due, nothing is told then. Default: the
+            org_id: count only this org's jobs; of what is not due, nothing is known then. Default: the
                 caller's; an operator's, every one.
         """
         return self._inspector.queues(org_id=caller.org_id or org_id)

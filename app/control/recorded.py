@@ -1,13 +1,13 @@
 """What is recorded of jobs: their history, their progress, their dead letters, and what waits in the outbox."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from domain.errors import InvalidInput, ProviderUnavailable
 from middleware.base.attempts import AttemptOutcome
-from middleware.dead_letters.guard import DeadLetterStore
+from middleware.dead_letters.guard import DeadLetterBox
 from middleware.dead_letters.letter import DeadLetter, letter_id
 from middleware.history.guard import AttemptRecord
 from middleware.progress.guard import JobProgress, ProgressReader
@@ -53,6 +53,26 @@ class JobHistory(Protocol):
         ...
 
 
+class CountedBox(DeadLetterBox, Protocol):
+    """What is asked of a box of letters beyond what guards ask."""
+
+    def open_by_queue(self) -> Mapping[str, int]:
+        """How many letters of each queue were neither replayed nor removed."""
+        ...
+
+
+class Letters(Protocol):
+    """Where dead letters are kept."""
+
+    def of_org(self, org: str) -> CountedBox:
+        """Those of one org."""
+        ...
+
+    def of_every_org(self) -> CountedBox:
+        """All of them."""
+        ...
+
+
 class RecordedJobs:
     """What databases know of jobs, whatever the broker.
 
@@ -71,7 +91,7 @@ class RecordedJobs:
         self,
         history: JobHistory,
         progress: ProgressReader,
-        letters: DeadLetterStore,
+        letters: Letters,
         unsent: Callable[[str, UUID | None], bool],
     ) -> None:
         self._history = history
@@ -130,9 +150,15 @@ class RecordedJobs:
         """How many attempts run, those among them that died with their worker."""
         return self._history.running_by_queue(org=None if org_id is None else str(org_id))
 
+    def open_letters_by_queue(self, *, org_id: UUID | None) -> Mapping[str, int]:
+        """How many dead letters wait for somebody to decide, by queue: they were neither replayed nor removed."""
+        return self._box(None if org_id is None else str(org_id)).open_by_queue()
+
     def _letter(self, job_id: str, org: str | None) -> DeadLetter | None:
-        box = self._letters.of_every_org() if org is None else self._letters.of_org(org)
-        return box.get(letter_id(org, job_id))
+        return self._box(org).get(letter_id(org, job_id))
+
+    def _box(self, org: str | None) -> CountedBox:
+        return self._letters.of_every_org() if org is None else self._letters.of_org(org)
 
 
 def _job(last: AttemptRecord) -> Job:

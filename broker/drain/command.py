@@ -1,23 +1,5 @@
-"""`python -m pressroom.broker drain-dramatiq`: takes over what lies in the queues of Dramatiq's own Redis broker."""
+"""`python -m pressroom.broker drain-dramatiq`: takes over what lies in the queues of Dramatiq's own Redis broker.
 
-import argparse
-import importlib
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from enum import IntEnum
-from functools import reduce
-from typing import Any
-
-from dramatiq import Actor, Broker, get_broker
-from dramatiq.errors import BrokerError
-
-from ..redis import FairRedisBroker
-from .drain import Drained, ProgressPrinter, drain_all, inspect_all
-from .dramatiq_queues import SILENT_S, DramatiqDrain
-
-_EXAMPLES = """\
 what it does:
   Everything that no worker there has fetched moves here, at its place in its queue, with its id and what is left of
   its delay. What workers there hold stays theirs: delayed messages too, which they fetch long before they are due.
@@ -36,6 +18,23 @@ examples:
   # All of it, dead letters too, until the last worker there has let go; jobs.py has the actors' priorities.
   $ python -m pressroom.broker drain-dramatiq jobs --url redis://localhost --to-namespace fair --dead --follow
 """
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from enum import IntEnum
+from functools import reduce
+from typing import Any
+
+from dramatiq import Actor, Broker, get_broker
+from dramatiq.errors import BrokerError
+
+from ..redis import FairRedisBroker
+from .drain import Drained, ProgressPrinter, drain_all, inspect_all
+from .dramatiq_queues import SILENT_S, DramatiqDrain
 
 
 class DrainExit(IntEnum):
@@ -131,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pressroom.broker drain-dramatiq",
         description="Take over the messages of Dramatiq's own Redis broker, on the same server, while its workers run.",
-        epilog=_EXAMPLES,
+        epilog=(__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

@@ -32,19 +32,18 @@ class Drained:
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
-        names = sorted({*self.moved, *self.left})
         return {
-            name: {
-                "moved": asdict(self.moved.get(name, MovedCounts())),
-                "left": asdict(self.left[name]) if name in self.left else None,
-            }
-            for name in names
+            name: {"moved": asdict(moved), "left": left and asdict(left)}
+            for name, moved, left in self._rows()
         }
 
     def lines(self) -> list[str]:
         """For people, a line a queue."""
-        names = sorted({*self.moved, *self.left})
-        return [_row(name, self.moved.get(name, MovedCounts()), self.left.get(name)) for name in names]
+        return [_row(*each) for each in self._rows()]
+
+    def _rows(self) -> Iterator[tuple[str, MovedCounts, DramatiqQueue | None]]:
+        for name in sorted({*self.moved, *self.left}):
+            yield name, self.moved.get(name, MovedCounts()), self.left.get(name)
 
 
 def drain_all(

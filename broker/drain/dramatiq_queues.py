@@ -6,8 +6,9 @@ queue, so that any number of drains and of workers there share the queue: each m
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 from dramatiq import Message
@@ -36,6 +37,9 @@ _SPECIAL = re.compile(r"([*?\[\]\\])")
 
 #: The lane of what cannot be decoded: nobody knows what it was.
 _NO_LANE = f"{part('?')}:0"
+
+#: What an id stands for: a message, bytes that are none, or nothing.
+_Body = Message[Any] | bytes | None
 
 _DRAIN = Script("drain_dramatiq")
 _DRAIN_DEAD = Script("drain_dramatiq_dead_letters")
@@ -144,15 +148,9 @@ class DramatiqDrain:
                 counts = pipe.execute()
         held = [counts[at] + counts[at + 1] for at in range(3, len(counts), 2)]
         silent_ms = (seconds - SILENT_S) * 1_000
+        silent = sum(count for count, (_, beat_ms) in zip(held, workers, strict=True) if beat_ms < silent_ms)
         return DramatiqQueue(
-            name=queue,
-            ready=counts[0],
-            delayed=counts[1],
-            dead=counts[2],
-            held=sum(held),
-            silent=sum(
-                count for count, (_, beat_ms) in zip(held, workers, strict=True) if beat_ms < silent_ms
-            ),
+            name=queue, ready=counts[0], delayed=counts[1], dead=counts[2], held=sum(held), silent=silent
         )
 
     def drain(self, queue: str, *, dead: bool = False) -> Iterator[MovedCounts]:
@@ -190,8 +188,9 @@ class DramatiqDrain:
         for worker in workers:
             for name in (queue, dq_name(queue)):
                 list_ = self._list(name)
-                where = (heartbeats, self._held(worker, name), list_, list_ + _MESSAGES)
-                while count := self._run(_RECLAIM, *where, worker, int(silent_s * 1_000), self._batch):
+                keys = (heartbeats, self._held(worker, name), list_, list_ + _MESSAGES)
+                arguments = (*keys, worker, int(silent_s * 1_000), self._batch)
+                while count := _RECLAIM(self._client, self._broker.base, arguments):
                     back += count
         return back
 
@@ -202,27 +201,19 @@ class DramatiqDrain:
             queue: its name.
             limit: how many to decode of what is ready, and of what is delayed. Default 1,000.
         """
-        return sum(
-            isinstance(body, bytes)
-            for name in (queue, dq_name(queue))
-            for _, body in self._head(self._list(name), limit)
-        )
+        heads = [self._head(self._list(name), limit) for name in (queue, dq_name(queue))]
+        return sum(isinstance(body, bytes) for head in heads for _, body in head)
 
     def _drain_list(self, name: str) -> Iterator[MovedCounts]:
-        list_, queue, delayed = self._list(name), q_name(name), name != q_name(name)
-        while head := self._head(list_, self._batch):
+        queue = q_name(name)
+        kind = "ready" if name == queue else "delayed"
+        while head := self._head(self._list(name), self._batch):
             self._keep(queue, head)
-            entries = [
-                value
-                for dramatiq_id, body in head
-                for value in (dramatiq_id, _due_ms(body), *self._entry(dramatiq_id, body, queue))
-            ]
-            moved, dead, gone = self._run(_DRAIN, list_, list_ + _MESSAGES, queue, self._ttl_ms, *entries)
-            yield MovedCounts(
-                ready=0 if delayed else moved, delayed=moved if delayed else 0, undecodable=dead, gone=gone
-            )
+            entries = ((id_, _due_ms(body), *self._entry(id_, body, queue)) for id_, body in head)
+            moved, dead, gone = self._move(_DRAIN, self._list(name), queue, entries)
+            yield MovedCounts(**{kind: moved}, undecodable=dead, gone=gone)
 
-    def _keep(self, queue: str, head: "list[tuple[bytes, Message[Any] | bytes | None]]") -> None:
+    def _keep(self, queue: str, head: list[tuple[bytes, _Body]]) -> None:
         """As workers do with bytes that are no message, before those are dead."""
         for dramatiq_id, body in head:
             if isinstance(body, bytes):
@@ -233,44 +224,28 @@ class DramatiqDrain:
     def _drain_dead(self, queue: str) -> Iterator[MovedCounts]:
         set_ = self._list(xq_name(queue))
         while head := self._head(set_, self._batch, sorted_set=True):
-            entries = [
-                value
-                for dramatiq_id, body in head
-                for value in (dramatiq_id, *self._entry(dramatiq_id, body, queue))
-            ]
-            yield MovedCounts(
-                dead=self._run(_DRAIN_DEAD, set_, set_ + _MESSAGES, queue, self._ttl_ms, *entries)
-            )
+            entries = ((id_, *self._entry(id_, body, queue)) for id_, body in head)
+            yield MovedCounts(dead=self._move(_DRAIN_DEAD, set_, queue, entries))
 
-    def _head(
-        self, key: str, count: int, *, sorted_set: bool = False
-    ) -> list[tuple[bytes, "Message[Any] | bytes | None"]]:
-        """Ids, and what they stand for: a message, bytes that are none, or nothing."""
+    def _head(self, key: str, count: int, *, sorted_set: bool = False) -> list[tuple[bytes, _Body]]:
+        """Ids, and what they stand for."""
         with connection_errors():
             ids = (self._client.zrange if sorted_set else self._client.lrange)(key, 0, count - 1)
             bodies = self._client.hmget(key + _MESSAGES, ids) if ids else []
         return [(id_, body and _decoded(body)) for id_, body in zip(ids, bodies, strict=True)]
 
-    def _entry(
-        self, dramatiq_id: bytes, body: "Message[Any] | bytes | None", queue: str
-    ) -> tuple[Argument, Argument, Argument]:
+    def _entry(self, dramatiq_id: bytes, body: _Body, queue: str) -> tuple[Argument, Argument, Argument]:
         """Message id, enqueue id and record, as if it were sent here."""
         if not isinstance(body, Message):
             record = b"" if body is None else record_of(queue, "", _NO_LANE, "", body)
             return dramatiq_id, dramatiq_id, record
         options = {name: value for name, value in body.options.items() if name not in _OWN_OPTIONS}
-        plain = body.copy(queue_name=queue)
-        plain.options.clear()
-        plain.options.update(options)
-        sent = self._broker.encoder(plain, 0)
+        sent = self._broker.encoder(replace(body, queue_name=queue, options=options), 0)
         return sent.message_id, sent.enqueue_id, sent.record
 
-    @property
-    def _ttl_ms(self) -> int:
-        return self._broker.dead_message_ttl
-
-    def _run(self, script: Script, *arguments: Argument) -> Any:
-        return script(self._client, self._broker.base, arguments)
+    def _move(self, script: Script, key: str, queue: str, entries: Iterable[tuple[Argument, ...]]) -> Any:
+        head = (key, key + _MESSAGES, queue, self._broker.dead_message_ttl)
+        return script(self._client, self._broker.base, [*head, *chain.from_iterable(entries)])
 
     def _list(self, name: str) -> str:
         return f"{self._namespace}:{name}"
@@ -291,7 +266,7 @@ def _decoded(body: bytes) -> "Message[Any] | bytes":
     return message if all(isinstance(each, str) for each in words) else body
 
 
-def _due_ms(body: "Message[Any] | bytes | None") -> int:
+def _due_ms(body: _Body) -> int:
     """When a message is due, in epoch milliseconds: 0 for now; -1 for what is none."""
     if not isinstance(body, Message):
         return -1

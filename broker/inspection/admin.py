@@ -1,6 +1,6 @@
 """What operators change: messages that are dropped, priorities, workers that are to be quiet."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from dramatiq import Message
@@ -86,10 +86,11 @@ class Operations:
             # What was sent since is not meant.
             due_before = f"{now:.0f}" if older_than_ms is None and not dry_run else before
             found += self._clean_lanes(queue, org, actor, due_before, dry_run)
+        chosen = (queue, stored_org(org), "" if actor is None else part(actor), before, int(dry_run))
         if put_off := sorted(set(states) - {"ready", "suspect"}):
-            found += self._clean_aside("qd", queue, org, actor, before, put_off, dry_run)
+            found += self._clean_aside(("qd", *chosen), put_off)
         if "suspect" in states:
-            found += self._clean_aside("qx", queue, org, actor, before, ["suspect"], dry_run)
+            found += self._clean_aside(("qx", *chosen), ["suspect"])
         return found
 
     def set_priority(self, message_id: str, priority: int, *, org: str | None = None) -> Moved:
@@ -135,29 +136,11 @@ class Operations:
                     break
         return found
 
-    def _clean_aside(
-        self,
-        which: str,
-        queue: str,
-        org: str | None,
-        actor: str | None,
-        before: str,
-        states: Collection[WaitingState],
-        dry_run: bool,
-    ) -> int:
+    def _clean_aside(self, chosen: Sequence[Argument], states: Collection[WaitingState]) -> int:
         found, looked_at, from_ms, skip = 0, BATCH_SIZE, "-inf", 0
-        head: list[Argument] = [
-            which,
-            queue,
-            stored_org(org),
-            "" if actor is None else part(actor),
-            before,
-            int(dry_run),
-        ]
         while looked_at == BATCH_SIZE:
-            dropped, looked_at, from_ms, skip = _CLEAN_ASIDE(
-                self._client, self._base, [*head, from_ms, skip, BATCH_SIZE, *states]
-            )
+            arguments = [*chosen, from_ms, skip, BATCH_SIZE, *states]
+            dropped, looked_at, from_ms, skip = _CLEAN_ASIDE(self._client, self._base, arguments)
             found += dropped
         return found
 
@@ -173,6 +156,5 @@ def _with_priority(record: bytes, priority: int) -> bytes:
     actor, _, *key = lane.split(b":")
     message = Message.decode(body)
     message.options["priority"] = priority
-    return b"\n".join(
-        (*start, b":".join((actor, str(priority).encode(), *key)), enqueue_id, message.encode())
-    )
+    lane = b":".join((actor, str(priority).encode(), *key))
+    return b"\n".join((*start, lane, enqueue_id, message.encode()))

@@ -2,26 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..connection import connection_errors
-from ..scripts import Script
+from ..scripts import Argument, Script
+from . import views
 from .lookup import LANES, batch, entry_of, lane_key, lanes_of, org_of, stored_org
-from .views import (
-    Facts,
-    Lane,
-    QueueDepth,
-    QueueState,
-    WaitingMessage,
-    WaitingState,
-    WorkerView,
-    age_s,
-    is_held,
-    read_lane,
-    read_org,
-    read_worker,
-)
+from .views import Facts, Lane, QueueDepth, QueueState, WaitingMessage, WaitingState, WorkerView
 from .why import Why, explain, shut_reasons
 
 if TYPE_CHECKING:
@@ -110,7 +98,7 @@ class Inspector:
     def queue_state(self, queue: str) -> QueueState:
         """How full a queue is, in one round trip, for metrics. The oldest of the first 1,000 orgs' messages."""
         now_ms, depth, *since = _QUEUE_STATE(self._client, self._base, [queue])
-        return QueueState(depth=depth, oldest_age_s=age_s(since[0], now_ms) if since else None)
+        return QueueState(depth=depth, oldest_age_s=views.age_s(since[0], now_ms) if since else None)
 
     def parked_by_cause(self, queue: str) -> dict[str, int]:
         """How many messages of a queue wait for what, in one word, in one round trip: those that are parked, and those
@@ -156,17 +144,9 @@ class Inspector:
             actor: only this actor's. Default any.
             limit: how many at most. Default 100.
         """
-        found = (
-            each
-            for some in (
-                self._ready(queue, org, actor, limit),
-                self._aside("qx", queue, org),
-                self._aside("qd", queue, org),
-            )
-            for each in some
-            if actor in (None, each.actor)
-        )
-        return list(islice(found, limit))
+        aside = chain(self._aside("qx", queue, org), self._aside("qd", queue, org))
+        found = chain(self._ready(queue, org, actor, limit), aside)
+        return list(islice((each for each in found if actor in (None, each.actor)), limit))
 
     def workers(self, org: str | None = None) -> list[WorkerView]:
         """Worker processes, with what each has leased, the longest first.
@@ -175,35 +155,26 @@ class Inspector:
             org: show only this org's messages. Default all.
         """
         now_ms, rows = _WORKERS(self._client, self._base, [])
-        return [read_worker(row, now_ms, org) for row in json.loads(rows)]
+        return [views.read_worker(row, now_ms, org) for row in json.loads(rows)]
 
     def _ready(self, queue: str, org: str | None, actor: str | None, limit: int) -> Iterator[WaitingMessage]:
         for row in lanes_of(self._client, self._base, queue, org, limit):
-            lane = read_lane(row["lane"])
-            if actor not in (None, lane.actor):
+            if actor not in (None, views.read_lane(row["lane"]).actor):
                 continue
             key = lane_key(self._base, queue, row["org"], row["lane"])
             for entry in batch(self._client, key, 0, limit):
                 since_ms, _, message_id = entry.decode().partition("|")
-                yield WaitingMessage(
-                    message_id=message_id,
-                    queue=queue,
-                    org=read_org(row["org"]),
-                    actor=lane.actor,
-                    priority=lane.priority,
-                    key=lane.key,
-                    state="ready",
-                    due_ms=int(since_ms),
-                )
+                yield _waiting(queue, message_id, since_ms, row["org"], row["lane"], "ready")
 
     def _aside(self, which: str, queue: str, org: str | None) -> Iterator[WaitingMessage]:
         for start in range(0, MAX_INSPECTED, _BATCH_SIZE):
-            looked_at, *reply = _ASIDE(
-                self._client, self._base, [which, queue, stored_org(org), start, _BATCH_SIZE]
-            )
+            arguments: list[Argument] = [which, queue, stored_org(org), start, _BATCH_SIZE]
+            looked_at, *reply = _ASIDE(self._client, self._base, arguments)
             texts = [each.decode() for each in reply]
             for at in range(0, len(texts), 5):
-                yield _stands_aside(which, queue, *texts[at : at + 5])
+                message_id, due_ms, whose, lane, parked = texts[at : at + 5]
+                cause = parked.partition("\n")[0]
+                yield _waiting(queue, message_id, due_ms, whose, lane, _state_aside(which, parked), cause)
             if looked_at < _BATCH_SIZE:
                 return
 
@@ -218,13 +189,11 @@ def _by_queue(flat: Sequence[bytes]) -> dict[str, dict[str, int]]:
 
 
 def _depth(row: Mapping[str, Any], now_ms: int, parked_by_kind: Mapping[str, int]) -> QueueDepth:
-    oldest_age_s = age_s(row["oldest"], now_ms) if "oldest" in row else None
+    oldest_s = views.age_s(row["oldest"], now_ms) if "oldest" in row else None
     if "ready" in row:  # of one org
-        return QueueDepth(
-            queue=row["queue"], ready=row["ready"], leased=row["leased"], oldest_age_s=oldest_age_s
-        )
+        return QueueDepth(queue=row["queue"], ready=row["ready"], leased=row["leased"], oldest_age_s=oldest_s)
     parked = sum(parked_by_kind.values())
-    held = sum(number for kind, number in parked_by_kind.items() if is_held(kind))
+    held = sum(number for kind, number in parked_by_kind.items() if views.is_held(kind))
     waiting = row["delayed"] + row["suspects"] + row["leased"]
     return QueueDepth(
         queue=row["queue"],
@@ -235,39 +204,43 @@ def _depth(row: Mapping[str, Any], now_ms: int, parked_by_kind: Mapping[str, int
         held=held,
         suspects=row["suspects"],
         dead=row["dead"],
-        oldest_age_s=oldest_age_s,
+        oldest_age_s=oldest_s,
     )
 
 
 def _lane(queue: str, row: Facts, now_ms: int) -> Lane:
-    name, time = read_lane(str(row["lane"])), row.get("time")
+    name, time = views.read_lane(str(row["lane"])), row.get("time")
     return Lane(
         queue=queue,
-        org=read_org(str(row["org"])),
+        org=views.read_org(str(row["org"])),
         actor=name.actor,
         priority=name.priority,
         key=name.key,
         length=int(str(row["length"])),
-        oldest_age_s=age_s(str(row["since"]), now_ms),
+        oldest_age_s=views.age_s(str(row["since"]), now_ms),
         virtual_time=None if time is None else float(str(time)),
         shut_because=tuple(each.text for each in shut_reasons({**row, "now": now_ms})),
     )
 
 
-def _stands_aside(
-    which: str, queue: str, message_id: str, due_ms: str, org: str, lane_name: str, parked: str
+def _state_aside(which: str, parked: str) -> WaitingState:
+    if which == "qx":
+        return "suspect"
+    return "held" if views.is_held(parked.partition("\n")[2]) else "parked" if parked else "delayed"
+
+
+def _waiting(
+    queue: str, message_id: str, due_ms: str, org: str, lane_name: str, state: WaitingState, cause: str = ""
 ) -> WaitingMessage:
-    lane = read_lane(lane_name)
-    cause, _, key = parked.partition("\n")
-    put_off: WaitingState = "held" if is_held(key) else "parked" if parked else "delayed"
+    lane = views.read_lane(lane_name)
     return WaitingMessage(
         message_id=message_id,
         queue=queue,
-        org=read_org(org),
+        org=views.read_org(org),
         actor=lane.actor,
         priority=lane.priority,
         key=lane.key,
-        state="suspect" if which == "qx" else put_off,
+        state=state,
         due_ms=int(float(due_ms)),
         cause=cause or None,
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
@@ -12,6 +12,8 @@ Facts = Mapping[str, object]
 #: Where a message that waits stands.
 WaitingState = Literal["ready", "delayed", "parked", "held", "suspect"]
 
+#: What a worker publishes of itself that is shown as it is.
+_PUBLISHED = ("pid", "host", "version", "threads", "rss_bytes", "started_ms")
 #: What messages are parked under that wait for a worker of another version: one that knows their actor, or theirs.
 HELD = frozenset({"actor", "version"})
 
@@ -43,6 +45,7 @@ class QueueDepth:
     held: int | None = None
     #: Waiting to run alone, since workers died while they ran.
     suspects: int | None = None
+    #: Rejected messages that the broker still keeps, whatever was replayed of them since.
     dead: int | None = None
     #: Seconds that the oldest one waits of those that nothing holds back.
     oldest_age_s: float | None = None
@@ -99,7 +102,7 @@ class WorkerView:
     started_ms: int | None = None
     #: How many messages it has leased, and which.
     leased: int = 0
-    in_flight: tuple[InFlightMessage, ...] = field(default=())
+    in_flight: tuple[InFlightMessage, ...] = ()
 
     @property
     def place(self) -> str:
@@ -131,8 +134,6 @@ class LaneName:
     actor: str
     priority: int
     key: str | None
-    #: How many of the key may run at once.
-    key_limit: int | None
 
 
 def read_lane(name: str) -> LaneName:
@@ -140,16 +141,16 @@ def read_lane(name: str) -> LaneName:
 
     Example:
         >>> read_lane("publish:5:example.org:2")
-        LaneName(actor='publish', priority=5, key='example.org', key_limit=2)
+        LaneName(actor='publish', priority=5, key='example.org')
     """
+    # What `keys.part` escapes, it escapes as addresses do.
     actor, priority, *rest = name.split(":")
-    key, limit = (_unescaped(rest[0]), int(rest[1])) if rest else (None, None)
-    return LaneName(actor=_unescaped(actor), priority=int(priority), key=key, key_limit=limit)
+    return LaneName(actor=unquote(actor), priority=int(priority), key=unquote(rest[0]) if rest else None)
 
 
 def read_org(stored: str) -> str | None:
     """An org as people name it; None for messages that belong to none."""
-    return _unescaped(stored) or None
+    return unquote(stored) or None
 
 
 def age_s(since_ms: str | bytes, now_ms: int) -> float:
@@ -166,14 +167,9 @@ def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView
         id=str(facts["id"]),
         last_beat_s=age_s(str(facts["beat"]), now_ms),
         quiet=bool(facts["quiet"]),
-        pid=published.get("pid"),
-        host=published.get("host"),
-        version=published.get("version"),
         queues=tuple(published["queues"]) if "queues" in published else None,
-        threads=published.get("threads"),
         region=published.get("region") or None,
-        rss_bytes=published.get("rss_bytes"),
-        started_ms=published.get("started_ms"),
+        **{name: published.get(name) for name in _PUBLISHED},
         leased=int(str(facts["leased"])),
         in_flight=_in_flight(messages if isinstance(messages, list) else [], now_ms, org),
     )
@@ -188,11 +184,6 @@ def leased_ms(token: str) -> int | None:
 def is_held(key: str) -> bool:
     """Check that what is parked under a key waits for a worker of another version."""
     return key.partition(":")[0] in HELD
-
-
-def _unescaped(part: str) -> str:
-    # What `keys.part` escapes, it escapes as addresses do.
-    return unquote(part)
 
 
 def _in_flight(

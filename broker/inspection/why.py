@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -46,13 +46,14 @@ BREAKERS = "breakers"
 QUARANTINED = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Reason:
     """A single thing that keeps a message from starting."""
 
     cause: Cause
     #: For people, one sentence.
     text: str
+    _: KW_ONLY
     #: When it began, and when it ends by itself: epoch milliseconds by the server's clock.
     since_ms: int | None = None
     until_ms: int | None = None
@@ -120,7 +121,7 @@ def explain(message_id: str, facts: Facts, record: bytes, *, silent_ms: int) -> 
     """
     if not facts.get("state"):
         text = "The broker does not have it: it has ended, or was never sent here."
-        return Why(message_id=message_id, reasons=(Reason(cause="unknown", text=text),))
+        return Why(message_id=message_id, reasons=(Reason("unknown", text),))
     queue, org, lane_name, *_ = record.split(b"\n", 4)
     lane = read_lane(lane_name.decode())
     now_ms = _number(facts, "now") or 0
@@ -148,17 +149,15 @@ def shut_reasons(facts: Facts) -> list[Reason]:
     if facts.get("org_waits") == 1 or (limit is not None and active >= limit):
         limit = active if limit is None else limit
         text = f"Its org runs as much as it may: {active} of {limit}."
-        reasons.append(Reason(cause="org_limit", text=text, running=active, limit=limit))
+        reasons.append(Reason("org_limit", text, running=active, limit=limit))
     most, running = _number(facts, "key_most"), _number(facts, "key_active") or 0
     if most is not None and (running >= most or facts.get("key_waits") == 1):
         text = f"Its concurrency key is full: {running} of {most} run."
-        reasons.append(
-            Reason(cause="key_full", text=text, running=running, limit=most, key=str(facts.get("key")))
-        )
-    until_ms = _rate_until(facts)
+        reasons.append(Reason("key_full", text, running=running, limit=most, key=str(facts.get("key"))))
+    until_ms = _rate_until(facts, blocked=bool(reasons))
     if until_ms is not None and until_ms > now_ms:
         text = f"Its org is over the actor's rate; the next may start at {_at(until_ms)}."
-        reasons.append(Reason(cause="rate", text=text, until_ms=until_ms))
+        reasons.append(Reason("rate", text, until_ms=until_ms))
     return reasons
 
 
@@ -189,31 +188,30 @@ def _dead(facts: Facts, record: bytes) -> Reason:
         why = f"{error['category']} ({error['class']})"
     except (ValueError, KeyError, TypeError, IndexError):
         why = "no error is kept with it"
-    return Reason(cause="dead", text=f"Dead-lettered at {_at(since_ms)}: {why}.", since_ms=since_ms)
+    return Reason("dead", f"Dead-lettered at {_at(since_ms)}: {why}.", since_ms=since_ms)
 
 
 def _leased(facts: Facts, everyone: Sequence[WorkerView], alive: Sequence[WorkerView]) -> Reason:
     since_ms = leased_ms(str(facts["token"]))
     worker = next((each for each in everyone if each.id == facts.get("worker")), None)
     place = worker.place if worker else str(facts.get("worker"))
-    text = f"Worker {place} has it since {_at(since_ms)}: it runs there, or is about to."
+    since = _at(since_ms)
+    text = f"Worker {place} has it since {since}: it runs there, or is about to."
     if worker not in alive:
-        text = (
-            f"Worker {place} had it since {_at(since_ms)} and fell silent: another worker will take it over."
-        )
-    return Reason(cause="leased", text=text, since_ms=since_ms, worker=place)
+        text = f"Worker {place} had it since {since} and fell silent: another worker will take it over."
+    return Reason("leased", text, since_ms=since_ms, worker=place)
 
 
 def _delayed(facts: Facts) -> Reason:
     due_ms, parked = _number(facts, "due"), facts.get("parked")
     if not isinstance(parked, str):
-        return Reason(cause="delayed", text=f"Delayed until {_at(due_ms)}.", until_ms=due_ms)
+        return Reason("delayed", f"Delayed until {_at(due_ms)}.", until_ms=due_ms)
     cause, _, key = parked.partition("\n")
     if is_held(key):
         text = f"Held until a worker of another version is there, and until {_at(due_ms)} at most: {cause}."
-        return Reason(cause="held", text=text, until_ms=due_ms, key=key)
+        return Reason("held", text, until_ms=due_ms, key=key)
     text = f"Parked until {_at(due_ms)}: {cause}."
-    return Reason(cause="parked", text=text, until_ms=due_ms, key=key or None)
+    return Reason("parked", text, until_ms=due_ms, key=key or None)
 
 
 def _suspicion(facts: Facts) -> list[Reason]:
@@ -224,12 +222,12 @@ def _suspicion(facts: Facts) -> list[Reason]:
     if int(isolated) >= QUARANTINED:
         text = f"Its worker died {deaths} times while it ran, {isolated} times alone ({signal}); "
         text += "it will be dead-lettered."
-        return [Reason(cause="poison", text=text)]
+        return [Reason("poison", text)]
     if facts["state"] != "suspect":
         return []
     text = f"Its worker died {deaths} times while it ran ({signal}); it waits to run alone in an idle worker."
     since_ms = _number(facts, "suspect_since")
-    return [Reason(cause="suspect", text=text, since_ms=since_ms)]
+    return [Reason("suspect", text, since_ms=since_ms)]
 
 
 def _gates(facts: Facts, now_ms: int) -> Iterator[Reason]:
@@ -239,12 +237,8 @@ def _gates(facts: Facts, now_ms: int) -> Iterator[Reason]:
             if until_ms and until_ms <= now_ms:
                 continue
             ending = f"until {_at(int(until_ms))}" if until_ms else "until that is taken back"
-            yield Reason(
-                cause="breaker" if source == BREAKERS else "paused",
-                text=f"{_sentence(cause)}, {ending}.",
-                until_ms=int(until_ms) or None,
-                key=gate,
-            )
+            kind: Cause = "breaker" if source == BREAKERS else "paused"
+            yield Reason(kind, f"{_sentence(cause)}, {ending}.", until_ms=int(until_ms) or None, key=gate)
 
 
 def _nobody(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
@@ -254,12 +248,10 @@ def _nobody(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     if not serving:
         served = tuple(sorted({name for each in workers for name in each.queues or ()}))
         there = f"workers serve {', '.join(served)}" if served else "no worker runs at all"
-        return [
-            Reason(cause="no_worker", text=f"No worker serves the queue {queue}; {there}.", served=served)
-        ]
+        return [Reason("no_worker", f"No worker serves the queue {queue}; {there}.", served=served)]
     if all(each.quiet for each in serving):
         text = f"All workers of the queue {queue} are quiet: they fetch nothing until they are resumed."
-        return [Reason(cause="workers_quiet", text=text, running=len(serving))]
+        return [Reason("workers_quiet", text, running=len(serving))]
     return []
 
 
@@ -270,39 +262,31 @@ def _busy(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     if not serving or any(each.threads is None or each.leased < each.threads for each in serving):
         return []
     text = f"All {threads} threads of the queue's workers are busy; they have leased {leased} messages."
-    return [Reason(cause="workers_busy", text=text, running=leased, limit=threads)]
+    return [Reason("workers_busy", text, running=leased, limit=threads)]
 
 
 def _ahead_of_it(facts: Facts) -> list[Reason]:
     place = _number(facts, "place")
     if place is None:
         length = _number(facts, "length")
-        return [Reason(cause="behind", text=f"It stands among the {length} messages of its own lane.")]
+        return [Reason("behind", f"It stands among the {length} messages of its own lane.")]
     others, lanes = _number(facts, "others") or 0, _number(facts, "lanes") or 0
     orgs, since_ms = _number(facts, "rank"), _number(facts, "since")
-    if place + others == 0:
+    ahead = place + others
+    if ahead == 0:
         return []
-    text = f"{place + others} of its own org go first: {place} of its own actor and priority"
+    text = f"{ahead} of its own org go first: {place} of its own actor and priority"
     text += f", {others} in {lanes} of its other lanes that are older or more urgent." if others else "."
     if orgs:
         text += f" {orgs} other orgs go before its own."
-    return [
-        Reason(
-            cause="behind",
-            text=text,
-            since_ms=since_ms,
-            ahead_in_lane=place,
-            ahead=place + others,
-            orgs_ahead=orgs,
-        )
-    ]
+    return [Reason("behind", text, since_ms=since_ms, ahead_in_lane=place, ahead=ahead, orgs_ahead=orgs)]
 
 
 def _next(facts: Facts) -> Reason:
     orgs = _number(facts, "rank") or 0
     text = "Nothing holds it back: the next worker with a free thread takes it"
     text += f", after {orgs} other orgs' turns." if orgs else "."
-    return Reason(cause="next", text=text, since_ms=_number(facts, "since"), orgs_ahead=orgs)
+    return Reason("next", text, since_ms=_number(facts, "since"), orgs_ahead=orgs)
 
 
 def _org_limit(facts: Facts) -> int | None:
@@ -311,11 +295,10 @@ def _org_limit(facts: Facts) -> int | None:
     return int(most) if most else None
 
 
-def _rate_until(facts: Facts) -> int | None:
-    rate, arrival = facts.get("rate"), facts.get("arrival")
-    if not isinstance(rate, str) or not isinstance(arrival, str):
-        return None
-    return round(float(arrival) - float(rate.partition("|")[2]))
+def _rate_until(facts: Facts, *, blocked: bool) -> int | None:
+    """When the rate lets the next one start; a lane that nothing else holds back is aside for a rate."""
+    times = [_number(facts, "starts_at"), None if blocked else _number(facts, "aside_until")]
+    return max((each for each in times if each is not None), default=None)
 
 
 def _number(facts: Facts, name: str) -> int | None:

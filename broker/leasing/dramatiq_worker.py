@@ -32,24 +32,25 @@ def replace_dead_threads(worker: Worker) -> None:
 
 
 class FairWorkQueue(PriorityQueue[Any]):
-    """Takes the place of the worker's own queue: fair by org, and first in, first out within one.
+    """Takes the place of the worker's own queue: fair by queue and org, and first in, first out within one.
 
     Each item stands where the server's order would have it: start-time fair queueing, by what its org was charged for
-    it (see `lua/parts/selection.lua`). An item that belongs to no lease stands as if it were an org's of its own.
+    it (see `lua/parts/selection.lua`), in each queue apart. An item that belongs to no lease stands as if it were an
+    org's of its own.
     """
 
     def _init(self, maxsize: int) -> None:
         self.queue: list[Any] = []
-        self._ends: dict[str | None, float] = {}
+        self._ends: dict[tuple[str, str] | None, float] = {}
         self._now = 0.0
         self._numbers = count()
 
     def _put(self, item: Any) -> None:
         message = item.message
         lease = message.lease if isinstance(message, LeasedMessage) else None
-        org, cost = (None, 1.0) if lease is None else (lease.org, lease.charged_ms)
-        start = max(self._now, self._ends.get(org, 0.0))
-        self._ends[org] = start + cost
+        flow, cost = (None, 1.0) if lease is None else ((lease.queue, lease.org), lease.charged_ms)
+        start = max(self._now, self._ends.get(flow, 0.0))
+        self._ends[flow] = start + cost
         heapq.heappush(self.queue, (start, next(self._numbers), item))
 
     def _get(self) -> Any:

@@ -3,10 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Collection, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
 from .lease import Lease
+from .wakeup import Wakeup
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005
@@ -18,13 +17,13 @@ _BATCH_SIZE = 256
 class FinishBuffer:
     """Ended leases, the oldest first, and the wake-up of whoever flushes them.
 
-    State: a deque, a flag and a `SimpleQueue`. Any thread appends, in atomic steps and under no lock; batches are
+    State: a deque, a flag and a wake-up. Any thread appends, in atomic steps and under no lock; batches are
     taken and put back by the thread that holds the session's call lock; the session's timer waits.
     """
 
     def __init__(self) -> None:
         self._ended: deque[Lease] = deque()
-        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._wakeup = Wakeup()
         #: The timer is about to flush; what is appended until it begins needs no wake-up of its own.
         self._woken = False
 
@@ -36,7 +35,7 @@ class FinishBuffer:
         self._ended.append(lease)
         if not self._woken:
             self._woken = True
-            self._wakeups.put(None)
+            self._wakeup.set()
 
     def extend(self, leases: Iterable[Lease]) -> None:
         """Add leases that ended some time ago."""
@@ -66,10 +65,9 @@ class FinishBuffer:
 
     def wait(self, timeout_s: float) -> None:
         """Block until something is appended or `wake` is called, for so many seconds at most."""
-        with suppress(Empty):
-            self._wakeups.get(timeout=max(0.0, timeout_s))
+        self._wakeup.wait(timeout_s)
         self._woken = False
 
     def wake(self) -> None:
         """End a wait."""
-        self._wakeups.put(None)
+        self._wakeup.set()

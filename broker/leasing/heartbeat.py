@@ -55,21 +55,13 @@ class Address:
     tls: Tls | None = None
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
-        """The address in a URL, as redis-py reads it: `redis://`, `rediss://` or `unix://`."""
-        return cls._of(redis.ConnectionPool.from_url(url))
-
-    @classmethod
     def from_client(cls, client: "redis.Redis") -> Self:
         """The address that a client of redis-py connects to.
 
         Raises:
             UnsupportedConnection: through Sentinel, a cluster or a credential provider.
         """
-        return cls._of(client.connection_pool)
-
-    @classmethod
-    def _of(cls, pool: "redis.ConnectionPool") -> Self:
+        pool = client.connection_pool
         kind, arguments = pool.connection_class, pool.connection_kwargs
         known = (redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection)
         if kind not in known or arguments.get("credential_provider") is not None:
@@ -142,7 +134,16 @@ class HeartbeatSender:
             if self._helper is not None:
                 raise RuntimeError("The heartbeat was started already; stop it first")
             self._owner_pid = os.getpid()
-            self._greeting = self._greeting_for(worker_id, base, address)
+            greeting = {
+                **asdict(address),
+                "pid": self._owner_pid,
+                "worker_id": worker_id,
+                "base": base,
+                "script": _SCRIPT.read_text(),
+                "every_s": self._every_s,
+                "stall_timeout_s": self._stall_timeout_s,
+            }
+            self._greeting = json.dumps(greeting).encode() + b"\n"
             self._stopping = threading.Event()
             self._helper = self._launch()
             threading.Thread(
@@ -170,26 +171,10 @@ class HeartbeatSender:
             if helper is not None:
                 _end(helper)
 
-    def _greeting_for(self, worker_id: str, base: str, address: Address) -> bytes:
-        greeting = {
-            **asdict(address),
-            "pid": os.getpid(),
-            "worker_id": worker_id,
-            "base": base,
-            "script": _SCRIPT.read_text(),
-            "every_s": self._every_s,
-            "stall_timeout_s": self._stall_timeout_s,
-        }
-        return json.dumps(greeting).encode() + b"\n"
-
     def _launch(self) -> "subprocess.Popen[bytes]":
         # `-I -S`: see the helper's own first lines.
-        helper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_HELPER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            bufsize=0,
-        )
+        command = [sys.executable, "-I", "-S", str(_HELPER)]
+        helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0)
         assert helper.stdin is not None  # noqa: S101  # asked for above
         os.write(helper.stdin.fileno(), self._greeting)
         # A helper that is frozen must not block the thread that shows progress.
@@ -204,9 +189,6 @@ class HeartbeatSender:
 
     def _show_progress(self, helper: "subprocess.Popen[bytes]") -> None:
         assert helper.stdin is not None  # noqa: S101  # made with one
-        if helper.poll() is not None:
-            self._replace(helper)
-            return
         try:
             os.write(helper.stdin.fileno(), b".")
         except BlockingIOError:

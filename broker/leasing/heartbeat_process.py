@@ -98,14 +98,11 @@ def _beat_for(address: dict[str, Any]) -> None:
         if now_s < next_s:
             continue
         next_s = now_s + every_s
-        if now_s - moved_s > stall_timeout_s:
-            if not stalled:
-                _say(
-                    f"worker process {worker_pid} has not moved for {stall_timeout_s} s: no more beats for it"
-                )
-            stalled = True
+        was_stalled, stalled = stalled, now_s - moved_s > stall_timeout_s
+        if stalled and not was_stalled:
+            _say(f"worker process {worker_pid} has not moved for {stall_timeout_s} s: no more beats for it")
+        if stalled:
             continue
-        stalled = False
         try:
             connection.ready()
             # Connecting may have taken its time, and nobody beats for the dead.
@@ -118,14 +115,13 @@ def _beat_for(address: dict[str, Any]) -> None:
 
 def _address() -> dict[str, Any] | None:
     """The first line of input; the bytes after it are the worker's progress, and stay there."""
-    connection = b""
-    while not connection.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            return None
-        connection += byte
-    address: dict[str, Any] = json.loads(connection)
-    return address
+    row = b""
+    while byte := os.read(0, 1):
+        row += byte
+        if byte == b"\n":
+            address: dict[str, Any] = json.loads(row)
+            return address
+    return None
 
 
 def _handle_of(pid: int) -> list[int]:
@@ -159,11 +155,9 @@ def _encrypted(plain: socket.socket, host: str, tls: dict[str, Any]) -> socket.s
     import ssl  # late: most connections need none of its 2 MB
 
     context = ssl.create_default_context(cafile=tls["ca_file"])
+    context.check_hostname = tls["verify"] and tls["check_hostname"]
     if not tls["verify"]:
-        context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif not tls["check_hostname"]:
-        context.check_hostname = False
     if tls["certificate_file"]:
         context.load_cert_chain(tls["certificate_file"], tls["key_file"])
     try:

@@ -1,6 +1,7 @@
 """What a process holds: one lease for each message it fetched, and the message that carries it through Dramatiq."""
 
 import time
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from dramatiq import Message
@@ -49,6 +50,7 @@ class AckOperation(NamedTuple):
         return self.key, self.field, self.expected, *(self.new or ("", "")), self.ttl_ms
 
 
+@dataclass(eq=False, slots=True)
 class Lease:
     """A message that is leased by this process until the server knows its end.
 
@@ -56,38 +58,23 @@ class Lease:
     was charged for it in advance, its actor's rate, and when it was leased.
     """
 
-    __slots__ = (
-        "began_s",
-        "carried",
-        "done_s",
-        "fetched_s",
-        "lane",
-        "message_id",
-        "operations",
-        "org",
-        "outcome",
-        "queue",
-        "refund",
-        "token",
-        "took_ms",
-    )
-
-    def __init__(self, message_id: str, token: str, queue: str, org: str, lane: str) -> None:
-        self.message_id = message_id
-        self.token = token
-        self.queue = queue
-        self.org = org
-        self.lane = lane
-        self.fetched_s = time.monotonic()
-        self.began_s: float | None = None
-        self.done_s = 0.0
-        self.outcome: str | None = None
-        self.carried: list[Sent] = []
-        self.operations: list[AckOperation] = []
-        #: Its start was none, and is given back to the actor's rate.
-        self.refund = False
-        #: What the run took, where somebody knows better than the clock.
-        self.took_ms: float | None = None
+    message_id: str
+    token: str
+    queue: str
+    org: str
+    lane: str
+    fetched_s: float = field(default_factory=time.monotonic, init=False)
+    began_s: float | None = field(default=None, init=False)
+    done_s: float = field(default=0.0, init=False)
+    outcome: str | None = field(default=None, init=False)
+    carried: list[Sent] = field(default_factory=list, init=False)
+    operations: list[AckOperation] = field(default_factory=list, init=False)
+    #: Its start was none, and is given back to the actor's rate.
+    refund: bool = field(default=False, init=False)
+    #: Its end was sent, and no answer came: it may be known.
+    unanswered: bool = field(default=False, init=False)
+    #: What the run took, where somebody knows better than the clock.
+    took_ms: float | None = field(default=None, init=False)
 
     @property
     def number(self) -> int:

@@ -52,11 +52,8 @@ class LeaseTable:
             before_s: the time.
             queue: only of this queue. Default None: of any.
         """
-        found = [
-            lease
-            for lease in list(self._unstarted.values())
-            if lease.fetched_s <= before_s and queue in (None, lease.queue)
-        ]
+        leases = list(self._unstarted.values())
+        found = [each for each in leases if each.fetched_s <= before_s and queue in (None, each.queue)]
         return sorted(found, key=lambda lease: lease.number, reverse=True)
 
     def forfeit(self) -> int:
@@ -86,10 +83,8 @@ class LeaseTable:
         for thread in [thread for thread in list(self._running) if not thread.is_alive()]:
             self._running.pop(thread, None)
         leases, running = list(self._leases.values()), set(self._running.values())
-        ended = [lease for lease in leases if lease.outcome is not None and lease.done_s < before_s]
-        begun = [
-            lease for lease in leases if lease.outcome is None and (lease.began_s or before_s) < before_s
-        ]
+        ended = [each for each in leases if each.outcome is not None and each.done_s < before_s]
+        begun = [each for each in leases if each.outcome is None and (each.began_s or before_s) < before_s]
         return [each for each in ended if each not in buffered], [
             each for each in begun if each not in running
         ]

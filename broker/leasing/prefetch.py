@@ -1,11 +1,10 @@
 """How much a session may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from ..announcements import announce_suspects
+from .wakeup import Wakeup
 
 #: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
 AHEAD_MS: Final = 20
@@ -26,8 +25,8 @@ class PrefetchBudget:
     """The budget of one session, over all its queues, and the consumers that wait for it.
 
     State: numbers and flags, written by the thread that holds the session's call lock, or, like the mean run time, by
-    worker threads that may overwrite each other's share of it; and a dictionary of waiting consumers, changed in
-    atomic steps. No lock.
+    worker threads that may overwrite each other's share of it; and a dictionary of waiting consumers in the order they
+    came, changed in atomic steps. No lock.
 
     Parameters:
         threads: jobs that run at once.
@@ -49,7 +48,7 @@ class PrefetchBudget:
         self._held = held
         self._mode: Mode = mode
         self._mean_ms = _FIRST_GUESS_MS
-        self._waiting_consumers: dict[int, SimpleQueue[None]] = {}
+        self._waiting_consumers: dict[int, tuple[str, Wakeup]] = {}
         #: While more messages than this are held, no consumer need be woken.
         self._wake_at_held = 0
 
@@ -92,27 +91,32 @@ class PrefetchBudget:
         elif self.isolated_in == queue and not isolated:
             self.isolated_in = None
 
-    def wait_for_capacity(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
-        """Block until messages of a queue may be fetched. Returns False when the time is over.
+    def wait_for_capacity(self, queue: str, wakeup: Wakeup, timeout_s: float) -> bool:
+        """Block until messages of a queue may be fetched and it is this consumer's turn: they go in order of arrival.
+
+        Without turns a flooded queue's consumer, which is always ready to fetch, would win most of the room there is.
 
         Parameters:
             queue: the queue's name.
-            signals: the consumer's own; whatever is put into it ends the wait as well.
+            wakeup: the consumer's own; whoever else raises it ends the wait as well.
             timeout_s: most seconds to wait.
+
+        Returns:
+            False when the time is over. Who gets True calls `wake_consumers` when it has fetched, or will not.
         """
-        self._waiting_consumers[id(signals)] = signals
+        wakeup.wait(0.0)  # what is up is of a turn that is over, and would end the wait for this one
+        self._waiting_consumers[id(wakeup)] = (queue, wakeup)
         self._wake_at_held = self._max_held()
         try:
-            if self.capacity(queue):
+            if self._next_consumer() is wakeup:
                 return True
-            with suppress(Empty):
-                signals.get(timeout=timeout_s)
-            return bool(self.capacity(queue))
+            wakeup.wait(timeout_s)
+            return self._next_consumer() is wakeup
         finally:
-            self._waiting_consumers.pop(id(signals), None)
+            self._waiting_consumers.pop(id(wakeup), None)
 
     def release_capacity(self) -> None:
-        """Wake the consumers that wait, where the end of a message made room for them."""
+        """Wake the consumer whose turn it is, where the end of a message made room for it."""
         # Called for each message: the capacity is computed only when it may say something new, and signalled once.
         if self._waiting_consumers and self._held() <= self._wake_at_held:
             self._wake_at_held = -1
@@ -120,12 +124,18 @@ class PrefetchBudget:
                 self._wake_at_held = self._max_held()
 
     def wake_consumers(self) -> bool:
-        """Wake the consumers that wait, where there is capacity. Returns False where there is none."""
-        has_capacity = bool(self._waiting_consumers and self.capacity())
-        if has_capacity:
-            for signals in list(self._waiting_consumers.values()):
-                signals.put(None)
-        return has_capacity
+        """Wake the consumer whose turn it is, where there is capacity. Returns False where there is none."""
+        following = self._next_consumer()
+        if following is not None:
+            following.set()
+        return following is not None
+
+    def _next_consumer(self) -> Wakeup | None:
+        """Who has waited longest of those whose queue may be fetched."""
+        for queue, wakeup in list(self._waiting_consumers.values()):
+            if self.capacity(queue):
+                return wakeup
+        return None
 
     def _max_held(self) -> int:
         """So many messages held, and fewer, leave capacity; -1 when nothing would."""

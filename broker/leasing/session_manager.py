@@ -86,15 +86,9 @@ class SessionManager:
         self._clients.clear()
 
     def _new_client(self, **changed: Any) -> "redis.Redis":
-        pool = self._client.connection_pool
-        parameters = {
-            **pool.connection_kwargs,
-            "decode_responses": False,
-            "retry": Retry(NoBackoff(), 0),
-            **changed,
-        }
-        made = redis.Redis(
-            connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **parameters)
-        )
+        ours = self._client.connection_pool
+        changed = {"decode_responses": False, "retry": Retry(NoBackoff(), 0), **changed}
+        parameters = {"connection_class": ours.connection_class, **ours.connection_kwargs, **changed}
+        made = redis.Redis(connection_pool=redis.ConnectionPool(**parameters))
         self._clients.append(made)
         return made

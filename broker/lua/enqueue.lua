@@ -2,12 +2,13 @@
 -- refused before anything is written.
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
---          base:qs:*, base:qx:*, base:qw:*, base:qn:*, base:qo:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
---          base:wake:*, base:o
+--          base:qs:*, base:qx:*, base:qn:*, base:qo:*, base:qw:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
+--          base:wake:*, base:skew, base:o
 -- ARGV: max_of_queue max_of_org more; 0 means any number, `more` is how many are still to come of the same queue and
 --       count as well; then any number of times: message_id enqueue_id delay_ms parked record; parked is
 --       "<cause>\n<key>", empty for what is not
 -- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full
+-- WHEN FULL: refused
 -- NEEDS: keys values enqueueing
 local max_of_queue, max_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 

@@ -1,9 +1,9 @@
 -- Ends leases as `finish` does, makes due what was delayed, and leases what is next by fair share.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
---          base:qs:*, base:qx:*, base:wake:*, base:avg, base:o, base:r, base:t:*, base:g, base:a, base:ak, base:b:*,
---          base:bk:*, base:p, base:pn, base:pk:*, base:d, base:dw:*, base:probe:*, base:workers, base:heard, base:up,
---          base:wi, base:quiet, base:qw:*, base:qn:*, base:qo:*, base:lease:*, base:xq:*, base:xm:*, base:seq
+-- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
+--          base:qx:*, base:wake:*, base:avg, base:o, base:r, base:t:*, base:g, base:a, base:ak, base:b:*, base:bk:*, base:p,
+--          base:pn, base:pk:*, base:d, base:dw:*, base:probe:*, base:workers, base:heard, base:up, base:wi, base:quiet,
+--          base:qn:*, base:qo:*, base:qw:*, base:lease:*, base:xq:*, base:xm:*, base:seq, base:skew, base:xs:*
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room max_active mode;
 --       max_active 0 means any number; mode 'share' (suspects are somebody else's), 'any' (this worker may be chosen to
 --       run one), 'alone' (it is idle and runs one), 'probe' (it runs nothing else)
@@ -33,6 +33,7 @@ if until_ms then
   reply[4] = until_ms < NEVER_MS and math.ceil(until_ms - now) or -1
 else
   reply[5] = check_suspects(queue, worker_id, mode == 'any' or mode == 'alone', 2 * silent_ms + 1000)
+  reply[4] = search_again_ms(queue, reply[4])
 end
 if not until_ms and redis.call('EXISTS', ready_orgs(queue)) == 1 then
   wake(queue)

@@ -11,7 +11,9 @@ local queue, max = ARGV[1], tonumber(ARGV[2])
 -- Lanes and orgs that a gate or a rate blocks.
 local function readmit_blocked()
   local blocked = blocked_lanes(queue)
-  for _, org_and_lane in ipairs(redis.call('ZRANGE', blocked, 0, max - 1)) do
+  local some = redis.call('ZRANGE', blocked, 0, max - 1, 'WITHSCORES')
+  for i = 1, #some, 2 do
+    local org_and_lane = some[i]
     redis.call('ZREM', blocked, org_and_lane)
     readmit(queue, split_pair(org_and_lane))
   end
@@ -43,7 +45,7 @@ end
 
 local function take_from_lane(org)
   local lanes = org_lanes(queue, org)
-  local lane = redis.call('ZRANGE', lanes, 0, 0)[1]
+  local lane = redis.call('ZRANGE', lanes, 0, 0, 'WITHSCORES')[1]
   local taken = {}
   if lane then
     local key = lane_key(queue, org, lane)
@@ -62,7 +64,10 @@ local function take_from_lane(org)
 end
 
 local function take_from_set(set)
-  local taken = redis.call('ZRANGE', set, 0, max - 1)
+  local some, taken = redis.call('ZRANGE', set, 0, max - 1, 'WITHSCORES'), {}
+  for i = 1, #some, 2 do
+    taken[#taken + 1] = some[i]
+  end
   if #taken > 0 then
     redis.call('ZREM', set, unpack(taken))
   end
@@ -73,7 +78,9 @@ local function take_leased()
   local taken = {}
   for _, worker_id in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
     local leases = lease_key(worker_id)
-    for _, message_id in ipairs(redis.call('HKEYS', leases)) do
+    local held = redis.call('HGETALL', leases)
+    for i = 1, #held, 2 do
+      local message_id = held[i]
       local record = redis.call('HGET', MESSAGES, message_id)
       local leased_from, org, lane = split_record(record)
       if record and leased_from == queue then
@@ -87,7 +94,7 @@ local function take_leased()
 end
 
 readmit_blocked()
-local org, taken = redis.call('ZRANGE', ready_orgs(queue), 0, 0)[1], nil
+local org, taken = redis.call('ZRANGE', ready_orgs(queue), 0, 0, 'WITHSCORES')[1], nil
 if org then
   taken = take_from_lane(org)
 else

@@ -1,6 +1,7 @@
 -- A queue's lanes: what stands in each, and all that may hold it back. Reads only.
 -- KEYS: base
--- DERIVED: base:l:*, base:ql:*, base:qr:*, base:qs:*, base:b:*, base:bk:*, base:g, base:r, base:t:*, base:o, base:a, base:ak
+-- DERIVED: base:l:*, base:ql:*, base:qr:*, base:qs:*, base:b:*, base:bk:*, base:g, base:r, base:t:*, base:o, base:a, base:ak,
+--          base:skew
 -- ARGV: queue org max facts; the org `|` means all, those that may run first, the next to run before the others; facts
 --       is 1 to add what may hold each back
 -- Returns: JSON of the lanes

@@ -15,8 +15,13 @@ for i, record in ipairs(redis.call('HMGET', MESSAGES, unpack(message_ids))) do
   if record then
     local message_id = message_ids[i]
     local queue, org = split_record(record)
-    -- Where it is due already, it keeps its turn.
-    if redis.call('ZADD', delayed_messages(queue), 'XX', 'CH', 'LT', due_ms, message_id) == 1 then
+    local all, known_ms = delayed_messages(queue), nil
+    known_ms = redis.call('ZSCORE', all, message_id)
+    -- Where it is due already, it keeps its time.
+    if known_ms and tonumber(known_ms) > now then
+      redis.call('ZSCORE', delayed_of_org(queue, org), message_id)
+      redis.call('ZSCORE', due_orgs(queue), org)
+      redis.call('ZADD', all, due_ms, message_id)
       index_delay(queue, org, message_id, due_ms)
       wake(queue)
     end

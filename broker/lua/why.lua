@@ -2,7 +2,7 @@
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:p, base:d, base:qd:*, base:qx:*, base:probe:*, base:l:*, base:ql:*, base:qr:*, base:b:*,
 --          base:bk:*, base:g, base:r, base:t:*, base:o, base:a, base:ak, base:workers, base:lease:*, base:wi, base:quiet,
---          base:xq:*, base:xm:*
+--          base:xq:*, base:xm:*, base:skew, base:qs:*
 -- ARGV: message_id entry, then queues whose dead letters are searched; entry is where it stands in its lane, as
 --       "<since ms>|<message id>", or empty: then only the first 10,000 of the lane are searched
 -- Returns: JSON of what is known, and the record where the message is there or dead
@@ -69,7 +69,8 @@ end
 
 local function add_message(queue, org, lane)
   known.deaths = redis.call('HGET', CRASHES, message_id)
-  known.due = redis.call('ZSCORE', delayed_messages(queue), message_id)
+  local due_ms = redis.call('ZSCORE', delayed_messages(queue), message_id)
+  known.due = due_ms and due_by_clock(due_ms)
   if known.due then
     known.state, known.parked = 'delayed', redis.call('HGET', PARKED_CAUSES, message_id)
     return

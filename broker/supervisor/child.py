@@ -181,12 +181,5 @@ class Child:
 def _command(announce_fd: int, deaths_fd: int) -> list[str]:
     # Under whichever name this package was installed.
     package = __name__.partition(".supervisor.")[0]
-    announced = [
-        "--announce-fd",
-        str(announce_fd),
-        "--deaths-fd",
-        str(deaths_fd),
-        "--parent",
-        str(os.getpid()),
-    ]
-    return [sys.executable, "-m", package, "one-worker", *announced]
+    links = [f"--announce-fd={announce_fd}", f"--deaths-fd={deaths_fd}", f"--parent={os.getpid()}"]
+    return [sys.executable, "-m", package, "one-worker", *links]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
@@ -15,8 +14,6 @@ IDLE_S = 2.0
 
 #: Seconds between two checks.
 _POLL_S = 0.2
-
-_Result = TypeVar("_Result")
 
 
 class IsolatedRunTracker(Middleware):
@@ -51,17 +48,8 @@ class IsolatedRunTracker(Middleware):
             self._began = True
             announce_began()
 
-    def after_process_message(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        *,
-        result: _Result | None = None,
-        exception: BaseException | None = None,
-    ) -> None:
+    def after_process_message(self, broker: Broker, message: MessageProxy, **outcome: object) -> None:
         self._busy_s = self._now_s()
         self._running.discard(message.message_id)
 
-    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        self._busy_s = self._now_s()
-        self._running.discard(message.message_id)
+    after_skip_message = after_process_message

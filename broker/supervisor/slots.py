@@ -81,8 +81,12 @@ class WorkerSlot:
         self.serving, self.predecessor, self.successor = self.successor, self.serving, None
         return self.predecessor
 
-    def remove(self, child: Child) -> None:
-        """Remove a process that has ended. Where it served and its successor is under way, that one serves."""
+    def remove(self, child: Child, now_s: float) -> float | None:
+        """Remove a process that has ended. Where it served and its successor is under way, that one serves.
+
+        Returns:
+            Seconds until the next one may start; None for a process that was asked to end.
+        """
         if child is self.predecessor:
             self.predecessor = None
             self.rolling = False
@@ -91,6 +95,11 @@ class WorkerSlot:
         else:
             self.serving, self.successor = self.successor, None
             self.rolling = False
+        if child.stop_requested:
+            return None
+        wait_s = self.backoff.after(now_s - child.started_s)
+        self.start_at_s = now_s + wait_s
+        return wait_s
 
 
 class QuarantineSlot:
@@ -109,12 +118,18 @@ class QuarantineSlot:
         """Check that a probe is to be started."""
         return self.wanted and self.child is None
 
-    def remove(self, child: Child, ran_s: float) -> float | None:
-        """Remove a probe that has ended. Returns seconds until the next one; None when nothing is left to run alone."""
+    def remove(self, child: Child, now_s: float) -> float | None:
+        """Remove a probe that has ended.
+
+        Returns:
+            Seconds until the next one may start; None when nothing is left to run alone, or it was asked to end.
+        """
         self.child = None
         if child.idle:
             self.wanted = False
             return None
         # What is to be run alone is expected to end the process; one that had begun nothing must not spin.
         expected = child.began or child.stopping or child.stop_requested
-        return self._backoff.after(math.inf if expected else ran_s)
+        wait_s = self._backoff.after(math.inf if expected else now_s - child.started_s)
+        self.start_at_s = now_s + wait_s
+        return None if child.stop_requested else wait_s

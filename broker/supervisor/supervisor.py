@@ -7,6 +7,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from .child import Child, StartProcess, start_process
@@ -75,13 +76,9 @@ class Supervisor:
         self._emit = emit
         self._now_s = monotonic
         self._start_process = start
-        self._slots = [
-            WorkerSlot(number, Backoff(first_s=options.restart_delay_s, ran_well_s=options.ran_well_s))
-            for number in range(options.processes)
-        ]
-        self._quarantine_slot = QuarantineSlot(
-            Backoff(first_s=options.restart_delay_s, ran_well_s=options.ran_well_s)
-        )
+        backoff = partial(Backoff, first_s=options.restart_delay_s, ran_well_s=options.ran_well_s)
+        self._slots = [WorkerSlot(number, backoff()) for number in range(options.processes)]
+        self._quarantine_slot = QuarantineSlot(backoff())
         self._unreported: dict[str, Death] = {}
         self._to_replace: deque[WorkerSlot] = deque()
         self._any_was_ready = False
@@ -164,7 +161,9 @@ class Supervisor:
         facts = {**child.facts(), **exit_facts(code), "ran_s": round(now_s - child.started_s, 3)}
         # Before it was ready it had leased nothing, so the signal itself may have ended it.
         as_requested = child.stop_requested and (code == 0 or (code == -signal.SIGTERM and not child.ready))
-        wait_s = self._clear_slot(child, now_s)
+        slot = self._quarantine_slot if child.slot is None else self._slots[child.slot]
+        wait_s = slot.remove(child, now_s)
+        self._restarts += child.slot is not None and wait_s is not None
         if as_requested or child.idle:
             self._emit(f"{child.kind}_{'ended' if child.idle else 'stopped'}", facts)
             return
@@ -178,22 +177,6 @@ class Supervisor:
         elif code == ExitCode.IMPORT and not self._any_was_ready:
             self._exit_code = code
             self._stop("the modules cannot be loaded, or not on that server", now_s)
-
-    def _clear_slot(self, child: Child, now_s: float) -> float | None:
-        """Empty its slot; seconds until the next one is started there, None where none is."""
-        ran_s = now_s - child.started_s
-        if child.slot is None:
-            wait_s = self._quarantine_slot.remove(child, ran_s)
-            self._quarantine_slot.start_at_s = now_s + (wait_s or 0.0)
-            return None if child.stop_requested else wait_s
-        slot = self._slots[child.slot]
-        slot.remove(child)
-        if child.stop_requested:
-            return None
-        self._restarts += 1
-        wait_s = slot.backoff.after(ran_s)
-        slot.start_at_s = now_s + wait_s
-        return wait_s
 
     def _note_death(self, child: Child, code: int) -> None:
         if child.worker_id is not None:

@@ -44,9 +44,7 @@ class Wakeups:
 
     def requests(self) -> list[int]:
         """The signals that operators sent since the last call, in order."""
-        taken = []
-        while self._requests:
-            taken.append(self._requests.pop(0))
+        taken, self._requests = self._requests, []
         return taken
 
     def watch(self, fd: int) -> None:

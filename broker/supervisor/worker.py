@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Sequence
 from functools import reduce
-from typing import TypeVar
 
 from dramatiq import Broker, Worker, get_broker
 from dramatiq.broker import MessageProxy
@@ -29,8 +28,6 @@ from .probe import IsolatedRunTracker
 from .stop_signal import StopSignal
 
 _LOG_FORMAT = "[%(asctime)s] [PID %(process)d] [%(threadName)s] [%(name)s] [%(levelname)s] %(message)s"
-
-_Result = TypeVar("_Result")
 
 logger = logging.getLogger(__name__)
 
@@ -128,14 +125,7 @@ class _MaxJobs(Middleware):
         self._left = max_jobs
         self._lock = threading.Lock()
 
-    def after_process_message(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        *,
-        result: _Result | None = None,
-        exception: BaseException | None = None,
-    ) -> None:
+    def after_process_message(self, broker: Broker, message: MessageProxy, **outcome: object) -> None:
         with self._lock:
             self._left -= 1
             reached = self._left == 0

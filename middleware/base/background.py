@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .bounds import check_positive
 from .emit import emit_counter
 
 #: How long `stop` waits for the step under way, in seconds.
@@ -125,8 +126,7 @@ class PeriodicThread:
         outage: Outage | None = None,
         wait: Wait = threading.Event.wait,
     ) -> None:
-        if not every_s > 0:
-            raise ValueError(f"every_s must be more than 0, not {every_s}")
+        check_positive(every_s=every_s)
         self.name = f"pressroom-{name}"
         self._step = step
         self._every_s = every_s

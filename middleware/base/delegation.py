@@ -6,6 +6,7 @@ work itself.
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
@@ -77,7 +78,6 @@ class SupportsLimits(Protocol):
 
     def enforce(self, rule: Rule) -> bool:
         """Return whether it does so from now on, for a `Rule`."""
-        ...
 
 
 @runtime_checkable
@@ -87,11 +87,9 @@ class SupportsGates(Protocol):
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> None:
         """Replace everything that `source` shuts: a gate, until when in its server's epoch milliseconds (0: until it
         is opened), and why. Gates are `q:<queue>`, `a:<actor>`, `o:<org>` and `x:<org>:<actor>`."""
-        ...
 
     def server_now_ms(self) -> int:
         """Return the time by its server's clock, in epoch milliseconds."""
-        ...
 
 
 @runtime_checkable
@@ -100,11 +98,9 @@ class SupportsParking(Protocol):
 
     def park(self, message: "Message[Any]", *, delay_ms: int, cause: str, key: str | None) -> object:
         """Enqueue a message that is deferred."""
-        ...
 
     def release(self, key: str) -> int:
         """Release all that is parked under a key; returns how many."""
-        ...
 
 
 @runtime_checkable
@@ -113,7 +109,6 @@ class SupportsAckOperations(Protocol):
 
     def on_ack(self, message: MessageProxy, operation: AckOperation) -> bool:
         """Return whether it will, if the message is still this worker's by then."""
-        ...
 
 
 @runtime_checkable
@@ -122,7 +117,6 @@ class SupportsRefund(Protocol):
 
     def refund_start(self, message: MessageProxy) -> None:
         """Refund the start of this delivery when it ends: it did not run."""
-        ...
 
 
 def delegate(broker: Broker, rules: Iterable[Rule]) -> bool:
@@ -153,6 +147,12 @@ def stamp_org(broker: Broker, message: "Message[Any]") -> None:
 def complete_on_ack(broker: Broker, message: MessageProxy, operation: AckOperation | None) -> bool:
     """Return whether the broker carries the operation out when the message ends, so that nobody else has to."""
     return operation is not None and _supports_ack_operations(broker) and broker.on_ack(message, operation)
+
+
+def is_dramatiq_redis(broker: Broker) -> bool:
+    """Return whether it is Dramatiq's own broker for Redis, which is loaded if and only if somebody has one."""
+    redis_broker = sys.modules.get("dramatiq.brokers.redis")
+    return redis_broker is not None and isinstance(broker, redis_broker.RedisBroker)
 
 
 #: By type of broker: looking for methods takes longer than the rest of what a guard does for a message.

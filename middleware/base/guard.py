@@ -11,12 +11,14 @@ from dramatiq.middleware import Retries as DramatiqRetries
 from typing_extensions import TypeVar
 
 from .attempts import delivery_of
+from .bounds import check_at_least
 from .emit import emit_counter
 from .errors import GuardError, Parked
 from .messages import MESSAGE_OPTIONS
-from .options import Option
+from .options import Option as Option  # with `Position`, what a guard's class says of itself
 from .sending import ADMITTED, is_first_question
-from .stack import Position, check_order
+from .stack import Position as Position
+from .stack import check_order
 
 #: What a guard does when it cannot decide, because its store is away or it has a bug.
 OnError = Literal["park", "allow"]
@@ -93,8 +95,7 @@ class Guard(Middleware, Generic[HeldT]):
     ) -> None:
         if on_error not in ("park", "allow"):
             raise ValueError(f"on_error must be 'park' or 'allow', not {on_error!r}")
-        if undecided_delay_ms < 1:
-            raise ValueError(f"undecided_delay_ms must be at least 1, not {undecided_delay_ms}")
+        check_at_least(1, undecided_delay_ms=undecided_delay_ms)
         self.on_error: OnError = on_error
         self.undecided_delay_ms = undecided_delay_ms
 
@@ -167,25 +168,23 @@ class Guard(Middleware, Generic[HeldT]):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        held = delivery_of(message).release(self)
-        if held is not None:
-            self._settle(broker, message, held, Outcome(result=result, exception=exception))
-        if isinstance(exception, Parked):
-            _refund_retry(self, broker, message)
+        self._conclude(broker, message, Outcome(result=result, exception=exception))
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        held = delivery_of(message).release(self)
-        if held is not None:
-            self._settle(broker, message, held, Outcome(skipped=True))
+        self._conclude(broker, message, Outcome(skipped=True))
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         check_order(broker.middleware)
 
-    def _settle(self, broker: Broker, message: MessageProxy, held: HeldT, outcome: Outcome) -> None:
+    def _conclude(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+        held = delivery_of(message).release(self)
         try:
-            self.settle(broker, message, held, outcome)
+            if held is not None:
+                self.settle(broker, message, held, outcome)
         except Exception as error:  # noqa: BLE001  # Dramatiq would swallow it without a trace
             self._count("settle", error)
+        if outcome.parked:
+            _refund_retry(self, broker, message)
 
     def _count(self, decision: str, error: Exception) -> None:
         name = type(self).__name__

@@ -6,8 +6,11 @@ from typing import Any
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
 
-from .attempts import Attempt, delivery_of
+from .attempts import Attempt as Attempt
+from .attempts import delivery_of
 from .guard import Guard
+from .guard import Option as Option
+from .guard import Position as Position
 
 
 class Observer(Guard):
@@ -64,12 +67,17 @@ class Observer(Guard):
         self._watch("process", self.processed, broker, message, attempt)
 
     def before_ack(self, broker: Broker, message: MessageProxy) -> None:
-        self._end(broker, message)
+        delivery = delivery_of(message)
+        attempt = delivery.attempt
+        # Delayed messages are acked too, when they are moved to their queue.
+        if attempt is not None and delivery.is_first_report("ended", self):
+            attempt.conclude(message)
+            self._watch("end", self.ended, broker, message, attempt)
 
     def before_nack(self, broker: Broker, message: MessageProxy) -> None:
         delivery = delivery_of(message)
         if delivery.attempt is not None:
-            self._end(broker, message)
+            self.before_ack(broker, message)
         elif delivery.is_first_report("rejected", self):
             self._watch("reject", self.rejected, broker, message)
 
@@ -80,14 +88,6 @@ class Observer(Guard):
 
     def after_nack(self, broker: Broker, message: MessageProxy) -> None:
         self.after_ack(broker, message)
-
-    def _end(self, broker: Broker, message: MessageProxy) -> None:
-        delivery = delivery_of(message)
-        attempt = delivery.attempt
-        # Delayed messages are acked too, when they are moved to their queue.
-        if attempt is not None and delivery.is_first_report("ended", self):
-            attempt.conclude(message)
-            self._watch("end", self.ended, broker, message, attempt)
 
     def _watch(self, what: str, hook: Callable[..., None], *args: object) -> None:
         try:

@@ -1,9 +1,10 @@
 """Message options, each declared beside the code that writes it, with how long it lives."""
 
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from dramatiq import Broker
+from dramatiq import Broker, Message
+from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware
 
 #: How long an option lives:
@@ -48,6 +49,22 @@ def names_of(*scopes: Scope) -> frozenset[str]:
         True
     """
     return frozenset(name for name, scope in _declared() if scope in scopes)
+
+
+def option_of(
+    broker: Broker, message: "Message[Any] | MessageProxy", name: str, default: object = None
+) -> Any:
+    """Return what a message says in an option, or else its actor, or else the default.
+
+    Parameters:
+      broker: Knows the actor; a message to an actor that it does not know is asked alone.
+      default: What holds where neither says anything. Default None.
+
+    Example:
+        >>> option_of(broker, message, "time_limit", 600_000)
+    """
+    actor = broker.actors.get(message.actor_name)
+    return message.options.get(name, actor.options.get(name, default) if actor else default)
 
 
 def _declared() -> Iterator[tuple[str, str]]:

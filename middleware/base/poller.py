@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from .background import Outage, PeriodicThread
+from .bounds import check_positive
 
 #: How old what a guard knows may be, in seconds.
 DEFAULT_INTERVAL_S = 1.0
@@ -30,8 +31,7 @@ class Poller:
     """
 
     def __init__(self, *, interval_s: float = DEFAULT_INTERVAL_S) -> None:
-        if not interval_s > 0:
-            raise ValueError(f"interval_s must be more than 0, not {interval_s}")
+        check_positive(interval_s=interval_s)
         self._lock = threading.Lock()
         self._refreshes: dict[Callable[[], None], Outage] = {}
         self._thread = PeriodicThread("flags", self.poll_now, interval_s)

@@ -1,7 +1,8 @@
 """Loads Lua scripts, one operation a file, and maps what goes wrong to the guards' own error."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -10,6 +11,9 @@ import redis
 
 from .errors import StoreUnavailable
 
+#: What a script begins with that a full server lets through, or refuses as a whole.
+_LET_THROUGH, _REFUSED = "#!lua flags=allow-oom\n", "#!lua\n"
+_REFUSED_WHEN_FULL = re.compile(r"^-- WHEN FULL: refused$", re.MULTILINE)
 _KEYS_HEADER = re.compile(r"^-- KEYS: (.+)$", re.MULTILINE)
 
 
@@ -18,6 +22,9 @@ class Script:
 
     A script's file begins with comments: what it does, `-- KEYS: a b`, `-- DERIVED:` for keys made from those,
     `-- ARGV: c d` and `-- Returns:`.
+
+    A server that is full lets it through, since jobs that wait for a guard's answer would never free its memory. One
+    that writes what nobody waits for says `-- WHEN FULL: refused`.
 
     Parameters:
       client: A redis-py client.
@@ -40,10 +47,38 @@ class Script:
     def __call__(self, *, keys: Sequence[str], args: Sequence[str | int | float | bytes] = ()) -> Any:
         if len(keys) != self._key_count:
             raise ValueError(f"{self._name} takes {self._key_count} keys, not {len(keys)}")
-        try:
+        with answering(self._name):
             return self._script(keys=list(keys), args=list(args))
-        except redis.RedisError as error:
-            raise StoreUnavailable(f"{self._name}: {type(error).__name__}") from error
+
+
+@contextmanager
+def answering(operation: str) -> Iterator[None]:
+    """Raise the guards' own error for any of Redis's within a block.
+
+    Parameters:
+      operation: What is asked of the server there, for the error's text.
+
+    Raises:
+      StoreUnavailable: The server does not answer, or refuses.
+
+    Example:
+      >>> with answering("progress_read"):
+      ...     client.hgetall(key)
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"{operation}: {type(error).__name__}") from error
+
+
+def text_of(answer: str | bytes) -> str:
+    """Return an answer as text, whether the client decodes answers or not.
+
+    Example:
+      >>> text_of(b"granted"), text_of("granted")
+      ('granted', 'granted')
+    """
+    return answer.decode() if isinstance(answer, bytes) else answer
 
 
 @cache
@@ -52,4 +87,5 @@ def _source(room: str, name: str) -> tuple[str, int]:
     header = _KEYS_HEADER.search(text)
     if header is None:
         raise ValueError(f"{name}.lua does not declare its keys in a line '-- KEYS: ...'")
-    return text, len(header[1].split())
+    permission = _REFUSED if _REFUSED_WHEN_FULL.search(text) else _LET_THROUGH
+    return permission + text, len(header[1].split())

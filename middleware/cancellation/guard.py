@@ -6,19 +6,18 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from dramatiq import Actor, Broker, Worker
 from dramatiq.broker import MessageProxy
 
 from ..base.classification import category_of
-from ..base.emit import emit_counter
+from ..base.emit import emit_counter, labels_of
 from ..base.errors import Skipped
-from ..base.guard import Guard, Outcome
+from ..base.guard import Guard, Option, Outcome, Position
 from ..base.interrupts import Cancelled, DeadlineExceeded, Window, make_interruptible, window_of
-from ..base.options import Option
+from ..base.options import option_of
 from ..base.poller import Poller, shared_poller
-from ..base.stack import Position
 from ..deadlines.guard import remaining
 from .requests import CancellationStore, RequestCache
 
@@ -57,18 +56,15 @@ class Cancellation(Guard["RunningAttempt"]):
     """
 
     position = Position.CANCEL
+    actor_options: ClassVar[set[str]] = {"interrupt_on_cancel"}
     message_options = (Option("interrupt_on_cancel", "caller"),)
 
     def __init__(self, store: CancellationStore, *, flags: Poller | None = None) -> None:
         super().__init__()
         self._requests = RequestCache(store)
         self._flags = flags or shared_poller()
-        self._lock = threading.Lock()
+        #: By thread. A dict's own operations are atomic: an interrupt that lands in a hook leaves no lock taken.
         self._running: dict[int, RunningAttempt] = {}
-
-    @property
-    def actor_options(self) -> set[str]:
-        return {"interrupt_on_cancel"}
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         make_interruptible(actor)
@@ -88,22 +84,20 @@ class Cancellation(Guard["RunningAttempt"]):
             StoreUnavailable: the store does not answer.
         """
         self._requests.refresh()
-        with self._lock:
-            running = list(self._running.values())
-        for attempt in running:
+        for attempt in list(self._running.values()):
             if attempt.interrupts and attempt.is_cancelled():
                 attempt.window.interrupt(Cancelled)
 
     def admit(self, broker: Broker, message: MessageProxy) -> "RunningAttempt":
-        options = broker.get_actor(message.actor_name).options
         attempt = RunningAttempt(
             message=message,
             window=window_of(message),
-            interrupts=bool(message.options.get("interrupt_on_cancel", options.get("interrupt_on_cancel"))),
+            interrupts=bool(option_of(broker, message, "interrupt_on_cancel")),
             is_cancelled=lambda: self._requests.match(message),
         )
         # Known before it is asked about, so that a request between the two is not missed.
-        self._know(attempt)
+        _current.set(attempt)
+        self._running[threading.get_ident()] = attempt
         if attempt.is_cancelled():
             self._forget()
             raise _cancelled(message, "waiting")
@@ -112,15 +106,9 @@ class Cancellation(Guard["RunningAttempt"]):
     def settle(self, broker: Broker, message: MessageProxy, held: "RunningAttempt", outcome: Outcome) -> None:
         self._forget()
 
-    def _know(self, attempt: "RunningAttempt") -> None:
-        _current.set(attempt)
-        with self._lock:
-            self._running[threading.get_ident()] = attempt
-
     def _forget(self) -> None:
         _current.set(None)
-        with self._lock:
-            self._running.pop(threading.get_ident(), None)
+        self._running.pop(threading.get_ident(), None)
 
 
 def checkpoint() -> None:
@@ -176,7 +164,6 @@ def _end_cancelled_jobs_skipped(actor: "Actor[..., Any]") -> None:
 
 
 def _cancelled(message: MessageProxy, cause: str) -> Skipped:
-    labels = {"actor": message.actor_name, "queue": message.queue_name, "cause": cause}
-    emit_counter("messages_cancelled_total", labels)
+    emit_counter("messages_cancelled_total", labels_of(message, cause=cause))
     logger.info("Message %s of %s was cancelled while %s.", message.message_id, message.actor_name, cause)
     return Skipped("cancelled")

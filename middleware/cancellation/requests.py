@@ -10,6 +10,8 @@ from uuid import uuid4
 from dramatiq.broker import MessageProxy
 from dramatiq.common import q_name
 
+from ..base.bounds import check_at_least
+
 #: How long a request stays in force, in milliseconds: a day.
 DEFAULT_KEEP_FOR_MS = 24 * 60 * 60 * 1_000
 
@@ -111,7 +113,7 @@ class CancellationClient:
         Returns:
             The request's id, to withdraw it by; without `org` the message's own.
         """
-        _check(keep_for_ms)
+        check_at_least(1, keep_for_ms=keep_for_ms)
         request_id = request_id_of(message_id, org)
         self._store.add(
             CancelRequest(request_id=request_id, message_id=message_id, org=org, keep_for_ms=keep_for_ms)
@@ -142,7 +144,7 @@ class CancellationClient:
         Raises:
             ValueError: nothing was given, which would mean everything there is.
         """
-        _check(keep_for_ms)
+        check_at_least(1, keep_for_ms=keep_for_ms)
         if actor is None and org is None and queue is None:
             raise ValueError("name an actor, an org or a queue: nothing would mean every message there is")
         request_id = str(uuid4())
@@ -217,8 +219,3 @@ class RequestCache:
         for request_id in [each for each, (_, end_s) in self._known.items() if end_s <= now_s]:
             del self._known[request_id]
         self._filters = tuple(each for each in self._known.values() if each[0].message_id is None)
-
-
-def _check(keep_for_ms: int) -> None:
-    if keep_for_ms < 1:
-        raise ValueError(f"keep_for_ms must be at least 1, not {keep_for_ms}")

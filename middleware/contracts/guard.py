@@ -9,13 +9,12 @@ from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from pydantic import BaseModel
 
+from ..base.bounds import check_at_least
 from ..base.delegation import SupportsParking
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked
-from ..base.guard import Guard
-from ..base.options import Option
+from ..base.guard import Guard, Option, Position
 from ..base.payloads import contract_of, dumps, json_schemas, normalise, parse, version_of
 from ..base.poller import Poller, shared_poller
-from ..base.stack import Position
 from ..retries import Retries
 from .held_messages import Release, version_key
 
@@ -83,10 +82,8 @@ class Contracts(Guard):
 
     checks_payload = True
     position = Position.VALIDATE
-    message_options = (
-        Option("contract_version", "caller"),
-        Option(HELD_SINCE, "attempt"),
-    )
+    actor_options: ClassVar[set[str]] = {"upcasters"}
+    message_options = (Option("contract_version", "caller"), Option(HELD_SINCE, "attempt"))
 
     def __init__(
         self,
@@ -98,9 +95,7 @@ class Contracts(Guard):
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         super().__init__()
-        for name, value in (("max_payload_bytes", max_payload_bytes), ("hold_ms", hold_ms)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        check_at_least(1, max_payload_bytes=max_payload_bytes, hold_ms=hold_ms)
         if hold_max_ms < hold_ms:
             raise ValueError(f"hold_max_ms must be at least hold_ms ({hold_ms}), not {hold_max_ms}")
         self.max_payload_bytes = max_payload_bytes
@@ -109,10 +104,6 @@ class Contracts(Guard):
         self._now_ms = now_ms
         self._flags = flags or shared_poller()
         self._release: Release | None = None
-
-    @property
-    def actor_options(self) -> set[str]:
-        return {"upcasters"}
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         model = contract_of(actor)
@@ -151,12 +142,9 @@ class Contracts(Guard):
             _replace_payload(message._message, _upcast(message, upcasters, sent, known))
             message.options["contract_version"] = known
 
-    def _left_ms(self, message: MessageProxy) -> int:
-        now_ms = self._now_ms()
-        return int(message.options.setdefault(HELD_SINCE, now_ms)) + self.hold_max_ms - now_ms
-
     def _hold(self, broker: Broker, message: MessageProxy, sent: int, known: int) -> None:
-        left_ms = self._left_ms(message)
+        now_ms = self._now_ms()
+        left_ms = int(message.options.setdefault(HELD_SINCE, now_ms)) + self.hold_max_ms - now_ms
         if left_ms <= 0:
             raise UnknownVersion(
                 f"contract version {sent} of {message.actor_name} found no worker that knows it (this one knows "

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from dramatiq import Broker
 
@@ -9,6 +10,7 @@ from ..base.delegation import SupportsParking
 from ..base.payloads import contract_of, version_of
 
 
+@dataclass(eq=False)
 class Release:
     """Called by a poll, it lets go what this build can run, at once and then now and then.
 
@@ -23,26 +25,23 @@ class Release:
       >>> flags.add("held messages", Release(broker, every_s=30))
     """
 
-    def __init__(
-        self, broker: Broker, *, every_s: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._broker = broker
-        self._every_s = every_s
-        self._monotonic = monotonic
-        self._next_s = 0.0
-        self._known: set[str] = set()
+    broker: Broker
+    every_s: float
+    monotonic: Callable[[], float] = time.monotonic
+    _next_s: float = field(default=0.0, init=False)
+    _known: set[str] = field(default_factory=set, init=False)
 
     def __call__(self) -> None:
         """One call of the broker for each actor and each version of its contract that leads to today's."""
-        broker, keys = self._broker, set(_keys(self._broker))
+        broker, keys = self.broker, set(_keys(self.broker))
         # An actor that was declared only now is not kept waiting.
         if not isinstance(broker, SupportsParking) or (
-            self._monotonic() < self._next_s and keys <= self._known
+            self.monotonic() < self._next_s and keys <= self._known
         ):
             return
         for key in sorted(keys):
             broker.release(key)
-        self._known, self._next_s = keys, self._monotonic() + self._every_s
+        self._known, self._next_s = keys, self.monotonic() + self.every_s
 
 
 def actor_key(actor_name: str) -> str:

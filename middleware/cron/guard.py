@@ -3,19 +3,18 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from threading import Lock
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from dramatiq import Actor, Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
+from ..base.background import PeriodicThread
 from ..base.emit import emit_counter
 from ..base.errors import MisplacedGuard, Parked, Skipped
-from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
-from ..base.options import Option
-from ..base.stack import Position
+from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Option, Outcome, Position
 from .fields import InvalidSchedule
-from .missed_ticks import RENEWALS_PER_LEASE, MissedTicks, RunningTick, WatchThread
+from .missed_ticks import RENEWALS_PER_LEASE, MissedTicks, RunningTick, Watch
 from .schedule import CronSchedule, cron
 from .sending import CLAIMED, MADE_UP, SCHEDULED_AT, TICK, TickSender, minute_of
 from .store import CronStore
@@ -78,6 +77,7 @@ class Cron(Guard[RunningTick]):
     """
 
     position = Position.SCHEDULE
+    actor_options: ClassVar[set[str]] = {"periodic"}
     message_options = tuple(Option(name, "life") for name in (SCHEDULED_AT, TICK, CLAIMED, MADE_UP))
 
     def __init__(
@@ -110,14 +110,12 @@ class Cron(Guard[RunningTick]):
         self._run_lease_s = run_lease_s
         self._now = now
         self._sender = TickSender(wait)
-        self._missed = MissedTicks(store, window_s=window_s, grace_s=grace_s, every_s=watch_every_s, now=now)
+        self._missed = MissedTicks(
+            store=store, window_s=window_s, grace_s=grace_s, every_s=watch_every_s, now=now
+        )
+        #: By holder. A dict's own operations are atomic: an interrupt that lands in a hook leaves no lock taken.
         self._running: dict[str, RunningTick] = {}
-        self._running_lock = Lock()
-        self._threads: dict[int, WatchThread] = {}
-
-    @property
-    def actor_options(self) -> set[str]:
-        return {"periodic"}
+        self._threads: dict[int, PeriodicThread] = {}
 
     def find_missed(self, broker: Broker) -> int:
         """Look for missed ticks now, and make up for them; workers do so by themselves.
@@ -131,9 +129,7 @@ class Cron(Guard[RunningTick]):
 
     def renew_running(self) -> None:
         """Renew the marks of ticks that run in this process; workers do so by themselves."""
-        with self._running_lock:
-            running = list(self._running.values())
-        for tick in running:
+        for tick in list(self._running.values()):
             if self._claim(tick, exclusive=True, owed=True) != "granted":
                 emit_counter("cron_marks_lost_total", {"actor": tick.actor})
 
@@ -188,13 +184,11 @@ class Cron(Guard[RunningTick]):
         message.options[CLAIMED] = True
         if not exclusive:
             return None
-        with self._running_lock:
-            self._running[tick.holder] = tick
+        self._running[tick.holder] = tick
         return tick
 
     def settle(self, broker: Broker, message: MessageProxy, held: RunningTick, outcome: Outcome) -> None:
-        with self._running_lock:
-            self._running.pop(held.holder, None)
+        self._running.pop(held.holder, None)
         self._store.release(held.actor, held.holder)
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
@@ -205,13 +199,12 @@ class Cron(Guard[RunningTick]):
             )
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        self._threads[id(worker)] = WatchThread(
-            renew=self.renew_running,
-            find=lambda: self.find_missed(broker),
-            failed=self._count,
-            beat_s=self._run_lease_s / RENEWALS_PER_LEASE,
-            every_s=self._watch_every_s,
-        )
+        every_s = self._watch_every_s
+        find = partial(self.find_missed, broker)
+        watch = Watch(renew=self.renew_running, find=find, failed=self._count, every_s=every_s)
+        beat_s = min(self._run_lease_s / RENEWALS_PER_LEASE, every_s)
+        self._threads[id(worker)] = PeriodicThread("cron", watch, beat_s, at_once=True)
+        self._threads[id(worker)].start()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         # After, not before: ticks run until the worker is down, and are kept marked until then.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .store import Claim, Look
+from .store import Claim, Look, ms
 
 
 class MemoryCronStore:
@@ -45,14 +45,14 @@ class MemoryCronStore:
             owed = owed or owner == holder
             if not owed and minute <= ticks.covered:
                 return "covered"
-            claimed = _Held(holder, now_ms + _ms(window_s))
+            claimed = _Held(holder, now_ms + ms(window_s))
             if exclusive_s is not None:
                 if ticks.runner.holder not in (None, holder):
                     if owed:
                         return "busy"
                     ticks.owners[minute] = claimed
                     return "running"
-                ticks.runner = _Held(holder, now_ms + _ms(exclusive_s))
+                ticks.runner = _Held(holder, now_ms + ms(exclusive_s))
             ticks.owners[minute] = claimed
             ticks.covered = max(ticks.covered, -1 if covers is None else covers)
             return "granted"
@@ -74,7 +74,7 @@ class MemoryCronStore:
             ticks.forget(now_ms)
             if ticks.looker.holder not in (None, who):
                 return None
-            ticks.looker = _Held(who, now_ms + _ms(lease_s))
+            ticks.looker = _Held(who, now_ms + ms(lease_s))
             if ticks.accounted is None or ticks.schedule != schedule:
                 ticks.accounted, ticks.schedule = now_ms // 60_000, schedule
             since = ticks.accounted
@@ -113,7 +113,3 @@ class _Ticks:
         self.owners = {minute: each for minute, each in self.owners.items() if each.until_ms > now_ms}
         self.runner = self.runner if self.runner.until_ms > now_ms else _NOBODY
         self.looker = self.looker if self.looker.until_ms > now_ms else _NOBODY
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1_000)

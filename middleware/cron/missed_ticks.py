@@ -5,14 +5,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from dramatiq import Broker
 
-from ..base.background import PeriodicThread
 from ..base.emit import emit_counter
 from .schedule import CronSchedule
 from .sending import MADE_UP, SCHEDULED_AT, TICK, arguments, minute_of, moment_of
@@ -36,6 +35,7 @@ class RunningTick:
     holder: str
 
 
+@dataclass(kw_only=True, eq=False)
 class MissedTicks:
     """Finds the ticks that were due and neither sent nor claimed, and does what their schedule says.
 
@@ -47,21 +47,12 @@ class MissedTicks:
       now: The moment; aware.
     """
 
-    def __init__(
-        self,
-        store: CronStore,
-        *,
-        window_s: float,
-        grace_s: float,
-        every_s: float,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._store = store
-        self._window = timedelta(seconds=window_s)
-        self._grace = timedelta(seconds=grace_s)
-        self._lease_s = every_s * LOOK_LEASE_PART
-        self._now = now
-        self._who = uuid4().hex
+    store: CronStore
+    window_s: float
+    grace_s: float
+    every_s: float
+    now: Callable[[], datetime]
+    _who: str = field(default_factory=lambda: uuid4().hex, init=False)
 
     def find(self, broker: Broker) -> int:
         """Look once at every schedule that no other process looks at; how many ticks were missed.
@@ -80,11 +71,12 @@ class MissedTicks:
         return count
 
     def _find(self, broker: Broker, actor_name: str, schedule: CronSchedule) -> int:
-        look = self._store.look(actor_name, str(schedule), self._who, lease_s=self._lease_s)
+        lease_s = self.every_s * LOOK_LEASE_PART
+        look = self.store.look(actor_name, str(schedule), self._who, lease_s=lease_s)
         if look is None:
             return 0
-        until = self._now() - self._grace
-        since = max(moment_of(look.since), until - self._window)
+        until = self.now() - timedelta(seconds=self.grace_s)
+        since = max(moment_of(look.since), until - timedelta(seconds=self.window_s))
         if until <= since:
             return 0
         missed = [due for due in schedule.due_between(since, until) if minute_of(due) not in look.seen]
@@ -100,53 +92,38 @@ class MissedTicks:
             )
         for due in deque(missed, maxlen=_made_up(schedule)):
             _make_up(broker, actor_name, schedule, due)
-        self._store.account(actor_name, minute_of(until))
+        self.store.account(actor_name, minute_of(until))
         return len(missed)
 
 
-class WatchThread:
-    """Renews marks and looks for missed ticks, from its making to its stop. Errors are handed on and do not end it.
+@dataclass(kw_only=True, eq=False)
+class Watch:
+    """Renews marks at each call, and looks for missed ticks when it is time to. Errors are handed on.
 
     Parameters:
       renew: Renews the marks of running ticks.
       find: Looks for missed ticks.
       failed: Called with what went wrong: the name of the decision, and the error.
-      beat_s: Seconds between two renewals.
       every_s: Seconds between two looks.
     """
 
-    def __init__(
-        self,
-        *,
-        renew: Callable[[], None],
-        find: Callable[[], int],
-        failed: Callable[[str, Exception], None],
-        beat_s: float,
-        every_s: float,
-    ) -> None:
-        self._renew = renew
-        self._find = find
-        self._failed = failed
-        self._every_s = every_s
-        self._look_at_s = -math.inf
-        self._thread = PeriodicThread("cron", self._step, min(beat_s, every_s), at_once=True)
-        self._thread.start()
+    renew: Callable[[], None]
+    find: Callable[[], int]
+    failed: Callable[[str, Exception], None]
+    every_s: float
+    _look_at_s: float = field(default=-math.inf, init=False)
 
-    def stop(self, timeout_s: float) -> None:
-        """Stop, and wait for what is under way, at most so many seconds."""
-        self._thread.stop(timeout_s)
-
-    def _step(self) -> None:
-        self._guarded("renew", self._renew)
+    def __call__(self) -> None:
+        self._guarded("renew", self.renew)
         if time.monotonic() >= self._look_at_s:
-            self._guarded("look", self._find)
-            self._look_at_s = time.monotonic() + self._every_s
+            self._guarded("look", self.find)
+            self._look_at_s = time.monotonic() + self.every_s
 
     def _guarded(self, name: str, step: Callable[[], object]) -> None:
         try:
             step()
         except Exception as error:  # noqa: BLE001  # the next beat comes whatever happened
-            self._failed(name, error)
+            self.failed(name, error)
 
 
 def schedules(broker: Broker) -> list[tuple[str, CronSchedule]]:

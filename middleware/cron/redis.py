@@ -2,8 +2,8 @@
 
 import redis
 
-from ..base.redis_scripts import Script
-from .store import STATE_DAYS, Claim, Look
+from ..base.redis_scripts import Script, text_of
+from .store import STATE_DAYS, Claim, Look, ms
 
 _STATE_MS = STATE_DAYS * 24 * 60 * 60 * 1_000
 
@@ -40,42 +40,23 @@ class RedisCronStore:
         covers: int | None,
         owed: bool,
     ) -> Claim:
+        covered = -1 if covers is None else covers
         answer = self._claim(
-            keys=[
-                self._key(actor, f"tick:{minute}"),
-                self._key(actor, "run"),
-                self._key(actor, "seen"),
-                self._key(actor, "state"),
-            ],
-            args=[
-                minute,
-                holder,
-                _ms(window_s),
-                _ms(exclusive_s or 0),
-                -1 if covers is None else covers,
-                int(owed),
-                _STATE_MS,
-            ],
+            keys=self._keys(actor, f"tick:{minute}", "run", "seen", "state"),
+            args=[minute, holder, ms(window_s), ms(exclusive_s or 0), covered, int(owed), _STATE_MS],
         )
-        claims: dict[str, Claim] = {
-            "granted": "granted",
-            "taken": "taken",
-            "covered": "covered",
-            "running": "running",
-            "busy": "busy",
-        }
-        return claims[answer.decode() if isinstance(answer, bytes) else answer]
+        return text_of(answer)  # type: ignore[return-value]  # the script's five words are the type's
 
     def release(self, actor: str, holder: str) -> None:
-        self._release(keys=[self._key(actor, "run")], args=[holder])
+        self._release(keys=self._keys(actor, "run"), args=[holder])
 
     def note_sent(self, actor: str, minute: int, *, window_s: float) -> None:
-        self._sent(keys=[self._key(actor, "seen")], args=[minute, _ms(window_s)])
+        self._sent(keys=self._keys(actor, "seen"), args=[minute, ms(window_s)])
 
     def look(self, actor: str, schedule: str, who: str, *, lease_s: float) -> Look | None:
         answer = self._look(
-            keys=[self._key(actor, "look"), self._key(actor, "seen"), self._key(actor, "state")],
-            args=[who, schedule, _ms(lease_s), _STATE_MS],
+            keys=self._keys(actor, "look", "seen", "state"),
+            args=[who, schedule, ms(lease_s), _STATE_MS],
         )
         if answer is None:
             return None
@@ -83,11 +64,7 @@ class RedisCronStore:
         return Look(since, frozenset(seen))
 
     def account(self, actor: str, until: int) -> None:
-        self._account(keys=[self._key(actor, "seen"), self._key(actor, "state")], args=[until])
+        self._account(keys=self._keys(actor, "seen", "state"), args=[until])
 
-    def _key(self, actor: str, name: str) -> str:
-        return f"{self._prefix}:{{cron:{actor}}}:{name}"
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1_000)
+    def _keys(self, actor: str, *names: str) -> list[str]:
+        return [f"{self._prefix}:{{cron:{actor}}}:{name}" for name in names]

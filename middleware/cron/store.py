@@ -70,3 +70,13 @@ class CronStore(Protocol):
 
     def account(self, actor: str, until: int) -> None:
         """Everything up to this minute is dealt with."""
+
+
+def ms(seconds: float) -> int:
+    """Seconds as whole milliseconds, which is what stores count in.
+
+    Example:
+      >>> ms(0.25)
+      250
+    """
+    return round(seconds * 1_000)

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import traceback
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
 
 from dramatiq import Broker
 from dramatiq.broker import MessageProxy
@@ -17,7 +16,7 @@ from dramatiq.middleware import SkipMessage
 from ..base.classification import category_of, class_name, fingerprint
 from ..base.messages import org_of
 from ..base.options import names_of
-from ..base.redaction import Path, Redaction, as_text
+from ..base.redaction import Redaction, as_text
 from .letter import CATEGORIES, REPLAY_OF, DeadLetter, letter_id
 
 #: Frames of a trace.
@@ -47,16 +46,14 @@ def letter_of(broker: Broker, message: MessageProxy, *, now_ms: int, max_bytes: 
         options[name] = redaction.texts(value)
         if options[name] != value:
             paths.append(("options", name))
-    return _letter(
-        broker,
-        message,
-        now_ms=now_ms,
-        payload={"args": clean["args"], "kwargs": clean["kwargs"]},
-        options=options,
-        paths=paths,
-        text=redaction.text(_text(message)),
-        max_bytes=max_bytes,
-    )
+    payload = {"args": clean["args"], "kwargs": clean["kwargs"]}
+    text = redaction.text(_text(message))
+    size_bytes = len(json.dumps([payload, options]).encode())
+    if size_bytes > max_bytes:
+        text += f"; its payload of {size_bytes} bytes is not kept, at most {max_bytes} are"
+        return _outline(broker, message, now_ms, text)
+    outline = _outline(broker, message, now_ms, text)
+    return replace(outline, payload=payload, options=options, redacted=as_text(paths))
 
 
 def outline_of(broker: Broker, message: MessageProxy, *, now_ms: int, fault: Exception) -> DeadLetter:
@@ -66,16 +63,8 @@ def outline_of(broker: Broker, message: MessageProxy, *, now_ms: int, fault: Exc
       broker, message, now_ms: As for `letter_of`.
       fault: Why it cannot be described.
     """
-    return _letter(
-        broker,
-        message,
-        now_ms=now_ms,
-        payload=None,
-        options={},
-        paths=[],
-        text=f"{_cause(message)}; its payload is not kept, since it could not be cleaned ({class_name(fault)})",
-        max_bytes=0,
-    )
+    text = f"{_cause(message)}; its payload is not kept, since it could not be cleaned ({class_name(fault)})"
+    return _outline(broker, message, now_ms, text)
 
 
 def unreadable(queue: str, raw: bytes, mark: str, *, now_ms: int, max_bytes: int) -> DeadLetter:
@@ -105,23 +94,9 @@ def unreadable(queue: str, raw: bytes, mark: str, *, now_ms: int, max_bytes: int
     )
 
 
-def _letter(
-    broker: Broker,
-    message: MessageProxy,
-    *,
-    now_ms: int,
-    payload: Mapping[str, Any] | None,
-    options: Mapping[str, Any],
-    paths: list[Path],
-    text: str,
-    max_bytes: int,
-) -> DeadLetter:
+def _outline(broker: Broker, message: MessageProxy, now_ms: int, text: str) -> DeadLetter:
+    """The letter without what the message carries."""
     exception = message._exception
-    size_bytes = len(json.dumps([payload, options]).encode()) if payload is not None else 0
-    if size_bytes > max_bytes:
-        payload, options, paths = None, {}, []
-        if max_bytes:
-            text += f"; its payload of {size_bytes} bytes is not kept, at most {max_bytes} are"
     org = _word(org_of(message))
     version, sent_ms = message.options.get("contract_version"), message.message_timestamp
     return DeadLetter(
@@ -138,9 +113,6 @@ def _letter(
         fingerprint=_fingerprint(message),
         attempts=_attempts(broker, message),
         contract_version=version if isinstance(version, int) and 0 <= version <= MAX_COUNT else None,
-        payload=payload,
-        options=options,
-        redacted=as_text(paths),
         first_at_ms=sent_ms if isinstance(sent_ms, int) and 0 <= sent_ms <= now_ms else now_ms,
         died_at_ms=now_ms,
         replay_of=_word(message.options.get(REPLAY_OF)),

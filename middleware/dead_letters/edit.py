@@ -53,16 +53,14 @@ def check_edit(broker: Broker, letter: DeadLetter, payload: object) -> Edit:
     edited = _as_arguments(name, payload) if model is None else _as_contract(letter, payload, model)
     if letter.org is not None and any(org != letter.org for org in _orgs(edited)):
         raise InvalidPayload(name, [Fault("org_id", "has to stay the org of the letter")])
-    marked: list[Path] = []
-    if model is not None:
-        marked = [("args", 0, *path) for path in secret_paths(model, edited["args"][0])]
-    hidden = {*letter.redacted, *as_text(marked)}
+    secrets = secret_paths(model, edited["args"][0]) if model else []
+    hidden = {*letter.redacted, *as_text([("args", 0, *path) for path in secrets])}
     before = letter.payload or {"args": [], "kwargs": {}}
     return Edit(
         payload=edited,
         contract_version=None if model is None else version_of(model),
         changes=differences(before, edited, hidden),
-        missing=tuple(sorted(path for path in hidden if path in _placeholders(edited))),
+        missing=tuple(sorted(hidden & _placeholders(edited))),
     )
 
 

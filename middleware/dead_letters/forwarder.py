@@ -27,28 +27,29 @@ class Source(Protocol):
     """What a mover needs of a spool."""
 
     def claim(self, limit: int, lease_ms: int) -> Sequence[DeadLetter]:
-        """Letters that nobody else is handed for a while."""
+        """Lease some letters, the oldest first, that nobody else is handed for `lease_ms` milliseconds."""
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Forget letters."""
+        """Forget letters that are in the store."""
 
     def depth(self) -> int:
-        """How many letters wait."""
+        """Return how many letters wait."""
 
 
 class Target(Protocol):
     """What a mover needs of a store."""
 
     def put(self, letters: Sequence[DeadLetter]) -> int:
-        """Keep letters, each once."""
+        """Keep letters; one whose id is there already stays as it is. Tells how many were new."""
 
 
-class Mover:
+class Mover(PeriodicThread):
     """Moves letters in a thread of its own until it is stopped.
 
     A letter leaves the spool only when the store has it, and the store keeps a letter it has: whoever stops in
     between, nothing is lost and nothing is there twice. While the store is away the mover tries again, ever more
     slowly, at least every ten seconds. A letter that the store refuses stays in the spool and holds up no other.
+    A stop moves what there is, unless the store is away; what is not moved in time stays in the spool.
 
     Parameters:
       spool: From where.
@@ -72,7 +73,7 @@ class Mover:
         self._spool = spool
         self._store = store
         self._lease_ms = lease_ms
-        self._thread = PeriodicThread(
+        super().__init__(
             "dead-letters",
             self._move_all,
             interval_ms / 1_000,
@@ -87,22 +88,6 @@ class Mover:
                 counter="dead_letters_move_failed_total",
             ),
         )
-
-    def start(self) -> None:
-        """Begin moving."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Look at once, because there is a letter."""
-        self._thread.wake()
-
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """Move what there is, unless the store is away, and end; return whether that was in time.
-
-        Parameters:
-          timeout_s: How long to wait for that, in seconds. Default 10. What is not moved stays in the spool.
-        """
-        return self._thread.stop(timeout_s)
 
     def move(self) -> int:
         """Move one batch, and return how many of it the store has.

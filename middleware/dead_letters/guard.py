@@ -9,15 +9,14 @@ from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.errors import BrokerConnectionError
 
+from ..base.bounds import check_at_least
 from ..base.classification import class_name, is_retryable
 from ..base.emit import emit_counter
 from ..base.errors import GuardError
-from ..base.guard import Guard
-from ..base.options import Option
+from ..base.guard import Guard, Option, Position
 from ..base.redaction import SECRET_PATHS, mark_secrets
-from ..base.stack import Position
 from .describe import letter_of, outline_of, unreadable
-from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover
+from .forwarder import DEFAULT_INTERVAL_MS, DEFAULT_LEASE_MS, STOP_TIMEOUT_S, Mover, Source, Target
 from .letter import REPLAY_OF, DeadLetter, Stats
 from .undecodable import keep_undecodable
 
@@ -91,11 +90,8 @@ class DeadLetterBox(Protocol):
         """Return how many letters there are by category, region, actor and fingerprint."""
 
 
-class DeadLetterStore(Protocol):
+class DeadLetterStore(Target, Protocol):
     """Where letters are kept."""
-
-    def put(self, letters: Sequence[DeadLetter]) -> int:
-        """Keep letters; one whose id is there already stays as it is. Tells how many were new."""
 
     def of_org(self, org: str) -> DeadLetterBox:
         """Return the box of one org. Raises `ValueError` for an empty name."""
@@ -104,20 +100,8 @@ class DeadLetterStore(Protocol):
         """Return the box of all letters, those without an org too. For operators, never for what an org asks."""
 
 
-class DeadLetterSpool(Protocol):
+class DeadLetterSpool(Source, Target, Protocol):
     """Where letters wait until they are in the store; up whenever the broker is."""
-
-    def put(self, letters: Sequence[DeadLetter]) -> int:
-        """As `DeadLetterStore.put`."""
-
-    def claim(self, limit: int, lease_ms: int) -> Sequence[DeadLetter]:
-        """Lease some letters, the oldest first, that nobody else is handed for `lease_ms` milliseconds."""
-
-    def remove(self, ids: Sequence[str]) -> None:
-        """Forget letters that are in the store."""
-
-    def depth(self) -> int:
-        """Return how many letters wait."""
 
 
 class DeadLetters(Guard):
@@ -159,10 +143,7 @@ class DeadLetters(Guard):
 
     checks_payload = True
     position = Position.KEEP
-    message_options = (
-        Option(REPLAY_OF, "life"),
-        Option(SECRET_PATHS, "caller"),
-    )
+    message_options = (Option(REPLAY_OF, "life"), Option(SECRET_PATHS, "caller"))
 
     def __init__(
         self,
@@ -175,14 +156,9 @@ class DeadLetters(Guard):
         shutdown_timeout_s: float = STOP_TIMEOUT_S,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        bounds = (
-            ("max_entry_bytes", max_entry_bytes),
-            ("move_interval_ms", move_interval_ms),
-            ("lease_ms", lease_ms),
+        check_at_least(
+            1, max_entry_bytes=max_entry_bytes, move_interval_ms=move_interval_ms, lease_ms=lease_ms
         )
-        for name, value in bounds:
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
         super().__init__()
         self.store = store
         self.spool = spool

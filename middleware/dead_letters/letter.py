@@ -1,8 +1,8 @@
 """One dead letter: a message that will not be tried again by itself, with all that is needed to understand it."""
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeAlias
 from uuid import UUID, uuid5
 
@@ -87,6 +87,13 @@ class DeadLetter:
     def cursor(self) -> str:
         """The letter's place among all, newest last when compared as text; what pages go on `after`."""
         return f"{self.died_at_ms:016d}:{self.id}"
+
+    def marked(
+        self, message_id: str | None, at_ms: int, changes: Sequence[Mapping[str, object]]
+    ) -> "DeadLetter":
+        """The letter as it is once a message repeats it, or none does any more; see `DeadLetterBox.mark_replayed`."""
+        replayed_at_ms = None if message_id is None else at_ms
+        return replace(self, replayed_as=message_id, replayed_at_ms=replayed_at_ms, changes=tuple(changes))
 
     def as_record(self) -> dict[str, object]:
         """The letter as plain JSON data."""

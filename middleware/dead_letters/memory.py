@@ -1,9 +1,9 @@
 """Dead letters in this process's memory, for tests and for the stub broker."""
 
-import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from .letter import COUNTED_BY, DeadLetter, Stats, check_org, check_page, counted
 
@@ -36,18 +36,13 @@ class MemoryDeadLetterStore:
         return MemoryDeadLetterBox(self._letters, self._lock, lambda letter: True)
 
 
+@dataclass(eq=False, repr=False)
 class MemoryDeadLetterBox:
     """A `DeadLetterBox` of a `MemoryDeadLetterStore`, which makes it."""
 
-    def __init__(
-        self,
-        letters: dict[str, DeadLetter],
-        lock: threading.Lock,
-        visible: Callable[[DeadLetter], bool],
-    ) -> None:
-        self._letters = letters
-        self._lock = lock
-        self._visible = visible
+    _letters: dict[str, DeadLetter]
+    _lock: threading.Lock
+    _visible: Callable[[DeadLetter], bool]
 
     def list(self, *, after: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
         return self._page(lambda letter: True, after, limit)
@@ -74,12 +69,7 @@ class MemoryDeadLetterBox:
             letter = self._find(letter_id)
             if letter is None or letter.replayed_as != instead_of:
                 return False
-            self._letters[letter_id] = dataclasses.replace(
-                letter,
-                replayed_as=message_id,
-                replayed_at_ms=None if message_id is None else at_ms,
-                changes=tuple(changes),
-            )
+            self._letters[letter_id] = letter.marked(message_id, at_ms, changes)
             return True
 
     def delete(self, letter_id: str) -> bool:

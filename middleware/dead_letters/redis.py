@@ -1,16 +1,13 @@
 """Dead letters in Redis."""
 
-import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
 
-from ..base.errors import StoreUnavailable
-from ..base.redis_scripts import Script
+from ..base.redis_scripts import Script, answering, text_of
 from .letter import COUNTED_BY, DeadLetter, Stats, check_org, check_page, counted
 
 #: How long letters are kept, in milliseconds: 90 days.
@@ -108,12 +105,7 @@ class RedisDeadLetterBox:
         if found is None or found[1].replayed_as != instead_of:
             return False
         data, letter = found
-        marked = dataclasses.replace(
-            letter,
-            replayed_as=message_id,
-            replayed_at_ms=None if message_id is None else at_ms,
-            changes=tuple(changes),
-        )
+        marked = letter.marked(message_id, at_ms, changes)
         # Nothing of a letter changes but its mark: when it is another one by now, somebody else was first.
         return bool(self._swap(keys=[self._base], args=[letter_id, data, json.dumps(marked.as_record())]))
 
@@ -124,19 +116,19 @@ class RedisDeadLetterBox:
         gone = 0
         newest = f"({max(0, before_ms):016d}:"
         while True:
-            with _answering("purge"):
+            with answering("dead letters, purge"):
                 old = self._client.zrangebylex(f"{self._base}:{self._scope}", "-", newest, start=0, num=BATCH)
             if not old:
                 return gone
-            ids = [_text(cursor).partition(":")[2] for cursor in old]
+            ids = [text_of(cursor).partition(":")[2] for cursor in old]
             gone += int(self._delete(keys=[self._base], args=[self._org, *ids]))
 
     def stats(self) -> Stats:
-        with _answering("stats"):
+        with answering("dead letters, stats"):
             counts = self._client.hgetall(f"{self._base}:counts:{self._scope}")
         stats: Stats = {name: {} for name in COUNTED_BY}
         for field, count in counts.items():
-            name, _, value = _text(field).partition(":")
+            name, _, value = text_of(field).partition(":")
             stats[name][value] = int(count)
         return stats
 
@@ -146,22 +138,9 @@ class RedisDeadLetterBox:
         return [DeadLetter.from_record(json.loads(data)) for data in found if data]
 
     def _find(self, letter_id: str) -> tuple[str | bytes, DeadLetter] | None:
-        with _answering("get"):
+        with answering("dead letters, get"):
             data = self._client.hget(f"{self._base}:entries", letter_id)
         if data is None:
             return None
         letter = DeadLetter.from_record(json.loads(data))
         return (data, letter) if not self._org or letter.org == self._org else None
-
-
-@contextmanager
-def _answering(operation: str) -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise StoreUnavailable(f"dead letters, {operation}: {type(error).__name__}") from error
-
-
-def _text(answer: str | bytes) -> str:
-    """Clients made with `decode_responses` answer in text."""
-    return answer.decode() if isinstance(answer, bytes) else answer

@@ -6,8 +6,7 @@ from typing import Any
 
 import redis
 
-from ..base.errors import StoreUnavailable
-from ..base.redis_scripts import Script
+from ..base.redis_scripts import Script, answering
 from .letter import DeadLetter
 
 #: How long letters wait for a mover, in milliseconds: 30 days, counted anew whenever one tries.
@@ -55,7 +54,5 @@ class RedisDeadLetterSpool:
             self._remove(keys=[self._base], args=ids)
 
     def depth(self) -> int:
-        try:
+        with answering("dead letter spool, depth"):
             return int(self._client.hlen(f"{self._base}:waiting"))
-        except redis.RedisError as error:
-            raise StoreUnavailable(f"dead letter spool, depth: {type(error).__name__}") from error

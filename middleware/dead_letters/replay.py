@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from dramatiq import Broker, Message
 
@@ -299,17 +298,15 @@ class DeadLetterReplayer:
         options = {name: value for name, value in letter.options.items() if name not in dropped}
         if contract_version is not None:
             options["contract_version"] = contract_version
+        is_declared = letter.queue in self._broker.get_declared_queues()
         message: Message[Any] = Message(
             # An actor may have moved since, and a queue that nobody reads is no place to be sent to.
-            queue_name=letter.queue
-            if letter.queue in self._broker.get_declared_queues()
-            else actor.queue_name,
+            queue_name=letter.queue if is_declared else actor.queue_name,
             actor_name=actor.actor_name,
             args=tuple(payload["args"]),
             kwargs=dict(payload["kwargs"]),
             # It was let in once; an older version of its contract is brought up to date by the worker.
             options={**options, ADMITTED: True, REPLAY_OF: letter.id},
-            message_id=str(uuid4()),
         )
         mark_secrets(self._broker, message.asdict())
         return message

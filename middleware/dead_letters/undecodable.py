@@ -5,9 +5,9 @@ log, and leaves them, *and every good message fetched along with them*, to nobod
 stub broker `join` never returns. RabbitMQ's consumer rejects such a message itself, to `<queue>.XQ`.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from dramatiq import Broker, Message
@@ -15,7 +15,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError, DecodeError
 
-from ..base.delegation import SupportsAckOperations
+from ..base.delegation import SupportsAckOperations, is_dramatiq_redis
 
 #: How long to wait before bytes are kept that could not be, in seconds.
 RETRY_S = 1.0
@@ -40,14 +40,14 @@ def keep_undecodable(broker: Broker, keep: Keep, *, wait: Callable[[float], None
         setattr(broker, "consume", _Keeping(broker, broker.consume, keep, wait))  # noqa: B010  # mypy
 
 
+@dataclass(eq=False, repr=False)
 class _Keeping:
     """A broker's `consume`, whose consumers survive what they cannot decode."""
 
-    def __init__(self, broker: Broker, consume: _Consume, keep: Keep, wait: Callable[[float], None]) -> None:
-        self._broker = broker
-        self._consume = consume
-        self._keep = keep
-        self._wait = wait
+    _broker: Broker
+    _consume: _Consume
+    _keep: Keep
+    _wait: Callable[[float], None]
 
     def __call__(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> Consumer:
         consumer = self._consume(queue_name, prefetch=prefetch, timeout=timeout)
@@ -59,21 +59,14 @@ class _Keeping:
 _Reject = Callable[[Any, str, bytes], tuple[str, Callable[[], None]] | None]
 
 
+@dataclass(eq=False, repr=False)
 class _KeepingConsumer(Consumer):
-    def __init__(
-        self,
-        consumer: Consumer,
-        queue: str,
-        keep: Keep,
-        reject: _Reject | None,
-        wait: Callable[[float], None],
-    ) -> None:
-        self._consumer = consumer
-        self._queue = queue
-        self._keep = keep
-        self._reject = reject
-        self._wait = wait
-        self._pending: bytes | None = None
+    _consumer: Consumer
+    _queue: str
+    _keep: Keep
+    _reject: _Reject | None
+    _wait: Callable[[float], None]
+    _pending: bytes | None = None
 
     def __next__(self) -> MessageProxy | None:
         if self._pending is None:
@@ -118,9 +111,7 @@ class _KeepingConsumer(Consumer):
 def _reject_on(broker: Broker) -> _Reject | None:
     if isinstance(broker, StubBroker):
         return _reject_on_stub
-    # Loaded if and only if somebody has such a broker; it needs the `redis` extra.
-    redis_broker = sys.modules.get("dramatiq.brokers.redis")
-    return _reject_on_redis if redis_broker and isinstance(broker, redis_broker.RedisBroker) else None
+    return _reject_on_redis if is_dramatiq_redis(broker) else None
 
 
 def _reject_on_stub(consumer: Any, queue: str, raw: bytes) -> tuple[str, Callable[[], None]]:

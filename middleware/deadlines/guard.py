@@ -15,12 +15,12 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import AgeLimit, ShutdownNotifications, SkipMessage, TimeLimit
 from dramatiq.middleware.shutdown import Shutdown
 
-from ..base.emit import emit_counter
+from ..base.bounds import check_positive
+from ..base.emit import emit_counter, labels_of
 from ..base.errors import Fault, GuardError, InvalidPayload
-from ..base.guard import Guard, Outcome
+from ..base.guard import Guard, Option, Outcome, Position
 from ..base.interrupts import DeadlineExceeded, Window, can_interrupt, make_interruptible, window_of
-from ..base.options import Option
-from ..base.stack import Position
+from ..base.options import option_of
 from .stuck_process import Replacement, log_stack
 from .watchdog import Watchdog
 
@@ -104,6 +104,7 @@ class Deadlines(Guard["TimedAttempt"]):
 
     checks_payload = True
     position = Position.TIME
+    actor_options: ClassVar[set[str]] = {"time_limit", "max_age", "notify_shutdown"}
     message_options = (Option("expires_at", "life"),)
 
     def __init__(
@@ -118,14 +119,8 @@ class Deadlines(Guard["TimedAttempt"]):
         now_ms: Callable[[], float] = lambda: time.time() * 1_000,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, value in (
-            ("time_limit_ms", time_limit_ms),
-            ("max_age_ms", max_age_ms),
-            ("grace_ms", grace_ms),
-            ("frozen_after_ms", frozen_after_ms),
-        ):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be more than 0, not {value}")
+        check_positive(time_limit_ms=time_limit_ms, max_age_ms=max_age_ms)
+        check_positive(grace_ms=grace_ms, frozen_after_ms=frozen_after_ms)
         super().__init__()
         self.time_limit_ms = time_limit_ms
         self.max_age_ms = max_age_ms
@@ -136,15 +131,11 @@ class Deadlines(Guard["TimedAttempt"]):
         self._monotonic = monotonic
         frozen_after_s = None if frozen_after_ms is None else frozen_after_ms / 1_000
         self._watchdog = Watchdog(self._scan, frozen_after_s=frozen_after_s, monotonic=monotonic)
-        self._lock = threading.Lock()
+        #: By thread. A dict's own operations are atomic: an interrupt that lands in a hook leaves no lock taken.
         self._running: dict[int, TimedAttempt] = {}
         self._worker: tuple[Broker, Worker] | None = None
         self._shutting_down = False
         self._replacing = False
-
-    @property
-    def actor_options(self) -> set[str]:
-        return {"time_limit", "max_age", "notify_shutdown"}
 
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         make_interruptible(actor)
@@ -158,10 +149,9 @@ class Deadlines(Guard["TimedAttempt"]):
         self._shutting_down = False
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        with self._lock:
-            self._shutting_down = True
-            running = list(self._running.values())
-        for attempt in running:
+        # First the flag, then who runs; `_begin` the other way round. So one of the two sees what the other did.
+        self._shutting_down = True
+        for attempt in list(self._running.values()):
             if attempt.notify_shutdown:
                 attempt.window.interrupt(Shutdown)
 
@@ -173,9 +163,8 @@ class Deadlines(Guard["TimedAttempt"]):
     def running_jobs(self) -> list[RunningJob]:
         """Return what runs in this process, the oldest first; for heartbeats and people."""
         now_s = self._monotonic()
-        with self._lock:
-            running = list(self._running.values())
-        return [each.seen(now_s, self.grace_s) for each in sorted(running, key=lambda each: each.begun_s)]
+        running = sorted(self._running.values(), key=lambda each: each.begun_s)
+        return [each.seen(now_s, self.grace_s) for each in running]
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         for name in ("time_limit", "max_age", "expires_at"):
@@ -188,12 +177,11 @@ class Deadlines(Guard["TimedAttempt"]):
         expires_at_ms = _number(message, "expires_at", None)
         too_old_at_ms = math.inf if max_age_ms is None else message.message_timestamp + max_age_ms
         if now_ms >= min(too_old_at_ms, math.inf if expires_at_ms is None else expires_at_ms):
-            emit_counter("messages_expired_total", _labels(message))
+            emit_counter("messages_expired_total", labels_of(message))
             message.fail()
             raise Expired("the message is too old to begin; send a new one if it still matters")
         limit_ms = _number(message, "time_limit", options.get("time_limit", self.time_limit_ms)) or math.inf
         left_ms = limit_ms if expires_at_ms is None else min(limit_ms, expires_at_ms - now_ms)
-        notify = message.options.get("notify_shutdown", options.get("notify_shutdown", self.notify_shutdown))
         now_s = self._monotonic()
         attempt = TimedAttempt(
             message=message,
@@ -201,21 +189,18 @@ class Deadlines(Guard["TimedAttempt"]):
             thread_id=threading.get_ident(),
             begun_s=now_s,
             deadline_s=now_s + left_ms / 1_000,
-            notify_shutdown=bool(notify),
+            notify_shutdown=bool(option_of(broker, message, "notify_shutdown", self.notify_shutdown)),
         )
         self._begin(attempt)
         return attempt
 
     def settle(self, broker: Broker, message: MessageProxy, held: "TimedAttempt", outcome: Outcome) -> None:
         _left_s.set(None)
-        with self._lock:
-            self._running.pop(held.thread_id, None)
+        self._running.pop(held.thread_id, None)
 
     def _begin(self, attempt: "TimedAttempt") -> None:
-        with self._lock:
-            self._running[attempt.thread_id] = attempt
-            too_late = self._replacing or (self._shutting_down and attempt.notify_shutdown)
-        if too_late:
+        self._running[attempt.thread_id] = attempt
+        if self._replacing or (self._shutting_down and attempt.notify_shutdown):
             attempt.window.interrupt(Shutdown)
         if attempt.deadline_s < math.inf:
             _left_s.set(lambda: max(0.0, attempt.deadline_s - self._monotonic()))
@@ -226,8 +211,7 @@ class Deadlines(Guard["TimedAttempt"]):
     def _scan(self) -> float:
         """Interrupt what is over its time and deal with what is stuck; the moment to look again."""
         now_s = self._monotonic()
-        with self._lock:
-            running = list(self._running.values())
+        running = list(self._running.values())
         stuck = []
         for attempt in running:
             if attempt.abandoned or now_s < attempt.deadline_s:
@@ -248,7 +232,7 @@ class Deadlines(Guard["TimedAttempt"]):
                 attempt.message.message_id,
                 attempt.message.actor_name,
             )
-            emit_counter("deadlines_exceeded_total", _labels(attempt.message))
+            emit_counter("deadlines_exceeded_total", labels_of(attempt.message))
 
     def _give_up(self, overdue: "list[TimedAttempt]") -> None:
         replaces = self._exit_process is not None and self._worker is not None
@@ -256,11 +240,10 @@ class Deadlines(Guard["TimedAttempt"]):
         stuck = [each for each in overdue if (each.window.abandon() if replaces else each.window.is_open)]
         for attempt in stuck:
             log_stack(attempt.message, attempt.thread_id)
-            emit_counter("jobs_stuck_total", _labels(attempt.message))
+            emit_counter("jobs_stuck_total", labels_of(attempt.message))
         if stuck and self._exit_process is not None and self._worker is not None:
-            with self._lock:
-                self._replacing = True
-                others = [each for each in self._running.values() if each not in stuck]
+            self._replacing = True
+            others = [each for each in list(self._running.values()) if each not in stuck]
             replacement = Replacement(
                 *self._worker,
                 stuck={each.thread_id: each.message for each in stuck},
@@ -321,10 +304,6 @@ def _number(message: "Message[Any] | MessageProxy", name: str, default: float | 
         reason = "must be a number of milliseconds, more than 0"
         raise InvalidPayload(message.actor_name, [Fault(f"options.{name}", reason)])
     return value
-
-
-def _labels(message: MessageProxy) -> dict[str, str]:
-    return {"actor": message.actor_name, "queue": message.queue_name}
 
 
 def _take_out(broker: Broker) -> None:

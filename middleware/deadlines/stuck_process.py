@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
@@ -35,6 +36,7 @@ def log_stack(message: MessageProxy, thread_id: int) -> None:
     )
 
 
+@dataclass(frozen=True, eq=False)
 class Replacement:
     """Charges stuck attempts, hands the rest back uncharged, and ends the process whatever happens meanwhile.
 
@@ -49,25 +51,16 @@ class Replacement:
       timeout_s: How long the others may take to end after they are interrupted.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        worker: Worker,
-        *,
-        stuck: Mapping[int, MessageProxy],
-        others: Mapping[int, tuple[MessageProxy, Window]],
-        timeout_s: float,
-    ) -> None:
-        self._broker = broker
-        self._worker = worker
-        self._stuck = stuck
-        self._others = others
-        self._timeout_s = timeout_s
+    broker: Broker
+    worker: Worker
+    stuck: Mapping[int, MessageProxy]
+    others: Mapping[int, tuple[MessageProxy, Window]]
+    timeout_s: float
 
     @property
     def longest_s(self) -> float:
         """How long it may take at most."""
-        return 2 * self._timeout_s + _STOP_CONSUMERS_MS / 1_000
+        return 2 * self.timeout_s + _STOP_CONSUMERS_MS / 1_000
 
     def run(self, exit_process: Callable[[int], object]) -> None:
         """Replace the process. Returns only if `exit_process` does."""
@@ -79,29 +72,29 @@ class Replacement:
         exit_process(STUCK_EXIT_CODE)
 
     def _hand_back(self) -> None:
-        for thread in self._worker.workers:
+        for thread in self.worker.workers:
             thread.stop()
-        for _, window in self._others.values():
+        for _, window in self.others.values():
             window.interrupt(Shutdown)
-        for message in self._stuck.values():
+        for message in self.stuck.values():
             self._charge(message)
         self._join_others()
-        self._requeue([message for message, window in self._others.values() if window.abandon()])
+        self._requeue([message for message, window in self.others.values() if window.abandon()])
         # Those that are left would only be waited for.
-        self._worker.workers = [thread for thread in self._worker.workers if not thread.is_alive()]
-        self._worker.stop(timeout=_STOP_CONSUMERS_MS)
+        self.worker.workers = [thread for thread in self.worker.workers if not thread.is_alive()]
+        self.worker.stop(timeout=_STOP_CONSUMERS_MS)
 
     def _charge(self, message: MessageProxy) -> None:
         """What the worker's thread would have done, had the function raised."""
         error = DeadlineExceeded("the job did not react to the end of its time; its process was replaced")
         message.stuff_exception(error)
-        self._broker.emit_after("process_message", message, exception=error)
-        self._worker.consumers[message.queue_name].post_process_message(message)
+        self.broker.emit_after("process_message", message, exception=error)
+        self.worker.consumers[message.queue_name].post_process_message(message)
 
     def _join_others(self) -> None:
-        until_s = time.monotonic() + self._timeout_s
-        for thread in self._worker.workers:
-            if thread.ident not in self._stuck:
+        until_s = time.monotonic() + self.timeout_s
+        for thread in self.worker.workers:
+            if thread.ident not in self.stuck:
                 thread.join(max(0.0, until_s - time.monotonic()))
 
     def _requeue(self, messages: list[MessageProxy]) -> None:
@@ -109,7 +102,7 @@ class Replacement:
         for message in messages:
             by_queue[message.queue_name].append(message)
         for queue_name, held in by_queue.items():
-            self._worker.consumers[queue_name].requeue_messages(held)
+            self.worker.consumers[queue_name].requeue_messages(held)
 
 
 def _stack_of(thread_id: int) -> str:

@@ -15,8 +15,7 @@ from pydantic import JsonValue
 
 from ..base.attempts import Attempt, AttemptOutcome, trace_id_of
 from ..base.messages import org_of
-from ..base.observer import Observer
-from ..base.stack import Position
+from ..base.observer import Observer, Position
 from .batch_writer import BatchWriter
 from .results import Recorded, recording
 
@@ -71,11 +70,9 @@ class HistoryStore(Protocol):
         Raises:
             StoreUnavailable: it does not answer; the same call may be made again.
         """
-        ...
 
     def attempts(self, message_id: str, *, org: str | None = None) -> list[AttemptRecord]:
         """Return every attempt at a message, oldest first; with `org`, none unless the message is that org's."""
-        ...
 
     def recent(
         self,
@@ -98,7 +95,6 @@ class HistoryStore(Protocol):
         Raises:
             ValueError: `limit` is out of bounds.
         """
-        ...
 
 
 class History(Observer):
@@ -174,7 +170,7 @@ class History(Observer):
         self.flushed = self._writer.stop(timeout_s=self._shutdown_timeout_s)
 
     def began(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
-        kept = _Kept(_Page(self._running(message, attempt)), Recorded())
+        kept = _Kept(_Page(self._record(message, attempt)), Recorded())
         attempt.kept[id(self)] = kept
         kept.token = recording.set(kept.recorded)
         self._writer.put(kept.page)
@@ -187,22 +183,14 @@ class History(Observer):
 
     def ended(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
         kept = attempt.kept.pop(id(self), None)
-        running = self._running(message, attempt) if kept is None else kept.page.record
-        final = replace(
-            running,
-            outcome=attempt.outcome or "died",
-            finished_at=attempt.finished_at or attempt.started_at,
-            duration_ms=attempt.duration_ms,
-            error_category=attempt.error_category,
-            error_class=attempt.error_class,
-            fingerprint=attempt.fingerprint,
-            cause=attempt.cause,
-            result=kept.recorded.result if kept is not None and attempt.outcome == "succeeded" else None,
-        )
+        final = self._record(message, attempt)
+        if kept is not None:
+            result = kept.recorded.result if attempt.outcome == "succeeded" else None
+            final = replace(final, id=kept.page.record.id, result=result)
         if kept is None or not kept.page.turn_into(final):
             self._writer.put(_Page(final))
 
-    def _running(self, message: MessageProxy, attempt: Attempt) -> AttemptRecord:
+    def _record(self, message: MessageProxy, attempt: Attempt) -> AttemptRecord:
         return AttemptRecord(
             id=uuid4(),
             message_id=message.message_id,
@@ -210,10 +198,14 @@ class History(Observer):
             queue=message.queue_name,
             org=org_of(message),
             attempt=attempt.number,
-            outcome="running",
+            outcome=attempt.outcome or "running",
             started_at=attempt.started_at,
-            finished_at=None,
-            duration_ms=None,
+            finished_at=attempt.finished_at,
+            duration_ms=None if attempt.outcome is None else attempt.duration_ms,
+            error_category=attempt.error_category,
+            error_class=attempt.error_class,
+            fingerprint=attempt.fingerprint,
+            cause=attempt.cause,
             # Asked here, since a worker is a fork of the process that made the guard.
             worker=self._worker or f"{self._host}:{os.getpid()}",
             trace_id=trace_id_of(message),

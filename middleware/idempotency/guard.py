@@ -6,20 +6,20 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NoReturn, Protocol, runtime_checkable
 from uuid import uuid4
 
 from dramatiq import Broker, Message
 from dramatiq.broker import MessageProxy
 
+from ..base.bounds import check_at_least
 from ..base.delegation import AckOperation, complete_on_ack
 from ..base.emit import emit_counter
 from ..base.errors import DuplicateMessage, Parked, Skipped, StoreUnavailable
-from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
+from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Option, Outcome, Position
 from ..base.messages import copy_of, keep_stored_result, org_of, payload_of
-from ..base.options import Option
+from ..base.options import option_of
 from ..base.sending import sending_of
-from ..base.stack import Position
 
 #: How long a key is remembered, in milliseconds: a day.
 DEFAULT_WINDOW_MS = 24 * 60 * 60 * 1_000
@@ -72,7 +72,6 @@ class EndingStore(Protocol):
 
     def ending(self, key: str, *, token: str, done: bool, ttl_ms: int) -> AckOperation:
         """Return the operation that does what `finish` (done) or `give_back` would do."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,7 @@ class Idempotency(Guard[ClaimedKey]):
     """
 
     position = Position.DEDUPLICATE
+    actor_options: ClassVar[set[str]] = {"idempotent"}
     message_options = (Option("idempotent", "caller"),)
 
     def __init__(
@@ -139,9 +139,7 @@ class Idempotency(Guard[ClaimedKey]):
         super().__init__(on_error=on_error, undecided_delay_ms=undecided_delay_ms)
         if on_duplicate not in ("skip", "park", "reject"):
             raise ValueError(f"on_duplicate must be 'skip', 'park' or 'reject', not {on_duplicate!r}")
-        for name, value in (("window_ms", window_ms), ("park_ms", park_ms), ("reserve_ms", reserve_ms)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        check_at_least(1, window_ms=window_ms, park_ms=park_ms, reserve_ms=reserve_ms)
         if not callable(key) and not key:
             raise ValueError("key must be the name of a field or a callable, not empty")
         self.store = store
@@ -152,10 +150,6 @@ class Idempotency(Guard[ClaimedKey]):
         self.park_ms = park_ms
         self.reserve_ms = reserve_ms
         self._late: deque[tuple[ClaimedKey, bool]] = deque(maxlen=_MAX_LATE)
-
-    @property
-    def actor_options(self) -> set[str]:
-        return {"idempotent"}
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
         key = self._key_of(broker, message) if self.on_duplicate == "reject" else None
@@ -243,8 +237,7 @@ class Idempotency(Guard[ClaimedKey]):
 
     def _key_of(self, broker: Broker, message: "Message[Any]") -> str | None:
         """The store's key for a message: a digest, so that no part of it can be taken for another."""
-        actor = broker.actors.get(message.actor_name)
-        idempotent = message.options.get("idempotent", actor.options.get("idempotent") if actor else None)
+        idempotent = option_of(broker, message, "idempotent")
         if idempotent is False:
             return None
         own = self.key(message) if callable(self.key) else payload_of(message).get(self.key)

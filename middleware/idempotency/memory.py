@@ -45,20 +45,10 @@ class MemoryIdempotencyStore:
             return Claim("claimed", holder)
 
     def keep(self, key: str, *, token: str, ttl_ms: int) -> bool:
-        with self._lock:
-            known = self._live(key)
-            if known is None or known.token != token:
-                return False
-            known.until_ms = self._now_ms() + ttl_ms
-            return True
+        return self._prolong(key, token, ttl_ms, done=False)
 
     def finish(self, key: str, *, token: str, ttl_ms: int) -> bool:
-        with self._lock:
-            known = self._live(key)
-            if known is None or known.token != token:
-                return False
-            known.done, known.until_ms = True, self._now_ms() + ttl_ms
-            return True
+        return self._prolong(key, token, ttl_ms, done=True)
 
     def give_back(self, key: str, *, token: str) -> bool:
         with self._lock:
@@ -66,6 +56,14 @@ class MemoryIdempotencyStore:
             if known is None or known.done or known.token != token:
                 return False
             del self._entries[key]
+            return True
+
+    def _prolong(self, key: str, token: str, ttl_ms: int, *, done: bool) -> bool:
+        with self._lock:
+            known = self._live(key)
+            if known is None or known.token != token:
+                return False
+            known.done, known.until_ms = known.done or done, self._now_ms() + ttl_ms
             return True
 
     def _live(self, key: str) -> _Entry | None:

@@ -5,7 +5,7 @@ import re
 import redis
 
 from ..base.delegation import AckOperation
-from ..base.redis_scripts import Script
+from ..base.redis_scripts import Script, text_of
 from .guard import Claim
 
 #: What decides alone in which slot of a cluster a key is.
@@ -37,7 +37,7 @@ class RedisIdempotencyStore:
 
     def claim(self, key: str, *, holder: str, token: str, ttl_ms: int) -> Claim:
         answer = self._claim(keys=[self._name(key)], args=[holder, token, ttl_ms])
-        state, by = (each.decode() if isinstance(each, bytes) else str(each) for each in answer)
+        state, by = map(text_of, answer)
         return Claim(state, by)  # type: ignore[arg-type]  # the script's three words are the type's
 
     def keep(self, key: str, *, token: str, ttl_ms: int) -> bool:

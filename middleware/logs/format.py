@@ -104,8 +104,7 @@ def _describe_exception(logger: "WrappedLogger", method: str, event: "EventDict"
     if known is None and isinstance(raised, BaseException):
         known = facts(raised)
     event.pop(ERROR_ATTRIBUTE, None)
-    if known is not None:
-        event.update(known)
+    event.update(known or {})
     return event
 
 

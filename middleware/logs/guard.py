@@ -7,10 +7,9 @@ from typing import Any
 from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
 
-from ..base.attempts import Attempt, trace_id_of
+from ..base.attempts import trace_id_of
 from ..base.messages import org_of
-from ..base.observer import Observer
-from ..base.stack import Position
+from ..base.observer import Attempt, Observer, Position
 from .redaction import DEFAULT_LOGGERS, LogRedaction
 
 logger = logging.getLogger(__name__)

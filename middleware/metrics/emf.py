@@ -18,10 +18,6 @@ DEFAULT_MAX_SERIES = 200
 MAX_DIMENSIONS = 30
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class EmfHandler:
     """Writes each value as one line in CloudWatch's embedded metric format; its agent, or Lambda, does the rest.
 
@@ -45,7 +41,7 @@ class EmfHandler:
         namespace: str = "Pressroom",
         max_series: int = DEFAULT_MAX_SERIES,
         dropped_labels: Collection[str] = UNBOUNDED_LABELS,
-        now_ms: Callable[[], int] = _now_ms,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._stream = stream
         self._namespace = namespace

@@ -9,11 +9,8 @@ from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.errors import ActorNotFound
 
-from ..base.attempts import Attempt
-from ..base.emit import emit_counter, emit_gauge, emit_metric
-from ..base.observer import Observer
-from ..base.options import Option
-from ..base.stack import Position
+from ..base.emit import emit_counter, emit_gauge, emit_metric, labels_of
+from ..base.observer import Attempt, Observer, Option, Position
 from .queue_sampler import QueueProbe, QueueSampler, queue_state
 
 #: The message option that says from when on a worker could have had the message: milliseconds since 1970.
@@ -86,7 +83,7 @@ class Metrics(Observer):
         due_ms = message.options.get(DUE_MS)
         if isinstance(due_ms, int | float):
             waited_s = max(0.0, (_now_ms() - due_ms) / 1_000)
-            emit_metric("timer", "message_wait_seconds", waited_s, _labels(message))
+            emit_metric("timer", "message_wait_seconds", waited_s, labels_of(message))
 
     def processed(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
         if attempt.kept.pop(id(self), False):
@@ -94,12 +91,9 @@ class Metrics(Observer):
 
     def ended(self, broker: Broker, message: MessageProxy, attempt: Attempt) -> None:
         self.processed(broker, message, attempt)
-        labels = _labels(message)
-        emit_metric("timer", "attempt_seconds", attempt.duration_ms / 1_000, labels)
-        emit_counter(
-            "attempts_total",
-            {**labels, "outcome": str(attempt.outcome), "category": attempt.error_category or NONE},
-        )
+        emit_metric("timer", "attempt_seconds", attempt.duration_ms / 1_000, labels_of(message))
+        category = attempt.error_category or NONE
+        emit_counter("attempts_total", labels_of(message, outcome=str(attempt.outcome), category=category))
 
     def rejected(self, broker: Broker, message: MessageProxy) -> None:
         # The actor's name is the sender's to choose, so it is no label.
@@ -111,11 +105,7 @@ class Metrics(Observer):
         with self._lock:
             self._in_flight[key] += change
             # Under the lock, or an older count could be emitted last and stay.
-            emit_gauge("attempts_in_flight", self._in_flight[key], _labels(message))
-
-
-def _labels(message: MessageProxy) -> dict[str, str]:
-    return {"actor": message.actor_name, "queue": message.queue_name}
+            emit_gauge("attempts_in_flight", self._in_flight[key], labels_of(message))
 
 
 def _now_ms() -> int:

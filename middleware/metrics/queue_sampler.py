@@ -33,7 +33,6 @@ class KnowsItsQueues(Protocol):
 
     def queue_state(self, queue_name: str) -> QueueState:
         """How full the queue is."""
-        ...
 
 
 @runtime_checkable
@@ -42,7 +41,6 @@ class KnowsWhyTheyWait(Protocol):
 
     def parked_by_cause(self, queue_name: str) -> Mapping[str, int]:
         """How many of a queue's messages are parked, by what for in one word."""
-        ...
 
 
 #: Asks a broker about one of its queues; None when it cannot tell.

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 from uuid import uuid4
 
 from dramatiq import Actor, Broker, Message, Worker
@@ -11,10 +11,9 @@ from dramatiq.broker import MessageProxy
 from ..base.delegation import ConcurrencyKeys, MaxActive, Rule, StartRate, SupportsRefund, delegate, stamp_org
 from ..base.emit import emit_counter
 from ..base.errors import Fault, GuardError, InvalidPayload, Parked, RateLimited, Skipped, StoreUnavailable
-from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Outcome
+from ..base.guard import DEFAULT_UNDECIDED_DELAY_MS, Guard, OnError, Option, Outcome, Position
 from ..base.messages import WAKE, copy_of, keep_stored_result, org_of
-from ..base.options import Option
-from ..base.stack import Position
+from ..base.options import option_of
 from .rate import Rate
 from .slots import Answer, Attempt, Concurrency, OrgLimitsStore, Slot, SlotKeeper, Wake
 
@@ -76,10 +75,8 @@ class OrgLimits(Guard[Slot]):
     """
 
     position = Position.LIMIT
-    message_options = (
-        Option(PAID_UNTIL, "life"),
-        Option("concurrency", "caller"),
-    )
+    actor_options: ClassVar[set[str]] = {"rate", "concurrency"}
+    message_options = (Option(PAID_UNTIL, "life"), Option("concurrency", "caller"))
 
     def __init__(
         self,
@@ -113,17 +110,13 @@ class OrgLimits(Guard[Slot]):
         #: The broker that does this guard's work.
         self._enforcing: Broker | None = None
 
-    @property
-    def actor_options(self) -> set[str]:
-        return {"rate", "concurrency"}
-
     def before_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         rate = actor.options.get("rate")
         if rate is not None and not isinstance(rate, Rate):
             raise GuardError(
                 f"{actor.actor_name}: rate must be like Rate(20, per='1m', burst=5), not {rate!r}"
             )
-        _concurrency(actor.actor_name, actor.options)
+        _concurrency(actor.actor_name, actor.options.get("concurrency"))
 
     def after_declare_actor(self, broker: Broker, actor: "Actor[..., Any]") -> None:
         if self._enforcing is broker and not delegate(broker, _start_rates([actor])):
@@ -140,9 +133,9 @@ class OrgLimits(Guard[Slot]):
         self._enforcing = broker if may and delegate(broker, rules) else None
 
     def check(self, broker: Broker, message: "Message[Any]", delay: int | None) -> None:
-        _concurrency(message.actor_name, message.options)
+        _concurrency(message.actor_name, message.options.get("concurrency"))
         stamp_org(broker, message)
-        org, rate = org_of(message), _option(broker, message, "rate")
+        org, rate = org_of(message), _rate(broker, message)
         if self.on_limit != "reject" or org is None or rate is None:
             return
         wait_ms, paid_until_ms = self.store.charge(org, message.actor_name, rate)
@@ -177,35 +170,19 @@ class OrgLimits(Guard[Slot]):
             raise
         _wake(broker, wakes)
 
-    def after_process_message(
-        self,
-        broker: Broker,
-        message: MessageProxy,
-        *,
-        result: Any = None,
-        exception: BaseException | None = None,
-    ) -> None:
-        super().after_process_message(broker, message, result=result, exception=exception)
-        if isinstance(exception, Parked):
-            self._uncharge(broker, message)
-
-    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-        super().after_skip_message(broker, message)
-        self._uncharge(broker, message)
-
-    def _uncharge(self, broker: Broker, message: MessageProxy) -> None:
+    def _conclude(self, broker: Broker, message: MessageProxy, outcome: Outcome) -> None:
+        super()._conclude(broker, message, outcome)
         # Charged when it was fetched, before any guard was asked: one further out may have turned it away.
-        if self._enforcing is broker and isinstance(broker, SupportsRefund):
+        turned_away = outcome.parked or outcome.skipped
+        if turned_away and self._enforcing is broker and isinstance(broker, SupportsRefund):
             broker.refund_start(message)
 
     def _attempt(self, broker: Broker, message: MessageProxy) -> Attempt | None:
         org = org_of(message)
         if org is None:
             return None
-        rate = _option(broker, message, "rate")
-        concurrency = _concurrency(
-            message.actor_name, {"concurrency": _option(broker, message, "concurrency")}
-        )
+        rate = _rate(broker, message)
+        concurrency = _concurrency(message.actor_name, option_of(broker, message, "concurrency"))
         of_org = self.max_active_of(org) if self.max_active_of else None
         max_active = self.max_active if of_org is None else of_org
         if rate is None and concurrency is None and max_active is None:
@@ -265,15 +242,13 @@ def _start_rates(actors: "Iterable[Actor[..., Any]]") -> list[StartRate]:
     return rates
 
 
-def _option(broker: Broker, message: "Message[Any] | MessageProxy", name: str) -> Any:
-    actor = broker.actors.get(message.actor_name)
-    of_actor = actor.options.get(name) if actor else None
+def _rate(broker: Broker, message: "Message[Any] | MessageProxy") -> Rate | None:
     # A rate is an actor's alone: a message could not carry one.
-    return of_actor if name == "rate" else message.options.get(name, of_actor)
+    actor = broker.actors.get(message.actor_name)
+    return actor.options.get("rate") if actor else None
 
 
-def _concurrency(actor_name: str, options: "dict[str, Any]") -> Concurrency | None:
-    given = options.get("concurrency")
+def _concurrency(actor_name: str, given: object) -> Concurrency | None:
     if given is None:
         return None
     match given:

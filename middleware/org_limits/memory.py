@@ -72,12 +72,8 @@ class MemoryOrgLimitsStore:
 
     def charge(self, org: str, actor_name: str, rate: Rate) -> tuple[float, float]:
         with self._lock:
-            now_ms = self._now_ms()
-            due_ms = max(self._due_ms.get((org, actor_name), 0), now_ms)
-            if due_ms - rate.tolerance_ms > now_ms:
-                return due_ms - rate.tolerance_ms - now_ms, 0
-            self._due_ms[org, actor_name] = due_ms + rate.interval_ms
-            return 0, due_ms + rate.interval_ms
+            wait_ms, due_ms = self._next_start(org, actor_name, rate)
+            return (wait_ms, 0) if wait_ms > 0 else (0, self._reserve(org, actor_name, rate, due_ms))
 
     def acquire(self, attempt: Attempt) -> Answer:
         with self._lock:
@@ -89,7 +85,8 @@ class MemoryOrgLimitsStore:
                 return Answer("running", held.until_ms - self._now_ms())
             paid_until_ms = attempt.paid_until_ms
             if attempt.rate is not None and not paid_until_ms:
-                wait_ms, paid_until_ms = self._reserve(attempt.org, attempt.actor_name, attempt.rate)
+                wait_ms, due_ms = self._next_start(attempt.org, attempt.actor_name, attempt.rate)
+                paid_until_ms = self._reserve(attempt.org, attempt.actor_name, attempt.rate, due_ms)
                 if wait_ms > 0:
                     return Answer("rate", wait_ms, paid_until_ms)
             if held is None and not _is_free(org, attempt.max_active, attempt.concurrency):
@@ -138,11 +135,14 @@ class MemoryOrgLimitsStore:
             if not (org.holdings or org.records):
                 del self._orgs[name]
 
-    def _reserve(self, org: str, actor_name: str, rate: Rate) -> tuple[float, float]:
+    def _next_start(self, org: str, actor_name: str, rate: Rate) -> tuple[float, float]:
         now_ms = self._now_ms()
         due_ms = max(self._due_ms.get((org, actor_name), 0), now_ms)
+        return max(0, due_ms - rate.tolerance_ms - now_ms), due_ms
+
+    def _reserve(self, org: str, actor_name: str, rate: Rate, due_ms: float) -> float:
         self._due_ms[org, actor_name] = due_ms + rate.interval_ms
-        return max(0, due_ms - rate.tolerance_ms - now_ms), due_ms + rate.interval_ms
+        return due_ms + rate.interval_ms
 
     def _refund(self, org: str, actor_name: str, rate: Rate, paid_until_ms: float) -> None:
         # What has flowed off since the start was charged cannot be given back.
@@ -201,9 +201,5 @@ def _lives_on(org: _Org, attempt: Attempt) -> bool:
 def _is_free(org: _Org, max_active: int | None, concurrency: Concurrency | None) -> bool:
     if max_active is not None and len(org.holdings) >= max_active:
         return False
-    if concurrency is None:
-        return True
-    same = [
-        each for each in org.holdings.values() if each.concurrency and each.concurrency.key == concurrency.key
-    ]
-    return len(same) < concurrency.limit
+    keys = [each.concurrency.key for each in org.holdings.values() if each.concurrency]
+    return concurrency is None or keys.count(concurrency.key) < concurrency.limit

@@ -1,12 +1,11 @@
 """Limits per org in Redis or Valkey, shared by every process."""
 
 from itertools import groupby
-from typing import Any
 from urllib.parse import quote
 
 import redis
 
-from ..base.redis_scripts import Script
+from ..base.redis_scripts import Script, text_of
 from .rate import Rate
 from .slots import Answer, Attempt, Slot, Wake
 
@@ -59,7 +58,7 @@ class RedisOrgLimitsStore:
                 attempt.message,
             ],
         )
-        return Answer(_text(outcome), float(wait_ms), float(paid_until_ms))  # type: ignore[arg-type]
+        return Answer(text_of(outcome), float(wait_ms), float(paid_until_ms))  # type: ignore[arg-type]
 
     def release(self, slot: Slot, *, refund: bool, patience_ms: int) -> list[Wake]:
         attempt = slot.attempt
@@ -77,7 +76,7 @@ class RedisOrgLimitsStore:
             ],
         )
         return [
-            Wake(_text(copy), message if isinstance(message, bytes) else message.encode())
+            Wake(text_of(copy), message if isinstance(message, bytes) else message.encode())
             for copy, message in zip(woken[::2], woken[1::2], strict=True)
         ]
 
@@ -92,7 +91,7 @@ class RedisOrgLimitsStore:
                 for part in (each.message_id, each.token, each.concurrency.key if each.concurrency else "")
             ]
             answer = self._renew(keys=[slots_key, record], args=[attempts[0].lease_ms, _KEEP_MS, *named])
-            lost.update(map(_text, answer))
+            lost.update(map(text_of, answer))
         return [each for each in slots if each.attempt.token in lost]
 
     def _rate(self, org: str, actor_name: str) -> str:
@@ -121,7 +120,3 @@ def _org(slot: Slot) -> str:
 def _quoted(org: str) -> str:
     # No org may be named so that its keys are another's, or so that they leave their hash slot.
     return quote(org, safe="")
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

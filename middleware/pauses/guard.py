@@ -8,12 +8,11 @@ from dramatiq import Broker, Message, Worker
 from dramatiq.broker import MessageProxy
 
 from ..base.delegation import Gates, SupportsGates, delegate, stamp_org
-from ..base.emit import emit_counter
+from ..base.emit import emit_counter, labels_of
 from ..base.errors import Parked
 from ..base.gates import GatePublisher, Shut, merge_gate
-from ..base.guard import Guard
+from ..base.guard import Guard, Position
 from ..base.poller import Poller, shared_poller
-from ..base.stack import Position
 from ..region_concurrency.guard import RegionConcurrency
 from .pauses import Pause, PauseCache, PauseStore
 
@@ -110,8 +109,7 @@ class Pauses(Guard):
         pause = self._known.match(message)
         if pause is None:
             return
-        labels = {"actor": message.actor_name, "queue": message.queue_name, "what": pause.what.kind}
-        emit_counter("messages_paused_total", labels)
+        emit_counter("messages_paused_total", labels_of(message, what=pause.what.kind))
         # Drawn, so that a whole queue does not come back in the same moment, again and again.
         delay_ms = int(self._uniform(self._park_ms / 2, self._park_ms))
         raise Parked(_cause(pause), delay_ms=delay_ms, key=f"pause:{pause.what}")

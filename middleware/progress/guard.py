@@ -11,9 +11,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.common import q_name
 
 from ..base.attempts import Attempt, AttemptOutcome
-from ..base.observer import Observer
-from ..base.options import Option
-from ..base.stack import Position
+from ..base.observer import Observer, Option, Position
 from .latest_writer import CLOSE_TIMEOUT_S, DEFAULT_INTERVAL_S, ProgressWriter
 
 #: The longest note that is kept, in characters; of a longer one the beginning is.

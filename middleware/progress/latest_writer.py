@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from ..base.background import Outage, PeriodicThread
+from ..base.bounds import check_positive
 from ..base.emit import emit_counter
 
 #: Seconds between two writes: at most four a second.
@@ -38,8 +39,7 @@ class ProgressWriter(Generic[T]):
     """
 
     def __init__(self, write: Callable[[list[T]], None], *, interval_s: float = DEFAULT_INTERVAL_S) -> None:
-        if not interval_s > 0:
-            raise ValueError(f"interval_s must be more than 0, not {interval_s}")
+        check_positive(interval_s=interval_s)
         self._write = write
         self._lock = threading.Lock()
         self._writing = threading.Lock()

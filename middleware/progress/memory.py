@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..base.bounds import check_at_least
 from .guard import JobProgress
 
 #: How long a line is kept after it was written last, in milliseconds: a day.
@@ -28,8 +29,7 @@ class MemoryProgressStore:
         keep_for_ms: int = DEFAULT_KEEP_FOR_MS,
         now_ms: Callable[[], float] = lambda: time.time() * 1_000,
     ) -> None:
-        if keep_for_ms < 1:
-            raise ValueError(f"keep_for_ms must be at least 1, not {keep_for_ms}")
+        check_at_least(1, keep_for_ms=keep_for_ms)
         self._keep_for_ms = keep_for_ms
         self._now_ms = now_ms
         self._lock = threading.Lock()

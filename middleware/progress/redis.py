@@ -6,8 +6,8 @@ from typing import Any
 
 import redis
 
-from ..base.errors import StoreUnavailable
-from ..base.redis_scripts import Script
+from ..base.bounds import check_at_least
+from ..base.redis_scripts import Script, answering, text_of
 from .guard import JobProgress
 
 #: How long a line is kept after it was written last, in milliseconds: a day.
@@ -29,8 +29,7 @@ class RedisProgressStore:
     def __init__(
         self, client: "redis.Redis", *, prefix: str = "pressroom", keep_for_ms: int = DEFAULT_KEEP_FOR_MS
     ) -> None:
-        if keep_for_ms < 1:
-            raise ValueError(f"keep_for_ms must be at least 1, not {keep_for_ms}")
+        check_at_least(1, keep_for_ms=keep_for_ms)
         self._client = client
         self._keep_for_ms = keep_for_ms
         self._lines_key = f"{{{prefix}:progress}}"
@@ -43,13 +42,10 @@ class RedisProgressStore:
 
     def read(self, message_id: str) -> JobProgress | None:
         """See `ProgressStore`."""
-        try:
+        with answering("progress_read"):
             kept = self._client.hgetall(f"{self._lines_key}:{message_id}")
-        except redis.RedisError as error:
-            raise StoreUnavailable(f"progress_read: {type(error).__name__}") from error
-        return (
-            _latest(message_id, {_text(name): _text(value) for name, value in kept.items()}) if kept else None
-        )
+        fields = {text_of(name): text_of(value) for name, value in kept.items()}
+        return _latest(message_id, fields) if fields else None
 
 
 #: Fields that are not text.
@@ -65,7 +61,3 @@ def _fields(latest: JobProgress) -> dict[str, str]:
 def _latest(message_id: str, kept: dict[str, str]) -> JobProgress:
     fields: dict[str, Any] = {name: int(value) if name in _NUMBERS else value for name, value in kept.items()}
     return JobProgress(**{"org": None, **fields, "message_id": message_id})
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -8,9 +8,7 @@ from dramatiq.broker import MessageProxy
 
 from ..base.emit import emit_counter, emit_gauge
 from ..base.errors import Parked
-from ..base.guard import Guard, OnError, Outcome
-from ..base.options import Option
-from ..base.stack import Position
+from ..base.guard import Guard, OnError, Option, Outcome, Position
 from .adaptive_limit import DEFAULT_MAX_ERROR_RATE, DEFAULT_STALE_AFTER_S, AdaptiveConcurrency
 
 #: Label of a process that serves the one region there is.

@@ -83,5 +83,6 @@ def stored(client: "redis.Redis", namespace: str, queue: str = "default") -> lis
 
 
 def left_for_ever(client: "redis.Redis", broker: FairRedisBroker) -> list[bytes]:
-    """Keys that nothing would ever remove."""
-    return [key for key in client.scan_iter(f"{broker.base}:*") if client.ttl(key) < 0]
+    """Keys that nothing would ever remove, but for the number of the schema."""
+    number = f"{broker.base}:schema".encode()
+    return [key for key in client.scan_iter(f"{broker.base}:*") if client.ttl(key) < 0 and key != number]

@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal, TypeVar
 from uuid import UUID, uuid4
 
 from domain.domain_export import DateRange, DomainExport, ExportOutcome
-from domain.errors import DeadlineExceeded
+from domain.errors import DeadlineExceeded, LeaseLost
 from domain.export_handler import ExportDomain
 from domain.export_ports import Delivery, ExportRepository
 from domain.export_records import (
@@ -61,6 +61,8 @@ class Database:
     content: list[ContentRow]
     exports: dict[UUID, str] = field(default_factory=dict)
     reasons: dict[UUID, str] = field(default_factory=dict)
+    sizes_bytes: dict[UUID, int] = field(default_factory=dict)
+    fences: dict[UUID, datetime] = field(default_factory=dict)
     page_limits: list[int] = field(default_factory=list)
     windows: list[tuple[datetime, datetime]] = field(default_factory=list)
     settings_reads: int = 0
@@ -71,13 +73,24 @@ class Database:
     def domain_name(self, domain_id: UUID) -> str | None:
         return "bakery.example" if domain_id == self.domain_id else None
 
-    def record_started(self, export_id: UUID, job: DomainExport) -> None:
+    def record_started(self, export_id: UUID, job: DomainExport) -> datetime:
         self.exports[export_id] = "running"
+        self.fences[export_id] = self.fences.get(export_id, NOW) + timedelta(microseconds=1)
+        return self.fences[export_id]
 
-    def record_finished(self, outcome: ExportOutcome) -> None:
+    def check_fence(self, export_id: UUID, fence: datetime) -> None:
+        if self.fences[export_id] != fence:
+            raise LeaseLost("another attempt took it over")
+
+    def record_finished(self, outcome: ExportOutcome, fence: datetime) -> None:
+        self.check_fence(outcome.export_id, fence)
         self.exports[outcome.export_id] = "completed"
+        self.sizes_bytes[outcome.export_id] = outcome.size_bytes
 
-    def record_ended(self, export_id: UUID, status: Literal["failed", "cancelled"], reason: str) -> None:
+    def record_ended(
+        self, export_id: UUID, fence: datetime, status: Literal["failed", "cancelled"], reason: str
+    ) -> None:
+        self.check_fence(export_id, fence)
         self.exports[export_id] = status
         self.reasons[export_id] = reason
 
@@ -191,6 +204,10 @@ class World:
             limits=self.limits,
             clock=lambda: NOW,
         )(job or self.job())
+
+    def add_row(self) -> None:
+        """Give the domain one more content item."""
+        self.database.content.append(_row(len(self.database.content)))
 
     @property
     def leftovers(self) -> tuple[dict[UUID, bytes], int]:

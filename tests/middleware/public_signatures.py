@@ -142,6 +142,12 @@ def field_of(node: ast.stmt) -> str:
     return node.target.id if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else ""
 
 
+@cache
+def imports_of(module: ModuleType) -> tuple[ast.ImportFrom, ...]:
+    """Every import from somewhere, those for the type checker alone included."""
+    return tuple(node for node in ast.walk(tree_of(module)) if isinstance(node, ast.ImportFrom))
+
+
 def words(expression: ast.expr) -> Iterator[str]:
     """Every name in an annotation, those in quotes included, those of a `Literal` not."""
     match expression:
@@ -159,13 +165,14 @@ def words(expression: ast.expr) -> Iterator[str]:
                     yield from words(inner)
 
 
+@cache
 def resolved(word: str, module: ModuleType) -> Any:
     """What a word stands for in a module, also where the module imports it for the type checker alone."""
     first, *rest = word.split(".")
     value = getattr(module, first, None)
     if value is None:
-        for node in ast.walk(tree_of(module)):
-            if isinstance(node, ast.ImportFrom) and any(each.name == first for each in node.names):
+        for node in imports_of(module):
+            if any(each.name == first for each in node.names):
                 name = "." * node.level + (node.module or "")
                 package = module.__spec__.parent if module.__spec__ else None
                 with suppress(ImportError):  # of an extra that is not installed: other people's

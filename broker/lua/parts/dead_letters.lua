@@ -32,3 +32,17 @@ local function import_dead_letter(queue, message_id, enqueue_id, record, since_m
   redis.call('ZADD', dead_letter_index(queue), string.format('%.0f', since_ms), name)
   expire_dead_letters(queue, ttl_ms)
 end
+
+-- Bytes that no encoder of ours wrote, whole. Of an id that has a letter already, only a record is kept besides.
+local function keep_foreign(queue, message_id, bytes, is_record)
+  local index, records, name = dead_letter_index(queue), dead_letter_records(queue), message_id
+  if redis.call('HEXISTS', records, name) == 1 then
+    if not is_record then
+      return
+    end
+    name = message_id .. '~' .. string.format('%.0f', now)
+  end
+  redis.call('HSET', records, name, queue .. '\n\n?:0\n\n' .. bytes)
+  redis.call('ZADD', index, now, name)
+  expire_dead_letters(queue, letter_ttl_ms)
+end

@@ -1,5 +1,5 @@
 -- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
--- NEEDS: keys values wakeups lanes parking delays crashes gates
+-- NEEDS: keys values wakeups lanes parking delays crashes gates clock
 
 -- Most messages, orgs with such, and lanes and orgs that were blocked, which one call makes ready.
 local MAX_PROMOTED = 100
@@ -36,12 +36,12 @@ end
 
 -- So many of an org's messages that are due become ready; then its turn comes again behind others that have such.
 local function promote_org(queue, org, max, budget)
-  local own, all = delayed_of_org(queue, org), delayed_messages(queue)
+  local own, all, lead_ms = delayed_of_org(queue, org), delayed_messages(queue), timer_lead_ms()
   local message_ids, due_ms = {}, {}
-  local due = redis.call('ZRANGEBYSCORE', own, '-inf', now, 'WITHSCORES', 'LIMIT', 0, max)
+  local due = redis.call('ZRANGEBYSCORE', own, '-inf', now + lead_ms, 'WITHSCORES', 'LIMIT', 0, max)
   for i = 1, #due, 2 do
     message_ids[#message_ids + 1] = due[i]
-    due_ms[due[i]] = due[i + 1]
+    due_ms[due[i]] = string.format('%.0f', due[i + 1] - lead_ms)
   end
   message_ids = take_readable(message_ids, budget)
   if #message_ids > 0 then
@@ -60,7 +60,7 @@ local function promote_org(queue, org, max, budget)
   end
   local following = redis.call('ZRANGE', own, 0, 0, 'WITHSCORES')[2]
   if following then
-    redis.call('ZADD', due_orgs(queue), string.format('%.0f', math.max(tonumber(following), now)), org)
+    redis.call('ZADD', due_orgs(queue), string.format('%.0f', math.max(tonumber(following), now + lead_ms)), org)
   else
     redis.call('ZREM', due_orgs(queue), org)
   end
@@ -69,7 +69,8 @@ end
 
 -- The next of those that are due stand in the queue's set alone where a process of release 0.1.0 has sent them.
 local function index_due(queue)
-  local due = redis.call('ZRANGEBYSCORE', delayed_messages(queue), '-inf', now, 'WITHSCORES', 'LIMIT', 0, MAX_INDEXED)
+  local until_ms = now + timer_lead_ms()
+  local due = redis.call('ZRANGEBYSCORE', delayed_messages(queue), '-inf', until_ms, 'WITHSCORES', 'LIMIT', 0, MAX_INDEXED)
   for i = 1, #due, 2 do
     local message_id, due_ms = due[i], due[i + 1]
     local record = redis.call('HGET', MESSAGES, message_id)
@@ -84,7 +85,12 @@ local function index_due(queue)
 end
 
 local function find_due_orgs(queue)
-  return redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now, 'LIMIT', 0, MAX_DUE_ORGS)
+  local found, orgs = nil, {}
+  found = redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now + timer_lead_ms(), 'WITHSCORES', 'LIMIT', 0, MAX_DUE_ORGS)
+  for i = 1, #found, 2 do
+    orgs[#orgs + 1] = found[i]
+  end
+  return orgs
 end
 
 -- Makes messages ready that are due, as many of each org that has such, and lets in who was blocked until now. Returns how
@@ -101,25 +107,24 @@ local function promote(queue)
       promoted = promoted + promote_org(queue, org, max, budget)
     end
   end
-  local blocked = blocked_lanes(queue)
-  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now, 'LIMIT', 0, MAX_READMITTED)) do
+  local blocked, until_ms = blocked_lanes(queue), now + timer_lead_ms()
+  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', until_ms, 'LIMIT', 0, MAX_READMITTED)) do
     redis.call('ZREM', blocked, org_and_lane)
     readmit(queue, split_pair(org_and_lane))
   end
   return promoted
 end
 
--- The same for queues of which no fetch may come soon, since all threads are busy.
-local function promote_all(queues)
-  local promoted = 0
-  for _, queue in ipairs(queues) do
-    if promoted < MAX_PROMOTED then
-      index_due(queue)
-      local ready = promote(queue)
-      if ready > 0 then
-        wake(queue)
-      end
-      promoted = promoted + ready
+local left_to_promote = MAX_PROMOTED
+
+-- The same for a queue of which no fetch may come soon, since all threads are busy; a call does no more for several of them.
+local function promote_without_fetch(queue)
+  if left_to_promote > 0 then
+    index_due(queue)
+    local promoted = promote(queue)
+    left_to_promote = left_to_promote - promoted
+    if promoted > 0 then
+      wake(queue)
     end
   end
 end
@@ -129,5 +134,5 @@ local function next_due_ms(queue)
   local message_ms = redis.call('ZRANGE', delayed_messages(queue), 0, 0, 'WITHSCORES')[2]
   local lane_ms = redis.call('ZRANGE', blocked_lanes(queue), 0, 0, 'WITHSCORES')[2]
   local at = math.min(tonumber(message_ms or NEVER_MS), tonumber(lane_ms or NEVER_MS))
-  return at < NEVER_MS and math.max(0, math.ceil(at - now)) or -1
+  return at < NEVER_MS and math.max(0, math.ceil(at - timer_lead_ms() - now)) or -1
 end

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking delays crashes
+-- NEEDS: keys values counters wakeups lanes parking delays crashes clock
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -26,8 +26,12 @@ local function store_record(message_id, enqueue_id, record)
   return redis.call('HSETNX', MESSAGES, copy, record) == 1 and copy or nil
 end
 
+-- What is due further ahead was sent by nobody's encoder.
+local MAX_DELAY_MS = 3660 * DAY_MS
+
 -- To the end of its lane, or, by what is known of its crashes, to the suspects.
-local function make_ready(queue, org, lane, message_id, since_ms, crashes)
+local function make_ready(queue, org, lane, message_id, due_ms, crashes)
+  local since_ms = math.max(0, math.min(due_ms, now))
   if crashes and is_suspect(crashes) then
     redis.call('ZADD', suspect_messages(queue), string.format('%.0f', since_ms), message_id)
   else
@@ -39,7 +43,7 @@ local function delay(queue, org, message_id, delay_ms, parked)
   if parked ~= '' then
     park(queue, message_id, delay_ms, parked)
   end
-  local delayed, due_ms = delayed_messages(queue), string.format('%.0f', now + delay_ms)
+  local delayed, due_ms = delayed_messages(queue), string.format('%.0f', now + timer_lead_ms() + delay_ms)
   redis.call('ZADD', delayed, due_ms, message_id)
   index_delay(queue, org, message_id, due_ms)
   if redis.call('ZRANGE', delayed, 0, 0)[1] == message_id then
@@ -52,7 +56,11 @@ local arrived_in_queues, arrived_in_orgs = {}, {}
 
 -- `count_arrivals` has to follow when all are in. Crashes are those of a message that was parked: it has not shown that
 -- it can end.
-local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes)
+local function enqueue(message_id, enqueue_id, delay_text, parked, record, crashes)
+  local delay_ms = tonumber(delay_text)
+  if not enqueue_id_of(record) or not delay_ms or not (delay_ms >= 0 and delay_ms <= MAX_DELAY_MS) then
+    error('no enqueue of ours: ' .. message_id, 0)
+  end
   local name = store_record(message_id, enqueue_id, record)
   if not name then
     return
@@ -63,7 +71,6 @@ local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes
   if crashes then
     store_crashes(name, crashes)
   end
-  delay_ms = tonumber(delay_ms)
   if delay_ms > 0 then
     delay(queue, org, name, delay_ms, parked)
   else

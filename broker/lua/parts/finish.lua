@@ -15,7 +15,7 @@ local DEAD = 'dead'
 
 -- What a call adds up to is written once, when all ends have been read.
 local function new_batch(dead_ttl_ms)
-  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, lanes = {}, known_lanes = {},
+  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, carrying = {}, lanes = {}, known_lanes = {},
     has_shares = redis.call('EXISTS', ORG_SHARES) == 1, any_crashed = redis.call('EXISTS', CRASHES) == 1}
 end
 
@@ -64,6 +64,7 @@ local function carry_along(batch, record)
   if record.along and record.outcome ~= BACK then
     record.crashes = batch.any_crashed and redis.call('HGET', CRASHES, record.message_id)
     batch.along[#batch.along + 1] = record
+    batch.carrying[record.message_id] = true
   end
 end
 
@@ -139,18 +140,41 @@ local function totals_of(lanes)
   return totals
 end
 
-local function write_gone(batch, totals)
-  if #batch.gone > 0 then
-    redis.call('HDEL', MESSAGES, unpack(batch.gone))
-    if batch.any_crashed then
-      redis.call('HDEL', CRASHES, unpack(batch.gone))
-    end
+local function count_gone(batch, totals)
+  if batch.any_crashed and #batch.gone > 0 then
+    redis.call('HMGET', CRASHES, unpack(batch.gone))
+    redis.call('HDEL', CRASHES, unpack(batch.gone))
   end
   for queue, number in pairs(totals.queues) do
     count_down(QUEUE_SIZES, queue, number)
   end
   for org, number in pairs(totals.orgs) do
     count_down(ORG_SIZES, org, number)
+  end
+end
+
+-- Before what goes along: what comes again under the same id is no second copy.
+local function remove_carrying(batch)
+  local message_ids = {}
+  for i, record in ipairs(batch.along) do
+    message_ids[i] = record.message_id
+  end
+  if #message_ids > 0 then
+    redis.call('HMGET', MESSAGES, unpack(message_ids))
+    redis.call('HDEL', MESSAGES, unpack(message_ids))
+  end
+end
+
+-- The last of all: their records are not read, so that nothing could put them back.
+local function remove_gone(batch)
+  local rest = {}
+  for _, message_id in ipairs(batch.gone) do
+    if not batch.carrying[message_id] then
+      rest[#rest + 1] = message_id
+    end
+  end
+  if #rest > 0 then
+    redis.call('HDEL', MESSAGES, unpack(rest))
   end
 end
 
@@ -180,10 +204,23 @@ local function enqueue_along(record)
   end
 end
 
+-- The whole hash is read where it is deleted, so that it can be put back.
+local function field_of(key, field, is_deleted)
+  if not is_deleted then
+    return redis.call('HGET', key, field)
+  end
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    if fields[i] == field then
+      return fields[i + 1]
+    end
+  end
+end
+
 local function change_along(record)
   for at = record.along.changes_at, record.along.end_at - 1, CHANGE_FIELDS do
     local key, field, expected, new_field, new_value, ttl_ms = read_change(at)
-    if redis.call('HGET', key, field) == expected then
+    if field_of(key, field, new_field == '') == expected then
       if new_field == '' then
         redis.call('DEL', key)
       else
@@ -214,15 +251,16 @@ local function finish(worker_id, dead_ttl_ms, at, number)
     redis.call('HDEL', lease, unpack(batch.ended))
   end
   local totals = totals_of(batch.lanes)
-  write_gone(batch, totals)
+  count_gone(batch, totals)
+  remove_carrying(batch)
   write_fair_share(totals)
   write_slots(totals)
-  -- After the ends: what comes again under the same id is no second copy.
   for _, record in ipairs(batch.along) do
     enqueue_along(record)
     change_along(record)
   end
   count_arrivals()
   learn_runtimes(totals.runtimes)
+  remove_gone(batch)
   return batch.refused
 end

@@ -1,5 +1,5 @@
 -- What somebody has blocked, by a gate: q:<queue>, a:<actor>, o:<org>, or x:<org>:<actor>.
--- NEEDS: keys values
+-- NEEDS: keys values clock
 
 -- When something is checked again that somebody has to unblock.
 local NEVER_MS = 9e15
@@ -31,5 +31,6 @@ end
 
 -- A lane, or for an empty name an org, that has left the ready set may run again from then on.
 local function block_lane(queue, org, lane, until_ms)
-  redis.call('ZADD', blocked_lanes(queue), string.format('%.0f', math.ceil(until_ms)), pair(org, lane))
+  local at_ms = math.min(math.ceil(until_ms) + timer_lead_ms(), NEVER_MS)
+  redis.call('ZADD', blocked_lanes(queue), string.format('%.0f', at_ms), pair(org, lane))
 end

@@ -1,5 +1,5 @@
 -- What people are shown of workers, gates and lanes.
--- NEEDS: keys values gates
+-- NEEDS: keys values clock gates rates
 
 -- Asks for all orgs; no org is stored under this name.
 local ANY_ORG = '|'
@@ -41,9 +41,14 @@ local function add_lane_facts(known, queue, org, lane)
     known.key_active = redis.call('HGET', LEASED_BY_KEY, pair(org, key))
     known.key_waits = redis.call('SISMEMBER', key_waiters(org, key), pair(queue, lane))
   end
-  known.rate = redis.call('HGET', START_RATES, actor)
-  known.arrival = known.rate and redis.call('GET', next_start(org, actor))
+  local rate = configured_rate(actor)
+  known.starts_at = rate and string.format('%.0f', next_start_ms(org, actor, rate) - rate.tolerance_ms)
+  local blocked_ms = redis.call('ZSCORE', blocked_lanes(queue), pair(org, lane))
+  known.aside_until = blocked_ms and tonumber(blocked_ms) < NEVER_MS and string.format('%.0f', tonumber(blocked_ms) - timer_lead_ms())
 end
+
+-- When what is delayed is due, by the server's clock as it is now.
+local function due_by_clock(due_ms) return string.format('%.0f', tonumber(due_ms) - timer_lead_ms()) end
 
 -- How many of a lane stand before a score. Lanes are in the order of their scores, so it is found by halving.
 local function count_before(key, lane, score)

@@ -28,6 +28,7 @@ local function delayed_messages(queue) return B .. ':qd:' .. queue end -- zset m
 local function delayed_of_org(queue, org) return B .. ':qo:' .. queue .. ':' .. org end -- zset message_id -> due ms; of one org
 local function due_orgs(queue) return B .. ':qn:' .. queue end -- zset org -> ms when it is checked for what is due
 local function suspect_messages(queue) return B .. ':qx:' .. queue end -- zset message_id -> since ms; to be run in isolation
+local function searched_suspects(queue) return B .. ':xs:' .. queue end -- string how many of them were searched in vain
 local function quarantine_worker(queue) return B .. ':probe:' .. queue end -- string worker_id that makes itself idle for one
 local function blocked_lanes(queue) return B .. ':qs:' .. queue end -- zset "<org>\n<lane>" -> ms it is blocked until
 local function org_waiters(org) return B .. ':b:' .. org end -- set "<queue>\n"; where the org waits for its own leases
@@ -35,6 +36,8 @@ local function key_waiters(org, key) return B .. ':bk:' .. org .. ':' .. key end
 local PARKED_CAUSES = B .. ':p' -- hash message_id -> "<cause>\n<key>"
 local PARKED_COUNTS = B .. ':pn' -- hash "<queue>\n<kind>" -> parked messages
 local function parked_under(key) return B .. ':pk:' .. key end -- set message_id
+
+local TIMER_LEAD = B .. ':skew' -- string ms by which timers are ahead of the server's clock
 
 -- Leases and limits
 local function lease_key(worker_id) return B .. ':lease:' .. worker_id end -- hash message_id -> token
@@ -63,3 +66,4 @@ local SCHEMA = B .. ':schema' -- string "<number> <release>"; see broker/schema.
 -- Dead letters
 local function dead_letter_index(queue) return B .. ':xq:' .. queue end -- zset message_id -> ms of its death
 local function dead_letter_records(queue) return B .. ':xm:' .. queue end -- hash message_id -> record
+local function foreign_key(name) return B .. ':xk:' .. name end -- any type; a key of a wrong type, out of the way

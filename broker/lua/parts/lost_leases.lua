@@ -50,13 +50,28 @@ local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cau
   return #leases
 end
 
+-- Beats so far ahead are of a clock that has stepped back since: they count from now on.
+local function clamp_heartbeats(silent_ms)
+  local ahead = redis.call('ZRANGEBYSCORE', WORKERS, string.format('(%.0f', now + silent_ms), '+inf', 'LIMIT', 0, 100)
+  for _, worker_id in ipairs(ahead) do
+    redis.call('ZADD', WORKERS, now, worker_id)
+  end
+end
+
+-- Whether workers get the time to report, since the server was away.
+local function is_server_back(silent_ms)
+  local back_ms = redis.call('GET', SERVER_BACK)
+  return back_ms and tonumber(back_ms) <= now + silent_ms
+end
+
 -- One silent worker a call: it holds no more than its process had room for. Returns how many messages came back.
 local function reclaim(silent_ms)
+  clamp_heartbeats(silent_ms)
   local oldest = redis.call('ZRANGE', WORKERS, 0, 0, 'WITHSCORES')
   local worker_id, heartbeat_ms = oldest[1], tonumber(oldest[2])
   -- 0: a supervisor reported its end.
   if not worker_id or heartbeat_ms >= now - silent_ms
-    or (heartbeat_ms > 0 and redis.call('EXISTS', SERVER_BACK) == 1) then
+    or (heartbeat_ms > 0 and is_server_back(silent_ms)) then
     return 0
   end
   local leases, reported = lease_key(worker_id), redis.call('GET', worker_end(worker_id))

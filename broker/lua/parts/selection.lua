@@ -136,7 +136,7 @@ local function take_message(org, costs)
     lane.rate.due_ms = lane.rate.due_ms + lane.rate.interval_ms
   end
   local since_ms, message_id = split_entry(lane.entries[lane.taken])
-  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, time = org.time,
+  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, time = org.time, org = org.name, lane = lane.name,
     interval_ms = lane.rate and lane.rate.interval_ms or 0}
 end
 

@@ -23,6 +23,9 @@ local function actor_of(lane) return string.match(lane, '^([^:]*):') end
 local function priority_of(lane) return string.match(lane, '^[^:]*:(%-?%d+)') end
 local function concurrency_of(lane) return string.match(lane, '^[^:]*:%-?%d+:([^:]*):(%d+)$') end
 
+-- Beside the rates of actors: this one's has changed, and lanes may still wait for the old one.
+local function changed_rate(actor) return '\n' .. actor end
+
 -- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|<virtual time>|<flag>"; the time is its org's
 -- with that charge. Those of release 0.1.0 have none.
 local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|') end

@@ -22,8 +22,13 @@ end
 -- their number.
 local function add_weight(queue, extra)
   if extra ~= 0 then
-    redis.call('INCRBYFLOAT', extra_weights(queue), string.format('%.6f', extra))
-    redis.call('PEXPIRE', extra_weights(queue), WEEK_MS)
+    local key = extra_weights(queue)
+    local sum = tonumber(redis.call('INCRBYFLOAT', key, string.format('%.6f', extra)))
+    if math.abs(sum) < 0.0001 then
+      redis.call('DEL', key)
+    else
+      redis.call('PEXPIRE', key, WEEK_MS)
+    end
   end
 end
 
@@ -56,36 +61,35 @@ local function time_after(queue, time, work_ms, waiting, extra)
   end
 end
 
--- Forgets orgs that the queue's time has caught up with, but for those ahead of the first who waits: they may be kept
--- from waiting only by a limit, and come back to where they were.
-local function forget_passed(queue, time, first, extra)
+-- Forgets orgs ahead up to a time. They are read with it: a call that fails puts them back.
+local function forget_passed(queue, until_time, extra)
   local ahead = served_ahead(queue)
-  local until_time = string.format('%.6f', math.min(time, first or time))
-  local passed = redis.call('ZRANGEBYSCORE', ahead, '-inf', until_time, 'LIMIT', 0, MAX_PASSED)
+  local passed = redis.call('ZRANGEBYSCORE', ahead, '-inf', until_time, 'WITHSCORES', 'LIMIT', 0, MAX_PASSED)
   if #passed == 0 then
     return
   end
-  redis.call('ZREM', ahead, unpack(passed))
-  if extra ~= 0 then
-    local gone = 0
-    for _, org in ipairs(passed) do
-      gone = gone + extra_weight_of(org)
-    end
-    add_weight(queue, -gone)
+  local orgs, gone = {}, 0
+  for i = 1, #passed, 2 do
+    orgs[#orgs + 1] = passed[i]
+    gone = gone + (extra ~= 0 and extra_weight_of(passed[i]) or 0)
   end
+  redis.call('ZREM', ahead, unpack(orgs))
+  add_weight(queue, -gone)
 end
 
 -- So much work of a queue was done; `outstanding` is what is charged for leases of it that have not ended.
 local function advance(queue, work_ms, outstanding)
   local ready = ready_orgs(queue)
   local first = tonumber(redis.call('ZRANGE', ready, 0, 0, 'WITHSCORES')[2])
-  if not first and outstanding <= 0 then
-    -- All was done, as it is in the ideal: nobody owes anything, and nobody is owed.
-    redis.call('DEL', served_ahead(queue), extra_weights(queue))
-  end
   local waiting = first and redis.call('ZCARD', ready) or 0
   local extra = tonumber(redis.call('GET', extra_weights(queue)) or '0')
   local time = time_after(queue, queue_time(queue), work_ms, waiting, extra)
   set_queue_time(queue, time)
-  forget_passed(queue, time, first, extra)
+  if not first and outstanding <= 0 then
+    -- All was done, as it is in the ideal: nobody owes anything, and nobody is owed.
+    forget_passed(queue, '+inf', extra)
+  else
+    -- Who is ahead of the first who waits may be kept from waiting only by a limit, and comes back to where it was.
+    forget_passed(queue, string.format('%.6f', math.min(time, first or time)), extra)
+  end
 end

@@ -22,7 +22,7 @@ from adapters.database.tables import (
 from adapters.database.transactions import SqlTransactions
 from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from domain.domain_export import DateRange, DomainExport, ExportOutcome, LocalFile
-from domain.errors import NotFound
+from domain.errors import LeaseLost, NotFound
 from domain.export_ports import ExportRepository
 from domain.export_records import ContentPerformance, ContentRow, Cursor, KeywordPerformance, Setting
 from domain.ports import Transactions
@@ -176,12 +176,12 @@ def test_settings_come_by_name_as_they_are(engine: Engine, exports: Exports, ten
 def test_an_export_is_recorded_from_start_to_finish(engine: Engine, exports: Exports, tenant: Tenant) -> None:
     """The row runs first, then says where the file is, how large it is and until when it is kept."""
     outcome = _outcome()
-    exports(tenant.org_id, lambda repository: repository.record_started(outcome.export_id, _job(tenant)))
+    fence = _begin(exports, tenant, outcome.export_id)
     running = _row(engine, tenant)
     assert (running["status"], running["format"], running["destination"]) == ("running", "csv", "local")
     assert (running["finished_at"], running["location"], running["data_version"]) == (None, None, 1)
 
-    exports(tenant.org_id, lambda repository: repository.record_finished(outcome))
+    exports(tenant.org_id, lambda repository: repository.record_finished(outcome, fence))
     completed = _row(engine, tenant)
     assert completed["status"] == "completed"
     assert completed["finished_at"] >= completed["started_at"]
@@ -201,8 +201,8 @@ def test_an_end_without_a_file_says_why(
 ) -> None:
     """A row that ended says why, however long or odd the reason, and names no file."""
     export_id, reason = uuid4(), "no room\x00 " + "x" * 5_000
-    exports(tenant.org_id, lambda repository: repository.record_started(export_id, _job(tenant)))
-    exports(tenant.org_id, lambda repository: repository.record_ended(export_id, status, reason))
+    fence = _begin(exports, tenant, export_id)
+    exports(tenant.org_id, lambda repository: repository.record_ended(export_id, fence, status, reason))
     row = _row(engine, tenant)
     assert (row["status"], row["location"], row["size_bytes"]) == (status, None, 0)
     assert row["error"].startswith("no room xxx")
@@ -212,15 +212,46 @@ def test_an_end_without_a_file_says_why(
 def test_another_attempt_takes_the_row_over(engine: Engine, exports: Exports, tenant: Tenant) -> None:
     """A second attempt runs in the first one's row, and keeps when it was asked for."""
     outcome = _outcome()
-    exports(tenant.org_id, lambda repository: repository.record_started(outcome.export_id, _job(tenant)))
-    exports(tenant.org_id, lambda repository: repository.record_finished(outcome))
+    fence = _begin(exports, tenant, outcome.export_id)
+    exports(tenant.org_id, lambda repository: repository.record_finished(outcome, fence))
     first = _row(engine, tenant)
-    exports(tenant.org_id, lambda repository: repository.record_started(outcome.export_id, _job(tenant)))
+    _begin(exports, tenant, outcome.export_id)
     second = _row(engine, tenant)
     assert (second["status"], second["location"], second["finished_at"]) == ("running", None, None)
     assert (second["size_bytes"], second["row_count"], second["expires_at"]) == (0, 0, None)
     assert second["requested_at"] == first["requested_at"]
     assert second["started_at"] > first["started_at"]
+
+
+def test_an_attempt_that_was_taken_over_changes_the_row_no_more(
+    engine: Engine, exports: Exports, tenant: Tenant
+) -> None:
+    """Neither its end nor its failure is written over what the later attempt wrote."""
+    outcome = _outcome()
+    first = _begin(exports, tenant, outcome.export_id)
+    second = _begin(exports, tenant, outcome.export_id)
+    exports(tenant.org_id, lambda repository: repository.record_finished(outcome, second))
+    completed = _row(engine, tenant)
+
+    for step in _fenced(outcome, first):
+        with pytest.raises(LeaseLost):
+            exports(tenant.org_id, step)
+
+    assert _row(engine, tenant) == completed
+
+
+def test_a_clock_that_was_set_back_gives_no_earlier_fence(
+    engine: Engine, exports: Exports, tenant: Tenant
+) -> None:
+    """The fence of a later attempt is later even where the server's time is not."""
+    export_id, ahead = uuid4(), datetime(2999, 1, 1, tzinfo=UTC)
+    _begin(exports, tenant, export_id)
+    with SystemUnitOfWork(engine) as unit:
+        unit.connection.execute(
+            update(domain_exports).where(domain_exports.c.id == export_id).values(started_at=ahead)
+        )
+
+    assert _begin(exports, tenant, export_id) > ahead
 
 
 @pytest.mark.parametrize("gone", ["never there", "deleted", "transferred"])
@@ -229,19 +260,33 @@ def test_the_end_of_an_export_that_is_gone(
 ) -> None:
     """When the domain left the org meanwhile there is nothing to mark, and that is told."""
     outcome = _outcome()
+    fence = MOMENT
     of_domain = domain_registry.c.id == tenant.domain_id
     if gone != "never there":
-        exports(tenant.org_id, lambda repository: repository.record_started(outcome.export_id, _job(tenant)))
+        fence = _begin(exports, tenant, outcome.export_id)
         with SystemUnitOfWork(engine) as unit:
             unit.connection.execute(
                 delete(domain_registry).where(of_domain)
                 if gone == "deleted"
                 else update(domain_registry).where(of_domain).values(org_id=new_tenant().org_id)
             )
-    with pytest.raises(NotFound):
-        exports(tenant.org_id, lambda repository: repository.record_finished(outcome))
-    with pytest.raises(NotFound):
-        exports(tenant.org_id, lambda repository: repository.record_ended(outcome.export_id, "failed", "x"))
+    for step in _fenced(outcome, fence):
+        with pytest.raises(NotFound):
+            exports(tenant.org_id, step)
+
+
+def _begin(exports: Exports, tenant: Tenant, export_id: UUID) -> datetime:
+    return exports(tenant.org_id, lambda repository: repository.record_started(export_id, _job(tenant)))
+
+
+def _fenced(outcome: ExportOutcome, fence: datetime) -> tuple[Callable[[ExportRepository], None], ...]:
+    """All that asks for the fence."""
+    export_id = outcome.export_id
+    return (
+        lambda repository: repository.check_fence(export_id, fence),
+        lambda repository: repository.record_finished(outcome, fence),
+        lambda repository: repository.record_ended(export_id, fence, "failed", "x"),
+    )
 
 
 def _content(engine: Engine, tenant: Tenant, at: datetime, **more: object) -> UUID:

@@ -19,7 +19,9 @@ from middleware.dead_letters.letter import DeadLetter, letter_id
 from tests.app.control.attempts import put_attempt
 from tests.app.control.examples import World
 from tests.broker.inspection.inspection_helpers import fetched, serving
+from tests.broker.workers import take
 from tests.middleware.dead_letters.sample_letters import a_letter
+from tests.middleware.eventually import eventually
 
 
 def send(world: World, org_id: UUID | None = None, *, delay_ms: int = 0) -> str:
@@ -230,6 +232,38 @@ def test_queues_say_what_waits(world: World) -> None:
     assert listed.depth.ready == 3
     with pytest.raises(NotFound, match="queue nowhere not found"):
         world.control.queues.show(world.operator(), "nowhere")
+
+
+def test_a_queues_dead_letters_are_those_that_are_open(world: World) -> None:
+    """A letter whose message was sent again, or that was deleted, is not counted, whatever the broker keeps."""
+    letters = SqlDeadLetters(world.engine, DeadLetter.from_record)
+    mine = world.caller(world.owner)
+
+    def dead() -> tuple[int | None, int | None]:
+        counted = world.control.queues.show(world.operator(), "images").depth.dead
+        return counted, world.control.queues.show(mine, "images").depth.dead
+
+    # Others' letters may be in the same store.
+    before, none_yet = dead()
+    assert before is not None
+    opened, sent_again, deleted = (
+        a_letter(org=str(org), queue="images", message_id=uuid4().hex)
+        for org in (world.owner, world.owner, world.stranger)
+    )
+    letters.put([opened, sent_again, deleted])
+    assert (none_yet, dead()) == (0, (before + 3, 2))
+
+    box = letters.of_every_org()
+    box.mark_replayed(sent_again.id, uuid4().hex, at_ms=1_772_366_400_000, instead_of=None)
+    box.delete(deleted.id)
+    # What the broker keeps of a message for an hour is not what is left to do.
+    world.broker.enqueue(_message(world))
+    consumer = world.broker.consume("images", timeout=5_000)
+    consumer.nack(take(consumer))
+
+    of_broker = Inspector(world.client, world.broker.base)
+    assert eventually(lambda: of_broker.depth("images")[0].dead == 1)
+    assert dead() == (before + 1, 1)
 
 
 def test_a_regions_queue_is_one_of_its_own(world: World) -> None:

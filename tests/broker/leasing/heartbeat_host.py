@@ -5,6 +5,8 @@ import os
 import sys
 import threading
 
+import redis
+
 from broker.leasing.heartbeat import Address, HeartbeatSender
 
 
@@ -16,7 +18,7 @@ def say(text: str) -> None:
 def main(url: str, base: str, worker_id: str, every_s: str, stall_timeout_s: str) -> None:
     """Serve until the input ends."""
     sender = HeartbeatSender(every_s=float(every_s), stall_timeout_s=float(stall_timeout_s))
-    sender.start(worker_id, base, Address.from_url(url))
+    sender.start(worker_id, base, Address.from_client(redis.Redis.from_url(url)))
     turns = [0]
     threading.Thread(target=count, args=(turns,), daemon=True).start()
     say(f"helper_pid {sender.helper_pid}")

@@ -33,7 +33,7 @@ def test_it_beats_over_tcp_as_a_user_in_another_database(
 ) -> None:
     """With and without TLS, whose certificate is checked."""
     pem = certificate(tmp_path) if encrypted else None
-    unix_path = str(Address.from_url(server.url).path)
+    unix_path = str(Address.from_client(redis.Redis.from_url(server.url)).path)
     with gateway(unix_path, pem) as port:
         scheme, query = ("rediss", f"?ssl_ca_certs={pem}") if encrypted else ("redis", "")
         with beaten(f"{scheme}://worker:s3cret%20word@127.0.0.1:{port}/3{query}") as worker:
@@ -42,13 +42,15 @@ def test_it_beats_over_tcp_as_a_user_in_another_database(
 
 def test_an_address_is_read_as_redis_py_reads_it() -> None:
     """Every part of it."""
-    assert Address.from_url("redis://me:pw@far:7000/2") == Address(
+    assert Address.from_client(redis.Redis.from_url("redis://me:pw@far:7000/2")) == Address(
         host="far", port=7_000, db=2, username="me", password="pw"
     )
-    assert Address.from_url("unix:///run/redis.sock?db=4") == Address(path="/run/redis.sock", db=4)
-    assert Address.from_url("rediss://far?ssl_cert_reqs=none&ssl_check_hostname=false") == Address(
-        host="far", tls=Tls(verify=False, check_hostname=False)
+    assert Address.from_client(redis.Redis.from_url("unix:///run/redis.sock?db=4")) == Address(
+        path="/run/redis.sock", db=4
     )
+    assert Address.from_client(
+        redis.Redis.from_url("rediss://far?ssl_cert_reqs=none&ssl_check_hostname=false")
+    ) == Address(host="far", tls=Tls(verify=False, check_hostname=False))
     assert Address.from_client(
         redis.Redis(host="far", password="pw", ssl=True, ssl_ca_certs="/ca")
     ) == Address(host="far", password="pw", tls=Tls(ca_file="/ca"))
@@ -56,7 +58,7 @@ def test_an_address_is_read_as_redis_py_reads_it() -> None:
 
 def test_an_address_shows_no_password() -> None:
     """Nor who asks."""
-    assert "pw" not in repr(Address.from_url("redis://me:pw@far"))
+    assert "pw" not in repr(Address.from_client(redis.Redis.from_url("redis://me:pw@far")))
 
 
 def test_what_the_helper_cannot_do_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import redis
 
 from broker.leasing.lease import DONE, Lease, Sent
+from tests.broker.model.aside import waits_for_nothing
 from tests.broker.model.scripted import Shard
 from tests.broker.model.state import Header, State, Token, message_ids, read
 from tests.broker.model.structure import Broken, check, key_of
@@ -14,7 +15,7 @@ from tests.broker.model.worker import SILENT_MS, Fate, Worker
 
 QUEUES = ("q", "r")
 #: What may be left when all is done: configuration, the clock, and what guards keep.
-LASTING = {"clock", "o", "r", "g"}
+LASTING = {"clock", "o", "r", "g", "skew"}
 
 
 class Fleet:
@@ -151,7 +152,7 @@ class Fleet:
         self._look()
         for each in self.state.delayed.values():
             for message_id in due & each.keys():
-                if each[message_id] > self.shard.now_ms:
+                if each[message_id] > self.shard.now_ms + self.state.lead_ms:
                     raise Broken(f"9: {message_id} was released and is not due")
 
     def shut(self, source: str, gates: dict[str, int]) -> None:
@@ -175,9 +176,19 @@ class Fleet:
             self.truth.rates.pop(actor, None)
         else:
             self.truth.rates[actor] = rate
-            self.truth.rated.add(actor)
-        self.shard.run("set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1]))))
+        queues = self.shard.run(
+            "set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1])))
+        )
+        for queue in queues:
+            looked_at, from_ms, skip = 1, "0", 0
+            while looked_at:
+                looked_at, from_ms, skip = self.shard.run("free_lanes", actor, queue, from_ms, skip, 2)
+        if queues:
+            self.shard.run("free_lanes", actor, "", 0, 0, 0)
         self._look()
+        changed = [name for name in self.state.hashes.get("r", {}) if name.startswith("\n")]
+        if changed:
+            raise Broken(f"9: the rates of {changed} are as they should be, and marked as changed")
 
     def drop_all(self, queue: str) -> None:
         """Flush a queue."""
@@ -255,6 +266,16 @@ class Fleet:
             self.shard.client.zadd(self.shard.key("workers"), beats, xx=True)
         self._look()
 
+    def step_back(self, ms: int) -> None:
+        """The server's clock is put back; nobody has called since."""
+        self.shard.advance(-ms)
+        self._look()
+
+    def _lead_ms(self) -> float:
+        """By which timers are ahead of the clock, or will be once anybody is heard."""
+        ahead_ms = float(self.state.strings.get("heard", 0)) - self.shard.now_ms
+        return self.state.lead_ms + (ahead_ms if ahead_ms > SILENT_MS else 0)
+
     def _new_worker(self, mode: str) -> Worker:
         self._made += 1
         return Worker(self.shard, f"w{self._made}", mode)
@@ -269,7 +290,9 @@ class Fleet:
             if name.startswith("qt:") and float(self.state.strings.get(name, time)) < float(time)
         ]
         faults += self.truth.compare(self.state)
-        faults += self._aside()
+        faults += waits_for_nothing(
+            self.state, self.gates, self.truth.rates, self.shard.now_ms, self._lead_ms()
+        )
         if faults:
             raise Broken("\n".join(faults))
         check(self.state, now_ms=self.shard.now_ms)
@@ -307,9 +330,9 @@ class Fleet:
             faults += [
                 f"9: {message_id} was leased, and {gate} is shut" for gate in gates if self._is_shut(gate)
             ]
-            if before.delayed.get(queue, {}).get(message_id, 0) > self.shard.now_ms:
+            if before.delayed.get(queue, {}).get(message_id, 0) > self.shard.now_ms + after.lead_ms:
                 faults.append(f"6: {message_id} was leased before it was due")
-            faults += self.truth.lease(header, token, self.shard.now_ms)
+            faults += self.truth.lease(header, token, self.shard.now_ms, after.lead_ms)
             faults += self._over(after, header, token)
         return faults
 
@@ -345,27 +368,10 @@ class Fleet:
         found = [gates[gate] for gates in self.gates.values() if gate in gates]
         return any(until == 0 or until > self.shard.now_ms for until in found)
 
-    def _aside(self) -> list[str]:
-        """Nobody waits for longer than what keeps it."""
-        faults = []
-        for queue, entries in self.state.aside.items():
-            for (org, lane), at_ms in entries.items():
-                actor = lane.partition(":")[0]
-                gates = [f"a:{actor}", f"x:{org}:{actor}"] if lane else [f"o:{org}"]
-                untils = [
-                    each[gate] or 9e15 for each in self.gates.values() for gate in gates if gate in each
-                ]
-                kept = any(until >= at_ms for until in untils) or (lane and actor in self.truth.rated)
-                if at_ms > self.shard.now_ms and not kept:
-                    faults.append(
-                        f"9: {(org, lane)} waits in {queue} until {at_ms:.0f}, and nothing shuts it"
-                    )
-        return faults
-
 
 def _but_for_beats(state: State) -> State:
-    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up")}
-    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers"})
+    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up", "skew")}
+    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers", "skew"})
 
 
 def drain(fleet: Fleet) -> None:

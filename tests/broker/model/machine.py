@@ -222,6 +222,10 @@ class Machine(RuleBasedStateMachine):
     def wait(self, ms: int) -> None:
         self.fleet.advance(ms)
 
+    @action(1, ms=st.sampled_from([500, 60_000, HOUR_MS]))
+    def step_back(self, ms: int) -> None:
+        self.fleet.step_back(ms)
+
     @action(1, queue=queues)
     def drop_all(self, queue: str) -> None:
         self.fleet.drop_all(queue)

@@ -106,6 +106,11 @@ class State:
     #: Keys that nothing removes by itself.
     lasting: set[str] = field(default_factory=set)
 
+    @property
+    def lead_ms(self) -> int:
+        """By which timers are ahead of the clock."""
+        return int(self.strings.get("skew", 0))
+
     def numbers(self, name: str) -> dict[str, int]:
         """A hash of counters."""
         return {key: int(value) for key, value in self.hashes.get(name, {}).items()}

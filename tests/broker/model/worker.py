@@ -103,10 +103,10 @@ class Worker:
             self.worker_id,
             SILENT_MS,
             DEAD_TTL_MS,
-            len(queues),
-            *queues,
             len(batch),
             *_records(batch),
+            *queues,
+            len(queues),
         )
         if fate != "answered":
             self.finished, self.unsure = batch, True

@@ -4,7 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from broker import sending, server_check
-from tests.broker import test_newcomers, test_scripts, test_sending, test_server_check
+from tests.broker import (
+    test_full_server,
+    test_injected_errors,
+    test_newcomers,
+    test_rate_changes,
+    test_scripts,
+    test_sending,
+    test_server_check,
+)
+from tests.broker.leasing import test_poison
+from tests.broker.model import test_clock_steps as clock
 from tests.broker.model import test_due as due
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
@@ -13,6 +23,18 @@ from tests.broker.mutants.breaking import PythonVariant, Variant
 
 def _gate(gate: str) -> Callable[..., None]:
     return lambda fleet: two.test_a_gate_keeps_back_until_it_opens(fleet, gate)
+
+
+def _delayed_over_a_step(fleet: Any) -> None:
+    clock.test_what_is_delayed_is_due_as_long_after_as_it_was(fleet, "")
+
+
+def _injected(name: str) -> Callable[..., None]:
+    return lambda quiet_server: (
+        test_injected_errors.test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
+            quiet_server, name
+        )
+    )
 
 
 def _evicting(quiet_server: Any) -> None:
@@ -38,13 +60,24 @@ RETRY = one.test_a_retry_goes_with_the_end_of_its_message
 FLUSH = two.test_a_flush_leaves_nothing_of_its_queue
 RELEASE = two.test_a_release_makes_due_what_is_parked_under_a_key
 NEEDS = test_scripts.test_a_file_needs_the_parts_whose_names_it_uses
+STEP = _delayed_over_a_step
 TOKEN = two.test_a_fetch_that_leaves_work_passes_the_token_on
+
+#: Scripts that a full server has to let through, and who misses each.
+WHEN_FULL: dict[str, Callable[..., None]] = {
+    "fetch": test_full_server.test_a_server_full_of_what_waits_drains,
+    "finish": test_full_server.test_a_message_dies_and_comes_back_on_a_full_server,
+    "park": test_full_server.test_a_message_that_waits_for_something_is_taken_by_a_full_server,
+    "pass_on": test_full_server.test_a_token_is_passed_on_by_a_full_server,
+    "report_stop": test_full_server.test_a_worker_comes_and_goes_on_a_full_server,
+}
 
 ENQUEUEING, PARKING, DELAYED = "parts/enqueueing.lua", "parts/parking.lua", "parts/delayed.lua"
 LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
 GATES, FAIR_SHARE, CLOCK = "parts/gates.lua", "parts/fair_share.lua", "parts/virtual_clock.lua"
+TRANSACTION = "parts/transaction.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -53,7 +86,7 @@ IN_LUA = [
     ),
     Variant(1, DELAYED, "redis.call('ZREM', all, unpack(message_ids))", "", DUE),
     Variant(1, SELECTION, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
-    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(batch.gone))", "", RETRY),
+    Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(message_ids))", "", RETRY),
     Variant(
         1,
         FINISH,
@@ -83,10 +116,22 @@ IN_LUA = [
     Variant(
         2,
         FINISH,
-        "if redis.call('HGET', key, field) == expected then",
-        "if redis.call('HGET', key, field) then",
+        "if field_of(key, field, new_field == '') == expected then",
+        "if field_of(key, field, new_field == '') then",
         one.test_an_end_changes_a_hash_only_if_the_lease_is_still_there,
     ),
+    Variant(2, TRANSACTION, "for at = commands, 1, -1 do", "for at = 0, 1, -1 do", _injected("finish")),
+    Variant(
+        1, TRANSACTION, "LPUSH = function(at, entry)", "UNDONE = function(at, entry)", _injected("reconcile")
+    ),
+    Variant(
+        1,
+        TRANSACTION,
+        "if has(entry, 'WITHSCORES') then\n      return in_pairs(entry, member)",
+        "if has(entry, 'WITHSCORES') then\n      return false",
+        _injected("clean_aside"),
+    ),
+    Variant(2, FINISH, "    redis.call('HMGET', MESSAGES, unpack(message_ids))\n", "", _injected("finish")),
     Variant(3, FINISH, "token ~= record.token", "not token", STALE),
     Variant(3, LEASING, "first + i, message.since_ms", "first + 1, message.since_ms", TURNS),
     Variant(4, LOST_LEASES, "heartbeat_ms >= now - silent_ms", "heartbeat_ms >= 0", DEAD_WORKER),
@@ -126,7 +171,7 @@ IN_LUA = [
     Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or flag", "flag", POISON),
     Variant(5, SUSPECTS, "if not is_full", "if true", SUSPECT),
     Variant(5, SUSPECTS, " or not first_suspect(queue) then", " then", SUSPECT),
-    Variant(6, DELAYED, "own, '-inf', now, 'WITHSCORES'", "own, '-inf', '+inf', 'WITHSCORES'", DUE),
+    Variant(6, DELAYED, "own, '-inf', now + lead_ms, 'WITHSCORES'", "own, '-inf', '+inf', 'WITHSCORES'", DUE),
     Variant(
         5, FINISH, "is_own and record.crashes or nil", "nil", one.test_a_suspect_that_is_parked_stays_one
     ),
@@ -160,8 +205,8 @@ IN_LUA = [
     Variant(
         8,
         CLOCK,
-        "set_queue_time(queue, time)\n  forget",
-        "forget",
+        "set_queue_time(queue, time)\n  if not",
+        "if not",
         test_newcomers.test_a_refund_does_not_move_the_queues_time,
     ),
     Variant(
@@ -226,14 +271,14 @@ IN_LUA = [
     Variant(
         8,
         DELAYED,
-        "math.max(tonumber(following), now)",
+        "math.max(tonumber(following), now + lead_ms)",
         "tonumber(following)",
         due.test_many_orgs_that_are_due_have_their_turns_by_when_they_were,
     ),
     Variant(
         6,
         "finish.lua",
-        "promote_all(queues)\n",
+        "  promote_without_fetch(ARGV[at])\n",
         "",
         due.test_a_beat_makes_ready_what_is_due_while_all_threads_are_busy,
     ),
@@ -317,6 +362,72 @@ IN_LUA = [
         "    return {full_queue, '', queue_depth}",
         "    enqueue(read_enqueue(4)) count_arrivals()\n    return {full_queue, '', queue_depth}",
         BOUNDS,
+    ),
+    Variant(
+        4, LOST_LEASES, "  clamp_heartbeats(silent_ms)\n", "", clock.test_a_dead_workers_messages_come_back
+    ),
+    Variant(
+        4,
+        LOST_LEASES,
+        "return back_ms and tonumber(back_ms) <= now + silent_ms",
+        "return back_ms",
+        clock.test_a_server_that_is_back_holds_nobody_up_for_a_step,
+    ),
+    Variant(6, "parts/workers.lua", "advance_timers(tonumber(heard_ms) - now)", "", STEP),
+    Variant(6, DELAYED, "due_orgs(queue), '-inf', now + timer_lead_ms()", "due_orgs(queue), '-inf', now", STEP),
+    Variant(6, DELAYED, "at - timer_lead_ms() - now", "at - now", STEP),
+    Variant(
+        6,
+        ENQUEUEING,
+        "now + timer_lead_ms() + delay_ms",
+        "now + delay_ms",
+        clock.test_what_is_delayed_after_a_step_waits_its_time,
+    ),
+    Variant(
+        9,
+        "parts/rates.lua",
+        "or '0') - timer_lead_ms(), now)",
+        "or '0'), now)",
+        clock.test_a_rate_lets_the_next_start_as_long_after_as_it_would_have,
+    ),
+    Variant(
+        9,
+        "parts/rates.lua",
+        "    return now + rate.tolerance_ms\n",
+        "",
+        test_rate_changes.test_a_rate_that_is_raised_lets_go_at_once,
+    ),
+    Variant(
+        9,
+        "set_rates.lua",
+        "return changed and queues or {}",
+        "return {}",
+        test_rate_changes.test_a_rate_that_is_removed_lets_go_at_once,
+    ),
+    Variant(
+        9,
+        "set_rates.lua",
+        "redis.call('HEXISTS', START_RATES, changed_rate(actor)) == 1",
+        "old ~= new",
+        test_rate_changes.test_a_change_that_was_cut_off_is_finished_by_the_next,
+    ),
+    Variant(
+        12,
+        "free_lanes.lua",
+        "skip = skip + 1",
+        "skip = skip + 2",
+        test_rate_changes.test_lanes_are_looked_at_in_batches,
+    ),
+    Variant(
+        5,
+        SUSPECTS,
+        "    redis.call('SET', searched, start + MAX_SEARCHED, 'PX', SEARCH_TTL_MS)\n",
+        "",
+        test_poison.test_a_suspect_is_found_behind_any_number_that_may_not_run,
+    ),
+    *(
+        Variant(10, f"{name}.lua", "-- NEEDS:", "-- WHEN FULL: refused\n-- NEEDS:", promise)
+        for name, promise in WHEN_FULL.items()
     ),
 ]
 

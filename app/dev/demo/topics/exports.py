@@ -27,25 +27,37 @@ HTTP_TIMEOUT_S = 10.0
 
 def send(stage: Stage) -> list[Sent]:
     """Two for each domain, one after the other; the twelve pairs of format and destination take turns."""
+    return [_send(stage, site, job) for site, job in asked(stage)]
+
+
+def asked(stage: Stage) -> list[tuple[Site, DomainExport]]:
+    """The exports of this run, each with its domain.
+
+    No other run names the same files and objects: what a killed run has left in the queues is still worked, and the
+    last export under a name is the one that stays.
+    """
     pairs = cycle(product(get_args(Format), ("download", "local", "s3")))
     return [
-        _send(stage, site, kind, destination)
+        (site, _job(stage, site, kind, destination))
         for site in stage.sites
         for kind, destination in islice(pairs, EXPORTS_PER_SITE)
     ]
 
 
-def _send(stage: Stage, site: Site, kind: Format, destination: str) -> Sent:
-    name = f"{site.host}.{FILE_KINDS[kind].extension}"
-    job = DomainExport(
+def _send(stage: Stage, site: Site, job: DomainExport) -> Sent:
+    message = domain_export.send(job)
+    look: Callable[[], Left] = partial(_look, stage, site, UUID(message.message_id))
+    return sent(message, site, f"{job.format} to {job.destination.type}", look)
+
+
+def _job(stage: Stage, site: Site, kind: Format, destination: str) -> DomainExport:
+    name = f"{stage.now:%Y-%m-%dT%H-%M-%S.%f}/{site.host}.{FILE_KINDS[kind].extension}"
+    return DomainExport(
         org_id=site.org_id,
         domain_id=site.domain_id,
         format=kind,
         destination=_destination(destination, site, name, stage.bucket),
     )
-    message = domain_export.send(job)
-    look: Callable[[], Left] = partial(_look, stage, site, UUID(message.message_id))
-    return sent(message, site, f"{kind} to {destination}", look)
 
 
 def _destination(kind: str, site: Site, name: str, bucket: str) -> Destination:
