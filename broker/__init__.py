@@ -3,6 +3,7 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
+from .clients import client_from_url
 from .configuration import OrgShare
 from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
@@ -17,6 +18,7 @@ from .errors import (
     ServerFull,
     UnsafeServer,
     UnsupportedConnection,
+    UnsupportedServer,
 )
 from .inspection.admin import Moved, Operations
 from .inspection.inspector import Inspector
@@ -77,11 +79,13 @@ __all__ = [
     "SupervisorOptions",
     "UnsafeServer",
     "UnsupportedConnection",
+    "UnsupportedServer",
     "WaitingMessage",
     "WaitingState",
     "Why",
     "WorkerView",
     "base_key",
+    "client_from_url",
     "on_stop_signal",
 ]
 

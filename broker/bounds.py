@@ -6,8 +6,6 @@ from typing import Final
 
 #: The furthest ahead that a message may be due, in milliseconds: ten years.
 MAX_DELAY_MS: Final = 3_653 * 24 * 60 * 60 * 1_000
-#: Beyond this a number is no longer exact in a script, nor in JSON.
-MAX_EXACT: Final = 2**53
 
 logger = logging.getLogger(__name__)
 

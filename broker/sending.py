@@ -10,7 +10,8 @@ from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
 from .bounds import is_text, printable
-from .connection import connection_errors
+from .clients import client_like, never_twice
+from .connection import ask, connection_errors, drop_connections
 from .errors import MessageTooLarge, NotReplicated, QueueFull, ServerFull
 from .keys import EnqueueIds, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
@@ -74,6 +75,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
+        self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
         self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
@@ -108,8 +110,6 @@ class Sender:
         if refused:
             queue, org, depth = refused
             raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
-        if self._durability == "replica":
-            self._wait_for_replica()
 
     def park(self, message: Sent) -> None:
         """Send a message that waits, whatever is full.
@@ -118,8 +118,11 @@ class Sender:
             ConnectionClosed, NotReplicated: as from `send`.
         """
         self._call(_PARK, list(message))
-        if self._durability == "replica":
-            self._wait_for_replica()
+
+    def disconnect(self) -> None:
+        """Close the connections that it made for itself."""
+        if self._once is not self._client:
+            drop_connections(self._once)
 
     def send_all(self, messages: Sequence[Sent]) -> list[Exception | None]:
         """Send any number, a queue all or none; for each, what went wrong.
@@ -149,15 +152,29 @@ class Sender:
                 return
 
     def _call(self, script: Script, arguments: list[Argument]) -> Any:
+        run = self._run if self._durability == "local" else self._run_safely
         try:
-            return script(self._client, self._base, arguments)
+            return run(script, arguments)
         except ConnectionClosed:
             # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            return script(self._client, self._base, arguments)
+            return run(script, arguments, repeated=True)
 
-    def _wait_for_replica(self) -> None:
-        with connection_errors():
-            confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
+    def _run(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        return script(self._client, self._base, arguments)
+
+    def _run_safely(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        # WAIT counts what its own connection has written, and says yes where that is nothing. So both go over one,
+        # which is not made anew between them: after a fail-over that would ask a server that never had the message.
+        with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
+            answer = script(connection, self._base, arguments)
+            if not isinstance(answer, list):  # those are refusals
+                if repeated:  # it may have written nothing, and then that is not waited for
+                    ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
+                self._wait_for_replica(connection)
+        return answer
+
+    def _wait_for_replica(self, connection: "redis.Redis") -> None:
+        confirmed = int(ask(connection, "WAIT", 1, REPLICA_TIMEOUT_MS))
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "

@@ -5,11 +5,9 @@ from typing import Any, Final
 
 from dramatiq import Message
 
-from ..bounds import MAX_EXACT, is_text
+from ..bounds import is_text
 from .lease import Lease
 
-#: The last millisecond of the year 9999: the calendar has none after it.
-_LAST_MS: Final = 253_402_300_799_999
 #: Steps of a pipeline that are looked into; what is further inside is looked at when it runs.
 _MAX_STEPS: Final = 100
 
@@ -39,8 +37,7 @@ def fault_of(message: Message[Any], lease: Lease) -> str | None:
     values: tuple[object, object] = (message.kwargs, message.options)
     if not all(isinstance(each, dict) for each in values):
         return "its keyword arguments or its options are none"
-    sent_ms = message.message_timestamp
-    if not _is_int(sent_ms) or not 0 <= sent_ms <= _LAST_MS:
+    if not _is_int(message.message_timestamp):
         return "the time at which it was sent is none"
     return _fault_of_options(message.options, _MAX_STEPS)
 
@@ -61,7 +58,7 @@ def _fault_of_options(options: Mapping[str, Any], steps: int) -> str | None:
 
 
 def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_EXACT
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:

@@ -12,6 +12,8 @@ from tests.broker.model.scripted import Clocked
 from tests.broker.model.state import read
 from tests.broker.model.structure import Broken, check
 
+#: What stands at the head of every script.
+_CLOCK = "local B = KEYS[1]\n"
 #: Where a script calls the server, and what calls it instead.
 _CALL = "  local reply = run(...)\n"
 _FAILING = """
@@ -43,7 +45,7 @@ class Failing(Clocked):
         super().__init__(name)
         assert self._source.count(_CALL) == 1, "scripts call the server in a way this does not know"
         failing = _FAILING.replace("FAILING", str(at))
-        self._source = "local writes = 0\n" + self._source.replace(_CALL, failing)
+        self._source = self._source.replace(_CLOCK, "local writes = 0\n" + _CLOCK).replace(_CALL, failing)
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
 
