@@ -9,6 +9,8 @@ name them in `lua/parts/keys.lua`:
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
+    B:qa:<queue>              zset   org -> since ms          the same orgs: since when waits what each would run next
+    B:qy:<queue>              string "<ms>|<ms>"            work that was given out, and how much of it by age (TTL)
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             the queue's, at which an org starts that joins (TTL)
     B:qw:<queue>              string number                   weights beyond one each of the orgs in qr and qv (TTL)

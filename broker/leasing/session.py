@@ -69,6 +69,7 @@ class WorkerSession:
         stall_timeout_ms: So long a worker may run no Python until nobody beats for it.
         max_active: asked at each fetch: messages of an org that may be leased at once, None for any number. Default:
             any number.
+        age_share: the part of the work that goes by age. Default 0.
         mode: whether it runs suspects; see `PrefetchBudget`.
         facts: what is published of it besides.
         worker: Dramatiq's worker; None where somebody consumes by hand.
@@ -85,6 +86,7 @@ class WorkerSession:
         stall_timeout_ms: int,
         worker: Worker | None,
         max_active: Callable[[], int | None] = lambda: None,
+        age_share: float = 0.0,
         mode: Mode = "any",
         facts: Mapping[str, str] | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class WorkerSession:
         self._client = client
         self._base = base
         self._max_active = max_active
+        self._age_share = age_share
         self._beat_s = min(BEAT_S, heartbeat_timeout_ms / 6_000)
         # Found within the time-out, although a beat may have come just before the end, and others check just before.
         self._silent_s = heartbeat_timeout_ms / 1_000 - 2 * self._beat_s
@@ -151,7 +154,7 @@ class WorkerSession:
         with self._call_lock:
             self._reconcile()
             capacity, mode = budget.capacity(queue), budget.mode(queue)
-            reply = self._call(_FETCH, queue, capacity, self._max_active() or 0, mode)
+            reply = self._call(_FETCH, queue, capacity, self._max_active() or 0, self._age_share, mode)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
                 message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])

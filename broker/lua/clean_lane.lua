@@ -1,7 +1,7 @@
 -- Removes a batch of a lane's messages, the oldest first, or counts all that would be.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:p, base:pn, base:pk:*, base:d, base:l:*, base:ql:*, base:qr:*, base:qv:*,
---          base:qs:*, base:qn:*, base:qo:*, base:bk:*
+-- DERIVED: base:m, base:n, base:no, base:p, base:pn, base:pk:*, base:d, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qs:*,
+--          base:qn:*, base:qo:*, base:qa:*, base:bk:*
 -- ARGV: queue org lane before_ms max dry_run; before_ms is 'inf' for all; dry_run is 1 to remove none
 -- Returns: how many were removed, or would be
 -- NEEDS: keys values inspection removal lane_index

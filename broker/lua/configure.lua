@@ -1,7 +1,7 @@
 -- Replaces the shares of all orgs. Orgs whose number of leases has changed may run again at once.
 -- KEYS: base
--- DERIVED: base:o, base:n, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qw:*, base:qc:*, base:qs:*, base:b:*,
---          base:wake:*
+-- DERIVED: base:o, base:n, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qw:*, base:qc:*, base:qs:*, base:qa:*,
+--          base:b:*, base:wake:*
 -- ARGV: any number of times: org weight max; max is empty where the default holds
 -- Returns: how many orgs changed
 -- NEEDS: keys virtual_clock lanes

@@ -1,9 +1,9 @@
 -- Makes messages ready, delayed or parked, unless a queue or an org is too full. All or nothing: what is refused is
 -- refused before anything is written.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
---          base:qs:*, base:qx:*, base:qn:*, base:qo:*, base:qw:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
---          base:wake:*, base:skew, base:o
+-- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
+--          base:qx:*, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*,
+--          base:skew, base:o
 -- ARGV: max_of_queue max_of_org more; 0 means any number, `more` is how many are still to come of the same queue and
 --       count as well; then any number of times: message_id enqueue_id delay_ms parked record; parked is
 --       "<cause>\n<key>", empty for what is not

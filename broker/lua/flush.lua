@@ -1,7 +1,7 @@
 -- Removes a batch of a queue's messages: ready, delayed, parked, suspect, leased and dead.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*,
---          base:qs:*, base:qx:*, base:qw:*, base:qn:*, base:qo:*, base:a, base:ak, base:b:*, base:bk:*, base:p,
+-- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
+--          base:qx:*, base:qw:*, base:qn:*, base:qo:*, base:qa:*, base:qy:*, base:a, base:ak, base:b:*, base:bk:*, base:p,
 --          base:pn, base:pk:*, base:d, base:wake:*, base:workers, base:lease:*, base:xq:*, base:xm:*, base:o
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
@@ -58,6 +58,7 @@ local function take_from_lane(org)
     end
   end
   if redis.call('EXISTS', lanes) == 0 and redis.call('ZREM', ready_orgs(queue), org) == 1 then
+    redis.call('ZREM', waiting_since(queue), org)
     add_weight(queue, -extra_weight_of(org))
   end
   return taken
@@ -109,5 +110,5 @@ if org or #taken > 0 or readmit_waiting() then
 end
 taken = take_leased()
 redis.call('DEL', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue),
-  served_ahead(queue), extra_weights(queue))
+  served_ahead(queue), extra_weights(queue), worked_by_age(queue))
 return remove_messages(queue, taken)

@@ -1,7 +1,7 @@
 -- Gives back what the worker was leased by a fetch whose answer it never got.
 -- KEYS: base
--- DERIVED: base:m, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qx:*, base:qw:*,
---          base:t:*, base:a, base:ak, base:b:*, base:bk:*, base:d, base:wake:*, base:lease:*, base:o
+-- DERIVED: base:m, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qx:*, base:qw:*, base:qa:*,
+--          base:qy:*, base:t:*, base:a, base:ak, base:b:*, base:bk:*, base:d, base:wake:*, base:lease:*, base:o
 -- ARGV: worker_id, then message_id and token of each lease that the worker knows of
 -- Returns: how many went back
 -- NEEDS: keys lost_leases

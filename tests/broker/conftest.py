@@ -42,9 +42,15 @@ def fair(new_broker: MakeBroker) -> FairRedisBroker:
 
 
 @pytest.fixture
-def turns(fair: FairRedisBroker) -> Turns:
-    """A queue whose jobs run one after the other, and take as long as the test says."""
-    return Turns(fair)
+def fair_only(new_broker: MakeBroker) -> FairRedisBroker:
+    """A broker of whose work nothing goes by age."""
+    return new_broker(age_share=0)
+
+
+@pytest.fixture
+def turns(fair_only: FairRedisBroker) -> Turns:
+    """A queue whose jobs run one after the other, and take as long as the test says; nothing of it goes by age."""
+    return Turns(fair_only)
 
 
 @pytest.fixture

@@ -33,10 +33,10 @@ def test_new_orgs_without_end_overtake_nobody(turns: Turns) -> None:
     assert orgs.count("patient") == 4
 
 
-def test_an_org_at_its_limit_is_next_when_its_job_has_ended(fair: FairRedisBroker) -> None:
+def test_an_org_at_its_limit_is_next_when_its_job_has_ended(fair_only: FairRedisBroker) -> None:
     """It had work all the while, and could be served no more: it does not go behind those whom others kept waiting."""
-    fair.configure_orgs({"limited": OrgShare(max_active=1)})
-    turns = Turns(fair, threads=3)
+    fair_only.configure_orgs({"limited": OrgShare(max_active=1)})
+    turns = Turns(fair_only, threads=3)
     turns.send("limited", "long", "a", "b", "limited", "a", "b", "limited", "a", "b")
     running = {org_of(message): message for message in (turns.start() for _ in range(3))}
     turns.end(running["long"], took_ms=1_000.0)
@@ -46,12 +46,12 @@ def test_an_org_at_its_limit_is_next_when_its_job_has_ended(fair: FairRedisBroke
     assert turns.run(1) == ["limited"]
 
 
-def test_an_org_at_its_limit_gets_its_share_beside_floods(fair: FairRedisBroker) -> None:
+def test_an_org_at_its_limit_gets_its_share_beside_floods(fair_only: FairRedisBroker) -> None:
     """With a weight for more than its limit, it always has something running."""
-    fair.configure_orgs({"zz": OrgShare(weight=3, max_active=1)})
-    turns = Turns(fair, threads=4)
+    fair_only.configure_orgs({"zz": OrgShare(weight=3, max_active=1)})
+    turns = Turns(fair_only, threads=4)
     for org in ("a", "b", "zz"):
-        fair.send_many([turns.actor.message_with_options(org=org) for _ in range(100)])
+        fair_only.send_many([turns.actor.message_with_options(org=org) for _ in range(100)])
     running = [turns.start() for _ in range(4)]
     for number in range(60):
         turns.end(running.pop(0), took_ms=5.0 + number % 7 * 10)
@@ -96,9 +96,9 @@ def test_a_newcomer_does_not_pay_for_estimates_that_are_too_high(turns: Turns) -
         assert f"new{number}" in turns.run(2)
 
 
-def test_time_that_the_clock_has_passed_is_charged_once(fair: FairRedisBroker) -> None:
+def test_time_that_the_clock_has_passed_is_charged_once(fair_only: FairRedisBroker) -> None:
     """A job of a second, beside which others work two: its org owes nothing more, and is next when it comes back."""
-    turns = Turns(fair, threads=2)
+    turns = Turns(fair_only, threads=2)
     turns.send("long", *["a"] * 300, *["b"] * 300)
     long = turns.start()
     assert org_of(long) == "long"
@@ -109,10 +109,10 @@ def test_time_that_the_clock_has_passed_is_charged_once(fair: FairRedisBroker) -
     assert "long" in turns.run(3)
 
 
-def test_a_light_org_with_long_jobs_does_not_push_newcomers_back(fair: FairRedisBroker) -> None:
+def test_a_light_org_with_long_jobs_does_not_push_newcomers_back(fair_only: FairRedisBroker) -> None:
     """What its jobs take counts by what it is of the whole, and does not move the clock far ahead of everybody."""
-    fair.configure_orgs({"light": OrgShare(weight=0.05)})
-    turns = Turns(fair)
+    fair_only.configure_orgs({"light": OrgShare(weight=0.05)})
+    turns = Turns(fair_only)
     turns.send(*["flood"] * 200, "light")
     while (message := turns.start()) is not None and org_of(message) != "light":
         turns.end(message, took_ms=20.0)
@@ -124,9 +124,9 @@ def test_a_light_org_with_long_jobs_does_not_push_newcomers_back(fair: FairRedis
     assert "new" in turns.run(60, took_ms=20.0)
 
 
-def test_nobody_owes_anything_when_all_is_done(fair: FairRedisBroker) -> None:
+def test_nobody_owes_anything_when_all_is_done(fair_only: FairRedisBroker) -> None:
     """When all work is done, debts are gone with it: whoever comes next starts even."""
-    turns = Turns(fair)
+    turns = Turns(fair_only)
     turns.send("a")
     turns.end(turns.start(), took_ms=60_000.0)
     turns.send("a", "b", "a", "b")
@@ -134,16 +134,16 @@ def test_nobody_owes_anything_when_all_is_done(fair: FairRedisBroker) -> None:
     assert Counter(turns.run(2)) == {"a": 1, "b": 1}
 
 
-def test_weights_that_compete_are_counted_while_they_do(fair: FairRedisBroker) -> None:
+def test_weights_that_compete_are_counted_while_they_do(fair_only: FairRedisBroker) -> None:
     """Also when they change meanwhile; nothing of it is left when everybody has gone."""
-    fair.configure_orgs({"a": OrgShare(weight=3), "b": OrgShare(weight=0.5)})
-    turns = Turns(fair)
+    fair_only.configure_orgs({"a": OrgShare(weight=3), "b": OrgShare(weight=0.5)})
+    turns = Turns(fair_only)
     turns.send("a", "a", "b", "c")
-    key = f"{fair.base}:qw:default"
-    assert float(fair.client.get(key) or 0) == pytest.approx(1.5)
+    key = f"{fair_only.base}:qw:default"
+    assert float(fair_only.client.get(key) or 0) == pytest.approx(1.5)
 
-    fair.configure_orgs({"a": OrgShare(weight=2)})
-    assert float(fair.client.get(key) or 0) == pytest.approx(1.0)
+    fair_only.configure_orgs({"a": OrgShare(weight=2)})
+    assert float(fair_only.client.get(key) or 0) == pytest.approx(1.0)
 
     turns.run(4)
-    assert fair.client.get(key) is None
+    assert fair_only.client.get(key) is None

@@ -69,7 +69,7 @@ def test_a_suspect_behind_a_gate_stops_no_worker(
     other = dramatiq.actor(broker=fair, actor_name="other")(_nothing)
     suspect.send()
     for worker in ("w1", "w2"):
-        Script("fetch")(fair.client, fair.base, [worker, 10_000, 60_000, 0, "default", 1, 0, "share"])
+        Script("fetch")(fair.client, fair.base, [worker, 10_000, 60_000, 0, "default", 1, 0, 0.1, "share"])
         fair.report_death(worker, -9, stopped=False)
     Script("finish")(fair.client, fair.base, ["w3", 10_000, 60_000, 0, 0])
     assert raw.zcard(f"{fair.base}:qx:default") == 1

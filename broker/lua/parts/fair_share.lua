@@ -2,7 +2,7 @@
 -- Start-time fair queueing: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queueing" (SIGCOMM 1996); but the time at which
 -- an org joins is the queue's (parts/virtual_clock.lua), as in J. Bennett, H. Zhang, "Hierarchical Packet Fair Queueing
 -- Algorithms" (SIGCOMM 1996).
--- NEEDS: keys values virtual_clock
+-- NEEDS: keys values virtual_clock age
 
 -- What is charged for messages that are leased is an estimate until they end.
 local function outstanding_ms(queue) return math.max(0, tonumber(redis.call('GET', outstanding_cost(queue)) or '0')) end
@@ -37,9 +37,14 @@ local function start_in(queue, first, had_to_wait)
 end
 
 -- Idleness saves up nothing, and debts stay. An org that waits for a slot or for a gate stays away until that lets it in.
-local function join_ready(queue, org, had_to_wait)
+-- What came to it, or would run next of it, waits since then.
+local function join_ready(queue, org, since_ms, had_to_wait)
   local ready, ahead = ready_orgs(queue), served_ahead(queue)
-  if redis.call('ZSCORE', ready, org) or redis.call('SISMEMBER', org_waiters(org), pair(queue, '')) == 1
+  if redis.call('ZSCORE', ready, org) then
+    set_age_back(queue, org, since_ms)
+    return
+  end
+  if redis.call('SISMEMBER', org_waiters(org), pair(queue, '')) == 1
     or redis.call('ZSCORE', blocked_lanes(queue), pair(org, '')) then
     return
   end
@@ -52,11 +57,13 @@ local function join_ready(queue, org, had_to_wait)
     add_weight(queue, extra_weight_of(org))
   end
   redis.call('ZADD', ready, string.format('%.6f', math.max(start, tonumber(own or start))), org)
+  set_age(queue, org, since_ms)
 end
 
 -- Its virtual time is kept for when it comes back.
 local function leave_ready(queue, org, time)
   redis.call('ZREM', ready_orgs(queue), org)
+  redis.call('ZREM', waiting_since(queue), org)
   redis.call('ZADD', served_ahead(queue), string.format('%.6f', time), org)
   redis.call('PEXPIRE', served_ahead(queue), WEEK_MS)
 end

@@ -17,6 +17,8 @@ local CRASHES = B .. ':d' -- hash message_id -> "<crashes>|<isolated crashes>|<l
 local function lane_key(queue, org, lane) return B .. ':l:' .. queue .. ':' .. org .. ':' .. lane end -- list of entries
 local function org_lanes(queue, org) return B .. ':ql:' .. queue .. ':' .. org end -- zset lane -> score; lanes that may run
 local function ready_orgs(queue) return B .. ':qr:' .. queue end -- zset org -> virtual time; orgs that may run
+local function waiting_since(queue) return B .. ':qa:' .. queue end -- zset org of qr -> since ms; of what it would run next
+local function worked_by_age(queue) return B .. ':qy:' .. queue end -- string "<ms of work>|<ms of that by age>"
 local function served_ahead(queue) return B .. ':qv:' .. queue end -- zset org -> virtual time; others, served ahead of it
 local function virtual_time(queue) return B .. ':qt:' .. queue end -- string virtual time of the queue; it never falls
 local function extra_weights(queue) return B .. ':qw:' .. queue end -- string weights beyond one each of orgs in qr, qv

@@ -23,6 +23,7 @@ local function reindex_lane(queue, org, lane)
   local time = redis.call('ZSCORE', ready, org)
   if time then
     redis.call('ZREM', ready, org)
+    redis.call('ZREM', waiting_since(queue), org)
     redis.call('ZADD', served_ahead(queue), time, org)
     redis.call('PEXPIRE', served_ahead(queue), WEEK_MS)
   end

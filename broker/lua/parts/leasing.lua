@@ -34,8 +34,9 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
     if not record or string.sub(record, 1, #header) ~= header or not enqueue_id_of(record) then
       reject_foreign(queue, message, record)
     else
+      local own_flag = message.by_age and BY_AGE or flag
       local token = string.format('%.0f|%s|%.4f|%s|%.0f|%.6f|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, message.time, crashes[i] and is_poison(crashes[i]) and POISON or flag)
+        message.interval_ms, now, message.time, crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token

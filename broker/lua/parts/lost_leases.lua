@@ -1,5 +1,5 @@
 -- Leases of workers that fell silent, and of fetches whose answer got lost.
--- NEEDS: keys values wakeups fair_share lanes slots crashes refunds workers
+-- NEEDS: keys values wakeups age shares fair_share lanes slots crashes refunds workers
 
 -- Those of a worker's lease table that are not kept, the last one leased first.
 local function read_leases(message_ids_and_tokens, kept)
@@ -43,6 +43,8 @@ local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cau
       end
       correct_virtual_time(queue, org, -lease.charged_ms, charged_at_of(lease.token))
       add_outstanding(queue, -lease.charged_ms)
+      local charged_ms = lease.charged_ms * share_of(org).weight
+      correct_work(queue, -charged_ms, lease.flag == BY_AGE and -charged_ms or 0)
       release_slot(org, lane)
       wake(queue)
     end

@@ -1,6 +1,6 @@
 -- Who is next: the org with the lowest virtual time, and of its lanes the one whose head is oldest. Who may not run
 -- leaves the ready set, until a slot, a gate or a time lets it in.
--- NEEDS: keys values fair_share slots gates shares rates runtimes leasing
+-- NEEDS: keys values age fair_share slots gates shares rates runtimes
 
 local MIN_COST_MS = 0.05
 -- So many times a fetch looks for others, when those it found may not run.
@@ -93,26 +93,29 @@ local function wait_for_own_leases(queue, org, time)
   redis.call('SADD', org_waiters(org), pair(queue, ''))
 end
 
+-- The org, when something of it may run now; else it has left the ready set.
+local function admit_org(queue, name, time, rules)
+  local share = rules.has_shares and share_of(name) or {weight = 1}
+  -- Messages of nobody have no limits: they would hold each other up.
+  local max = name ~= '' and (share.max or rules.max_active)
+  local slots = max and max - tonumber(redis.call('HGET', LEASED_BY_ORG, name) or '0') or math.huge
+  local until_ms = rules.has_gates and blocked_until({'o:' .. name})
+  if until_ms then
+    leave_ready(queue, name, time)
+    block_lane(queue, name, '', until_ms)
+  elseif slots <= 0 then
+    wait_for_own_leases(queue, name, time)
+  else
+    return {name = name, time = time, weight = share.weight, slots = slots, taken = 0, lanes = org_lanes(queue, name)}
+  end
+end
+
 -- The first orgs that may run something, and whether there were any.
 local function admit_orgs(queue, room, rules)
   local lowest = redis.call('ZRANGE', ready_orgs(queue), 0, room - 1, 'WITHSCORES')
   local orgs = {}
   for i = 1, #lowest, 2 do
-    local name, time = lowest[i], tonumber(lowest[i + 1])
-    local share = rules.has_shares and share_of(name) or {weight = 1}
-    -- Messages of nobody have no limits: they would hold each other up.
-    local max = name ~= '' and (share.max or rules.max_active)
-    local slots = max and max - tonumber(redis.call('HGET', LEASED_BY_ORG, name) or '0') or math.huge
-    local until_ms = rules.has_gates and blocked_until({'o:' .. name})
-    if until_ms then
-      leave_ready(queue, name, time)
-      block_lane(queue, name, '', until_ms)
-    elseif slots <= 0 then
-      wait_for_own_leases(queue, name, time)
-    else
-      orgs[#orgs + 1] = {name = name, time = time, weight = share.weight, slots = slots, taken = 0,
-        lanes = org_lanes(queue, name)}
-    end
+    orgs[#orgs + 1] = admit_org(queue, lowest[i], tonumber(lowest[i + 1]), rules)
   end
   return orgs, #lowest > 0
 end
@@ -136,8 +139,8 @@ local function take_message(org, costs)
     lane.rate.due_ms = lane.rate.due_ms + lane.rate.interval_ms
   end
   local since_ms, message_id = split_entry(lane.entries[lane.taken])
-  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, time = org.time, org = org.name, lane = lane.name,
-    interval_ms = lane.rate and lane.rate.interval_ms or 0}
+  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, time = org.time, work_ms = cost_ms * org.weight,
+    org = org.name, lane = lane.name, interval_ms = lane.rate and lane.rate.interval_ms or 0}
 end
 
 -- Moves the first org to where its virtual time belongs.
@@ -175,33 +178,14 @@ local function store_turns(queue, asked)
     if org.taken > 0 then
       redis.call('HINCRBY', LEASED_BY_ORG, org.name, org.taken)
     end
-    if redis.call('EXISTS', org.lanes) == 0 then
+    local first = redis.call('ZRANGE', org.lanes, 0, 0, 'WITHSCORES')
+    if not first[1] then
       leave_ready(queue, org.name, org.time)
     elseif org.slots <= 0 then
       wait_for_own_leases(queue, org.name, org.time)
     else
       redis.call('ZADD', ready_orgs(queue), string.format('%.6f', org.time), org.name)
+      redis.call('ZADD', waiting_since(queue), since_of_first(first), org.name)
     end
-  end
-end
-
--- Leases up to `room` messages to a worker, and adds them to the reply.
-local function lease_next(queue, worker_id, room, max_active, reply)
-  local rules, taken = read_rules(max_active), {}
-  for _ = 1, MAX_ROUNDS do
-    local orgs, any = admit_orgs(queue, room - #taken, rules)
-    if not any then
-      break
-    end
-    local asked = take_turns(queue, orgs, room, rules, taken)
-    if #asked > 0 then
-      store_turns(queue, asked)
-    end
-    if #taken >= room then
-      break
-    end
-  end
-  if #taken > 0 then
-    lease_messages(queue, worker_id, taken, '', reply)
   end
 end

@@ -33,9 +33,11 @@ local function charged_ms_of(token) return tonumber(string.match(token, '^%d+|%d
 local function charged_at_of(token) return tonumber(string.match(token, '^%d+|%d+|[^|]*|[^|]*|%d+|([^|]*)|') or '0') end
 local function flag_of(token) return string.match(token, '([^|]*)$') end
 
--- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more.
+-- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more; it went
+-- before others by its age.
 local ISOLATED = 'a'
 local POISON = 'p'
+local BY_AGE = 'o'
 
 -- A step of priority is worth so much waiting.
 local AGEING_MS = 1000

@@ -86,6 +86,7 @@ class State:
     open_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     ready: dict[str, dict[str, float]] = field(default_factory=dict)
     ahead: dict[str, dict[str, float]] = field(default_factory=dict)
+    ages: dict[str, dict[str, float]] = field(default_factory=dict)
     delayed: dict[str, dict[str, float]] = field(default_factory=dict)
     aside: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
     suspects: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -175,6 +176,8 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.open_lanes[queue, org] = scores
         case "qr":
             state.ready[rest] = scores
+        case "qa":
+            state.ages[rest] = scores
         case "qv":
             state.ahead[rest] = scores
         case "qd":

@@ -27,6 +27,7 @@ def check(state: State, *, now_ms: int) -> None:
         *_dead(state),
         *_order(state),
         *_shares(state),
+        *_ages(state),
         *_reachable(state, now_ms),
         *_owned(state),
     ]
@@ -149,6 +150,18 @@ def _shares(state: State) -> Iterator[str]:
             yield f"8: weights in {queue} are {extra} beyond their number, qw says {found}"
         if abs((found := float(state.strings.get(f"qc:{queue}", 0))) - charged[queue]) > 0.01:
             yield f"8: leases of {queue} were charged {charged[queue]}, qc says {found}"
+
+
+def _ages(state: State) -> Iterator[str]:
+    for queue in state.ages.keys() | state.ready.keys():
+        ages, ready = state.ages.get(queue, {}), state.ready.get(queue, {})
+        if ages.keys() != ready.keys():
+            yield f"8: {sorted(ready)} are ready in {queue}, and {sorted(ages)} wait since some time"
+        for org, age in ages.items():
+            lanes = state.open_lanes.get((queue, org), {})
+            first = min(lanes, key=lambda lane: (lanes[lane], lane), default=None)
+            if first and int(age) > (since := int(state.lanes[queue, org, first][0].partition("|")[0])):
+                yield f"8: {org} waits in {queue} since {since}, and is taken to wait since {age}"
 
 
 def _queues(state: State, name: str) -> set[str]:

@@ -92,6 +92,7 @@ def test_one_call_reads_only_so_many_bytes(fleet: Fleet) -> None:
 
 def test_a_beat_makes_ready_what_is_due_while_all_threads_are_busy(fleet: Fleet) -> None:
     """And it wakes whoever has a free one: what comes later stands behind it."""
+    fleet.workers[0].age_share = 0.0
     delayed(fleet, "early", 2)
     fleet.advance(1_000)
     fleet.flush_with(fleet.workers[0], "r", "q")

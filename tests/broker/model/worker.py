@@ -26,6 +26,7 @@ class Worker:
     shard: Shard
     worker_id: str
     mode: str = "any"
+    age_share: float = 0.1
     holds: list[Lease] = field(default_factory=list)
     finished: list[Lease] = field(default_factory=list)
     #: Taken by others, which the job's thread does not know.
@@ -60,7 +61,9 @@ class Worker:
         batch, self.finished = self.finished, []
         room = 1 if mode in ("alone", "probe") else room
         head = (self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch))
-        reply = self.shard.run("fetch", *head, *_records(batch), queue, room, max_active, mode)
+        reply = self.shard.run(
+            "fetch", *head, *_records(batch), queue, room, max_active, self.age_share, mode
+        )
         if fate != "answered":
             self.finished, self.unsure = batch, True
             return None

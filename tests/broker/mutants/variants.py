@@ -5,6 +5,7 @@ from typing import Any
 
 from broker import sending, server_check
 from tests.broker import (
+    test_age_share,
     test_full_server,
     test_injected_errors,
     test_newcomers,
@@ -23,6 +24,11 @@ from tests.broker.mutants.breaking import PythonVariant, Variant
 
 def _gate(gate: str) -> Callable[..., None]:
     return lambda fleet: two.test_a_gate_keeps_back_until_it_opens(fleet, gate)
+
+
+def _by_age(fair: Any) -> None:
+    """Of jobs twenty times as long as the others'."""
+    test_age_share.test_a_tenth_of_the_work_goes_by_age(fair, 200.0)
 
 
 def _delayed_over_a_step(fleet: Any) -> None:
@@ -77,7 +83,7 @@ LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
 GATES, FAIR_SHARE, CLOCK = "parts/gates.lua", "parts/fair_share.lua", "parts/virtual_clock.lua"
-TRANSACTION = "parts/transaction.lua"
+TRANSACTION, DISPATCH = "parts/transaction.lua", "parts/dispatch.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -168,7 +174,7 @@ IN_LUA = [
         "reported or 'silent'",
         one.test_a_worker_that_was_stopped_charges_nobody,
     ),
-    Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or flag", "flag", POISON),
+    Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or own_flag", "own_flag", POISON),
     Variant(5, SUSPECTS, "if not is_full", "if true", SUSPECT),
     Variant(5, SUSPECTS, " or not first_suspect(queue) then", " then", SUSPECT),
     Variant(6, DELAYED, "own, '-inf', now + lead_ms, 'WITHSCORES'", "own, '-inf', '+inf', 'WITHSCORES'", DUE),
@@ -251,6 +257,39 @@ IN_LUA = [
         "weigh_anew(org, share, wanted[org])",
         "",
         test_newcomers.test_weights_that_compete_are_counted_while_they_do,
+    ),
+    Variant(
+        8, DISPATCH, "while credit_ms > 0 and #taken < room and in_vain", "while false and in_vain", _by_age
+    ),
+    Variant(8, FINISH, "correct_work(queue, totals.more[queue], totals.more_by_age[queue])", "", _by_age),
+    Variant(8, FINISH, "(flag_of(record.token) == BY_AGE and more_ms or 0)", "0", _by_age),
+    Variant(
+        8,
+        DISPATCH,
+        "message.by_age = true",
+        "message.by_age = true\n    org.time = org.time - message.cost_ms",
+        test_age_share.test_who_is_served_by_age_pays_for_it,
+    ),
+    Variant(
+        8,
+        DISPATCH,
+        "admit_org(queue, oldest[1], tonumber(time), rules)",
+        "admit_org(queue, oldest[1], tonumber(time), {})",
+        test_age_share.test_an_org_that_may_not_run_is_not_the_oldest,
+    ),
+    Variant(
+        8,
+        "parts/age.lua",
+        "joined = joined + 1",
+        "",
+        test_age_share.test_orgs_of_one_call_are_as_old_as_they_stand_in_it,
+    ),
+    Variant(
+        8,
+        "parts/age.lua",
+        "redis.call('ZADD', waiting_since(queue), 'LT', since_ms, org)",
+        "",
+        test_age_share.test_what_comes_back_is_as_old_as_it_was,
     ),
     Variant(
         8,
@@ -374,7 +413,9 @@ IN_LUA = [
         clock.test_a_server_that_is_back_holds_nobody_up_for_a_step,
     ),
     Variant(6, "parts/workers.lua", "advance_timers(tonumber(heard_ms) - now)", "", STEP),
-    Variant(6, DELAYED, "due_orgs(queue), '-inf', now + timer_lead_ms()", "due_orgs(queue), '-inf', now", STEP),
+    Variant(
+        6, DELAYED, "due_orgs(queue), '-inf', now + timer_lead_ms()", "due_orgs(queue), '-inf', now", STEP
+    ),
     Variant(6, DELAYED, "at - timer_lead_ms() - now", "at - now", STEP),
     Variant(
         6,
