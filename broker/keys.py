@@ -11,25 +11,15 @@ name them in `lua/parts/keys.lua`:
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
                                                               that may not run; of those in qk the first alone
-<<<<<<< HEAD
-    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or with a
-                                                              priority beyond a hundred
-=======
     B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or a priority
                                                               beyond a hundred
->>>>>>> main
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-<<<<<<< HEAD
-    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), that are blocked
-                                                              until then by a gate of theirs or a rate; "|\\n": look into qb;
-=======
     B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), blocked until then
                                                               by a gate of theirs or a rate; "|\\n": look into qb;
->>>>>>> main
                                                               "|\\n:<org>:<key>": look into bz
     B:qb:<queue>              zset   actor -> ms              actors whose gate holds orgs, until then
     B:qg:<queue>:<actor>      zset   org -> ms                orgs that it holds, since then

@@ -120,17 +120,12 @@ class Inspector:
 
     def parked_by_cause(self, queue: str) -> dict[str, int]:
         """How many messages of a queue wait for what, in one word, in one round trip: those that are parked, and those
-        <<<<<<< HEAD
-                that may not run (`pause`, `breaker`, `limit`, `key`, `rate`). Where more than some tens of orgs stand aside,
-                the latter is an estimate: of some, times how many there are.
-        =======
                 that may not run (`pause`, `breaker`, `limit`, `key`, `rate`). Where more than tens of orgs stand aside, the
-                latter is an estimate: of some, times how many there are.
-        >>>>>>> main
+        latter is an estimate: of some, times how many there are.
 
-                Example:
-                    >>> inspector.parked_by_cause("publishing")
-                    {'breaker': 12, 'limit': 340}
+        Example:
+            >>> inspector.parked_by_cause("publishing")
+            {'breaker': 12, 'limit': 340}
         """
         reply = _PARKED(self._client, self._base, [queue])
         return dict(

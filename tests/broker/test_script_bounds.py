@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""No script does over 1,000 commands, touches over 1,000 elements or moves over 4 MiB, whatever waits."""
-=======
 """No script does more than 1,000 commands, or touches more than 1,000 elements or 4 MiB, whatever waits."""
->>>>>>> main
 
 import os
 from collections.abc import Callable, Iterator
