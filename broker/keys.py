@@ -7,18 +7,19 @@ name them in `lua/parts/keys.lua`:
     B:mb                      hash   message id -> bytes      records of more than 8 KiB
     B:n                       hash   queue -> how many        messages that are not dead
     B:no                      hash   org -> how many          the same, over all queues
+    B:by                      hash   q:<queue>, o:<org> -> bytes  of messages that are not dead and have the mark
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
                                                               that may not run; of those in qk the first alone
-    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or with a priority
+    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or a priority
                                                               beyond a hundred
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), that are blocked until
-                                                              then by a gate of theirs or a rate; "|\\n": look into qb;
+    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), blocked until then
+                                                              by a gate of theirs or a rate; "|\\n": look into qb;
                                                               "|\\n:<org>:<key>": look into bz
     B:qb:<queue>              zset   actor -> ms              actors whose gate holds orgs, until then
     B:qg:<queue>:<actor>      zset   org -> ms                orgs that it holds, since then
@@ -62,7 +63,8 @@ answer, and `<base>:rights`, on which a worker that starts tries what its user m
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
 lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record
-is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
+is `queue \\n org \\n lane \\n enqueue id \\n encoded message`. An enqueue id that begins with `.` marks a message whose
+bytes are counted: release 0.1.0, which may run beside this one, counts none.
 """
 
 import itertools
@@ -70,6 +72,9 @@ import os
 from typing import Final
 
 from .bounds import from_wire
+
+#: What the enqueue id of a message begins with whose bytes are counted.
+COUNTED: Final = "."
 
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
@@ -159,4 +164,4 @@ class EnqueueIds:
         if self._pid != os.getpid():  # a fork would repeat its parent's
             self._prefix = os.urandom(9).hex()
             self._pid = os.getpid()
-        return f"{self._prefix}{next(self._next):x}"
+        return f"{COUNTED}{self._prefix}{next(self._next):x}"

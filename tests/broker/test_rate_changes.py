@@ -83,8 +83,7 @@ def test_lanes_are_looked_at_in_batches(
     blocked = f"{fair.base}:qs:default"
     until_ms = fair.server_now_ms() + HOUR_MS
     lanes = {
-        f"org {number}\n{'slow' if number % 3 else 'other'}": until_ms + number // 7
-        for number in range(100)
+        f"org {number}\n{'slow' if number % 3 else 'other'}": until_ms + number // 7 for number in range(100)
     }
     raw.zadd(blocked, lanes)
     looked_at: list[int] = []

@@ -23,6 +23,8 @@ ORDER = (
     "test_undecodable_bytes",
     "test_flood",
     "test_many_at_once",
+    "test_full_server",
+    "test_clock_step",
 )
 
 _HEAD = """# What Dramatiq's Redis broker does, and what ours promises
