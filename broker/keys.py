@@ -11,15 +11,15 @@ name them in `lua/parts/keys.lua`:
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
                                                               that may not run; of those in qk the first alone
-    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or with a priority
+    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or a priority
                                                               beyond a hundred
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), that are blocked until
-                                                              then by a gate of theirs or a rate; "|\\n": look into qb;
+    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), blocked until then
+                                                              by a gate of theirs or a rate; "|\\n": look into qb;
                                                               "|\\n:<org>:<key>": look into bz
     B:qb:<queue>              zset   actor -> ms              actors whose gate holds orgs, until then
     B:qg:<queue>:<actor>      zset   org -> ms                orgs that it holds, since then
@@ -56,6 +56,8 @@ name them in `lua/parts/keys.lua`:
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
+    B:waited                  string "1"                      what a replica is waited for by after a lost answer (TTL)
+    B:rights                  any                             where a user's rights are tried (gone at once, or TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A

@@ -286,6 +286,7 @@ ELSEWHERE = {
     "pass_on": "one write",
     "report_stop": "one write",
     "park": "what `enqueue` writes",
+    "hold_orgs": "does what a fetch does, which finds what it leaves",
     "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",

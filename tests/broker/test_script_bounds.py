@@ -1,4 +1,4 @@
-"""No script does more than 1,000 commands, touches more than 1,000 elements or moves more than 4 MiB, whatever waits."""
+"""No script does more than 1,000 commands, or touches more than 1,000 elements or 4 MiB, whatever waits."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -12,6 +12,7 @@ from tests.broker import (
 )
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
+from tests.broker.mutants import connection_variants
 from tests.broker.mutants.breaking import PythonVariant, Variant
 from tests.broker.mutants.limits import OF_LIMITS
 
@@ -291,4 +292,5 @@ IN_PYTHON = [
         lambda *_: None,
         test_sending.test_a_message_without_its_replica_says_so,
     ),
+    *connection_variants.IN_PYTHON,
 ]

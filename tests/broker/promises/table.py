@@ -11,6 +11,7 @@ PAGE = FOLDER.parents[2] / "docs" / "broker-promises.md"
 #: The order of the rows: every module of scenarios, once.
 ORDER = (
     "test_dropped_connection",
+    "test_fail_over",
     "test_far_future_messages",
     "test_far_ahead",
     "test_crash_after_promotion",
