@@ -87,7 +87,7 @@ OF_LIMITS = [
     Variant(
         5,
         SUSPECTS,
-        "    redis.call('SET', searched, start + MAX_SEARCHED, 'PX', SEARCH_TTL_MS)\n",
+        "    redis.call('SET', searched, start + number, 'PX', SEARCH_TTL_MS)\n",
         "",
         test_poison.test_a_suspect_is_found_behind_any_number_that_may_not_run,
     ),
