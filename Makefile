@@ -30,8 +30,9 @@ test: $(STAMP) ## The whole suite, on real embedded servers
 
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
-model: $(STAMP) ## The model of the broker's state machine, for a quarter of an hour instead of seconds
+model: $(STAMP) ## The model of the broker's state machine, and the bounds of its scripts, for half an hour instead of seconds
 	$(BIN)/python -m pytest -q -n 0 tests/broker/model/test_model.py
+	BOUNDS_SIZES="10000 100000" $(BIN)/python -m pytest -q -n 2 -o timeout=1800 tests/broker/test_script_bounds.py
 
 chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
 	$(BIN)/python -m tests.broker.chaos
@@ -46,7 +47,7 @@ test-redis7: REDIS_SERVER ?= redis-server
 test-redis7: $(STAMP) ## Broker, guards, kills and demo on Redis 7: `redis-server`, or REDIS_SERVER=/path/to/it
 	@$(REDIS_SERVER) --version 2>/dev/null | grep -q 'v=7\.' \
 		|| { echo "test-redis7 needs Redis 7, and $(REDIS_SERVER) is not. Debian 12: apt-get install redis-server; or: make test-redis7 REDIS_SERVER=/path/to/redis-server"; exit 1; }
-	TEST_REDIS_SERVER=$(REDIS_SERVER) $(BIN)/python -m pytest -n 3 --dist loadfile tests/broker tests/middleware tests/crash tests/e2e
+	TEST_REDIS_SERVER=$(REDIS_SERVER) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/broker tests/middleware tests/crash tests/e2e
 
 check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
 from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
+from .inspection.removal import flush
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -30,7 +31,6 @@ from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
 from .schema import Schema
-from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
@@ -39,10 +39,8 @@ DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
 
-#: Most messages that one call drops.
-_BATCH_SIZE: Final = 1_000
-
-_FLUSH = Script("flush")
+#: A tenth of the work by age: nobody waits ten times as long as first in, first out would have made him wait.
+DEFAULT_AGE_SHARE: Final = 0.1
 
 
 class FairRedisBroker(Broker):
@@ -68,9 +66,14 @@ class FairRedisBroker(Broker):
         max_message_bytes: The largest message that is taken. Default 2 MiB.
         max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
         max_org_depth: The same of an org, over all queues. Default None.
+        max_queue_bytes: Bytes that the messages of a queue have which are not done; more are refused at send. Default
+            None: any number.
+        max_org_bytes: The same of an org, over all queues. Default None.
         route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
+        age_share: The part of each queue's work, from 0 to less than 1, that goes by age: no job that may run waits
+            longer than 1 / `age_share` times what first in, first out would have made it wait. Default 0.1.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
         client: A client of redis-py to use, also one by `Sentinel.master_for`, or a Sentinel; workers make connections
             of their own with its parameters.
@@ -108,7 +111,10 @@ class FairRedisBroker(Broker):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_queue_depth: int | None = None,
         max_org_depth: int | None = None,
+        max_queue_bytes: int | None = None,
+        max_org_bytes: int | None = None,
         route: Route | None = None,
+        age_share: float = DEFAULT_AGE_SHARE,
         durability: Durability = "local",
         client: "redis.Redis | Sentinel | None" = None,
         service_name: str | None = None,
@@ -119,6 +125,8 @@ class FairRedisBroker(Broker):
                 "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
                 f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
+        if not 0 <= age_share < 1:
+            raise ValueError(f"age_share must be at least 0 and less than 1, not {age_share}")
         given = client or (client_from_url(url, **parameters) if url else redis.Redis(**parameters))
         self.client = own_client(given, service_name)
         check_mode_at_first_use(self.client)
@@ -129,6 +137,7 @@ class FairRedisBroker(Broker):
         self.dead_message_ttl = dead_message_ttl
         self.stall_timeout = stall_timeout
         self.hold_unknown = hold_unknown
+        self.age_share = age_share
         #: Set before the worker starts: it runs suspects alone and nothing else, or leaves them to such a worker.
         self.probe_only = self.probe_elsewhere = False
         #: What is published of this process for whoever inspects the fleet, such as `version` and `region`.
@@ -140,7 +149,11 @@ class FairRedisBroker(Broker):
         self._sessions = SessionManager(self.client, self._open_session)
         self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
-            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
+            max_message_bytes=max_message_bytes,
+            max_queue_depth=max_queue_depth,
+            max_org_depth=max_org_depth,
+            max_queue_bytes=max_queue_bytes,
+            max_org_bytes=max_org_bytes,
         )
         self._sender = Sender(self.client, self.base, bounds, durability)
         self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)
@@ -303,8 +316,7 @@ class FairRedisBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
-        while _FLUSH(self.client, self.base, (queue_name, _BATCH_SIZE)):
-            pass
+        flush(self.client, self.base, queue_name)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""
@@ -370,6 +382,7 @@ class FairRedisBroker(Broker):
             stall_timeout_ms=self.stall_timeout,
             worker=worker,
             max_active=lambda: self._delegation.max_active,
+            age_share=self.age_share,
             mode=mode,
             facts=self.worker_facts,
         )

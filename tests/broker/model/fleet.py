@@ -1,14 +1,14 @@
 """Clients, and what they do to a shard: after each call all keys are read and compared with what should be there."""
 
-from dataclasses import replace
 from typing import Any
 
 import redis
 
 from broker.leasing.lease import DONE, Lease, Sent
 from tests.broker.model.aside import waits_for_nothing
+from tests.broker.model.rates import change_rate
 from tests.broker.model.scripted import Shard
-from tests.broker.model.state import Header, State, Token, message_ids, read
+from tests.broker.model.state import Header, State, Token, message_ids, read, without_beats
 from tests.broker.model.structure import Broken, check, key_of
 from tests.broker.model.truth import Truth
 from tests.broker.model.worker import SILENT_MS, Fate, Worker
@@ -51,7 +51,7 @@ class Fleet:
     ) -> bool:
         """Enqueue; whether it was let in. Bounds: most of a queue, most of an org, how many are still to come."""
         before, new = self.state, [each for each in sent if not self.truth.is_present(each)]
-        reply = self.shard.run("enqueue", *bounds, *(value for each in sent for value in each))
+        reply = self.shard.run("enqueue", *bounds, 0, 0, 0, *(value for each in sent for value in each))
         refused = self._is_too_full(sent, new, bounds)
         if bool(reply) != refused:
             raise Broken(f"10: {len(new)} new messages within {bounds} were answered with {reply}")
@@ -97,10 +97,17 @@ class Fleet:
         if (
             refused == recorded_deaths
             and victim is None
-            and _but_for_beats(self.state) != _but_for_beats(before)
+            and without_beats(self.state) != without_beats(before)
         ):
             changed = [name for name, was in vars(before).items() if vars(self.state)[name] != was]
             raise Broken(f"3: an end that was refused has changed {changed}")
+
+    def flush_with(self, worker: Worker, *queues: str) -> None:
+        """A beat of a worker that fetches nothing; what is due of these queues becomes ready."""
+        self.truth.end(self.state, worker.worker_id, worker.finished)
+        self.truth.reclaim(self.state, worker.worker_id, self.shard.now_ms, SILENT_MS)
+        worker.flush(queues=queues)
+        self._look()
 
     def reconcile(self, worker: Worker) -> None:
         """After an answer got lost."""
@@ -151,14 +158,21 @@ class Fleet:
     def shut(self, source: str, gates: dict[str, int]) -> None:
         """Replace what a source has shut: gate -> until ms, 0 for until it is opened."""
         self.gates[source] = gates
+        open_now = [
+            gate for gate, sources in self.state.gates.items() if source in sources and gate not in gates
+        ]
         values = [value for gate, until in gates.items() for value in (gate, until, "because")]
-        self.shard.run("set_gates", source, *values)
+        self.shard.run(
+            "set_gates", source, *values, *(value for gate in open_now for value in (gate, "", ""))
+        )
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
-        """Replace what orgs may have leased."""
+        """Replace what orgs may have leased; their weights differ as well."""
         self.shares = shares
-        self.shard.run("configure", *(value for org, most in shares.items() for value in (org, 1, most)))
+        self.shard.run(
+            "configure", *(value for org, most in shares.items() for value in (org, most / 2, most))
+        )
         self._look()
 
     def limit_rate(self, actor: str, rate: tuple[float, float] | None) -> None:
@@ -167,22 +181,16 @@ class Fleet:
             self.truth.rates.pop(actor, None)
         else:
             self.truth.rates[actor] = rate
-        queues = self.shard.run(
-            "set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1])))
-        )
-        for queue in queues:
-            looked_at, from_ms, skip = 1, "0", 0
-            while looked_at:
-                looked_at, from_ms, skip = self.shard.run("free_lanes", actor, queue, from_ms, skip, 2)
-        if queues:
-            self.shard.run("free_lanes", actor, "", 0, 0, 0)
+        change_rate(self.shard, actor, rate)
         self._look()
-        changed = [name for name in self.state.hashes.get("r", {}) if name.startswith("\n")]
-        if changed:
-            raise Broken(f"9: the rates of {changed} are as they should be, and marked as changed")
 
     def drop_all(self, queue: str) -> None:
         """Flush a queue."""
+        orgs = self.state.numbers("no")
+        standing = [entries for (where, *_), entries in self.state.lanes.items() if where == queue]
+        self._clean(queue, *orgs)
+        for message_id in (each for entries in standing for each in message_ids(entries)):
+            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "flushed"
         while self.shard.run("flush", queue, 2):
             pass
         for life in self.truth.lives.values():
@@ -192,12 +200,12 @@ class Fleet:
         if self.state.dead.get(queue):
             raise Broken("1: dead letters are left of what was flushed")
 
-    def clean_lane(self, queue: str, org: str, lane: str) -> None:
-        """Drop what stands in a lane."""
-        for message_id in message_ids(self.state.lanes.get((queue, org, lane), [])):
-            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
-        while self.shard.run("clean_lane", queue, org, lane, "inf", 2, 0):
-            pass
+    def clean_lanes(self, queue: str, org: str) -> None:
+        """Drop what stands in an org's lanes."""
+        for (where, whose, _), entries in self.state.lanes.items():
+            for message_id in message_ids(entries) if (where, whose) == (queue, org) else ():
+                self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
+        self._clean(queue, org)
         self._look()
 
     def clean_aside(self, queue: str, org: str, *states: str) -> None:
@@ -210,7 +218,7 @@ class Fleet:
             if header.org == org and state in states:
                 self.truth.lives[header.enqueue_id].ended = "dropped"
         from_ms, skip, looked_at = "-inf", 0, 2
-        while looked_at == 2:
+        while looked_at:
             reply = self.shard.run(
                 "clean_aside", "qx" if suspects else "qd", queue, org, "", "inf", 0, from_ms, skip, 2, *states
             )
@@ -257,6 +265,12 @@ class Fleet:
             self.shard.client.zadd(self.shard.key("workers"), beats, xx=True)
         self._look()
 
+    def _clean(self, queue: str, *orgs: str) -> None:
+        left, place, rank = list(orgs), 0, 0
+        while left:
+            _, through, place, rank = self.shard.run("clean_lanes", queue, "", "inf", 0, place, rank, *left)
+            del left[:through]
+
     def step_back(self, ms: int) -> None:
         """The server's clock is put back; nobody has called since."""
         self.shard.advance(-ms)
@@ -273,8 +287,13 @@ class Fleet:
 
     def _look(self, more: Any = None) -> None:
         self.broken = True
-        self.state = read(self.shard.client, self.shard.base)
+        before, self.state = self.state, read(self.shard.client, self.shard.base)
         faults = more(self.state) if more else []
+        faults += [
+            f"8: the time of {name} fell from {time} to {self.state.strings[name]}"
+            for name, time in before.strings.items()
+            if name.startswith("qt:") and float(self.state.strings.get(name, time)) < float(time)
+        ]
         faults += self.truth.compare(self.state)
         faults += waits_for_nothing(
             self.state, self.gates, self.truth.rates, self.shard.now_ms, self._lead_ms()
@@ -353,11 +372,6 @@ class Fleet:
     def _is_shut(self, gate: str) -> bool:
         found = [gates[gate] for gates in self.gates.values() if gate in gates]
         return any(until == 0 or until > self.shard.now_ms for until in found)
-
-
-def _but_for_beats(state: State) -> State:
-    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up", "skew")}
-    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers", "skew"})
 
 
 def drain(fleet: Fleet) -> None:

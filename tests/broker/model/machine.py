@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from broker.keys import lane_of
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation, Lease, Sent
+from tests.broker.model.converted import count_bytes
 from tests.broker.model.fleet import QUEUES, Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.worker import Fate, Worker
@@ -155,6 +156,11 @@ class Machine(RuleBasedStateMachine):
         recorded_deaths = [each for each in self._everybody() if each.finished]
         self.fleet.flush(self._worker(worker, recorded_deaths), fate)
 
+    @action(1, worker=picks, queue=queues)
+    def beat(self, worker: int, queue: str) -> None:
+        """All its threads are busy, and what is due becomes ready all the same."""
+        self.fleet.flush_with(self._worker(worker), queue)
+
     @action(2, worker=picks)
     def reconcile(self, worker: int) -> None:
         self.fleet.reconcile(self._worker(worker))
@@ -221,15 +227,20 @@ class Machine(RuleBasedStateMachine):
     def step_back(self, ms: int) -> None:
         self.fleet.step_back(ms)
 
+    @action(1)
+    def count_bytes(self) -> None:
+        count_bytes(self.fleet)
+
     @action(1, queue=queues)
     def drop_all(self, queue: str) -> None:
         self.fleet.drop_all(queue)
 
     @action(1, pick=picks)
-    def clean_lane(self, pick: int) -> None:
+    def clean_lanes(self, pick: int) -> None:
         lanes = sorted(self.fleet.state.lanes)
         if lanes:
-            self.fleet.clean_lane(*lanes[pick % len(lanes)])
+            queue, org, _ = lanes[pick % len(lanes)]
+            self.fleet.clean_lanes(queue, org)
 
     @action(
         1,

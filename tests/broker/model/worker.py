@@ -5,6 +5,7 @@ from typing import Literal
 
 from broker.keys import split_record
 from broker.leasing.lease import AckOperation, Lease, Sent
+from broker.leasing.prefetch import MAX_ROOM_BYTES
 from broker.scripts import Argument
 from tests.broker.model.scripted import Shard
 
@@ -26,6 +27,7 @@ class Worker:
     shard: Shard
     worker_id: str
     mode: str = "any"
+    age_share: float = 0.1
     holds: list[Lease] = field(default_factory=list)
     finished: list[Lease] = field(default_factory=list)
     #: Taken by others, which the job's thread does not know.
@@ -60,7 +62,9 @@ class Worker:
         batch, self.finished = self.finished, []
         room = 1 if mode in ("alone", "probe") else room
         head = (self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch))
-        reply = self.shard.run("fetch", *head, *_records(batch), queue, room, max_active, mode)
+        reply = self.shard.run(
+            "fetch", *head, *_records(batch), queue, room, MAX_ROOM_BYTES, max_active, self.age_share, mode
+        )
         if fate != "answered":
             self.finished, self.unsure = batch, True
             return None
@@ -95,10 +99,19 @@ class Worker:
                 held.remove(lease)
         self.finished.append(lease)
 
-    def flush(self, fate: Fate = "answered") -> None:
-        """Say what is finished, and that it lives."""
+    def flush(self, fate: Fate = "answered", *, queues: tuple[str, ...] = ()) -> None:
+        """Say what is finished, and that it lives; what is due of these queues is made ready."""
         batch, self.finished = self.finished, []
-        reply = self.shard.run("finish", self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch), *_records(batch))
+        reply = self.shard.run(
+            "finish",
+            self.worker_id,
+            SILENT_MS,
+            DEAD_TTL_MS,
+            len(batch),
+            *_records(batch),
+            *queues,
+            len(queues),
+        )
         if fate != "answered":
             self.finished, self.unsure = batch, True
         else:
@@ -110,7 +123,8 @@ class Worker:
             known = [
                 value for each in (*self.holds, *self.finished) for value in (each.message_id, each.token)
             ]
-            self.shard.run("reconcile", self.worker_id, *known)
+            while not self.shard.run("reconcile", self.worker_id, *known)[1]:
+                pass
             self.unsure = False
 
     def _heed(self, reply: list[int]) -> None:
