@@ -14,10 +14,15 @@ name them in `lua/parts/keys.lua`:
     B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or a priority
                                                               beyond a hundred
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
+    B:qa:<queue>              zset   org -> since ms          the same orgs: since when waits what each would run next
+    B:qy:<queue>              string "<ms>|<ms>"            work that was given out, and how much of it by age (TTL)
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
-    B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
+    B:qt:<queue>              string virtual time             the queue's, at which an org starts that joins (TTL)
+    B:qw:<queue>              string number                   weights beyond one each of the orgs in qr and qv (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
+    B:qo:<queue>:<org>        zset   message id -> due ms     the same, by org
+    B:qn:<queue>              zset   org -> ms                when an org is checked next for what is due
     B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), blocked until then
                                                               by a gate of theirs or a rate; "|\\n": look into qb;
                                                               "|\\n:<org>:<key>": look into bz
@@ -39,7 +44,8 @@ name them in `lua/parts/keys.lua`:
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|
-                                                              <charged ms>|<rate interval ms>|<leased ms>|<flag>"
+                                                              <charged ms>|<rate interval ms>|<leased ms>|
+                                                              <virtual time>|<flag>"
     B:workers                 zset   worker id -> last heartbeat ms  workers that live
     B:heard                   string ms                       when anybody fetched or finished last (TTL)
     B:up                      string ms                       nobody was heard for long, and now somebody is (TTL)
