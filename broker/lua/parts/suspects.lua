@@ -75,7 +75,7 @@ local function lease_suspect(queue, worker_id, reply)
     if suspect.key then
       redis.call('HINCRBY', LEASED_BY_KEY, pair(suspect.org, suspect.key), 1)
     end
-    suspect.cost_ms, suspect.interval_ms = 0, 0
+    suspect.cost_ms, suspect.interval_ms, suspect.time = 0, 0, 0
     lease_messages(queue, worker_id, {suspect}, ISOLATED, reply)
   end
 end

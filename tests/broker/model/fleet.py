@@ -102,6 +102,13 @@ class Fleet:
             changed = [name for name, was in vars(before).items() if vars(self.state)[name] != was]
             raise Broken(f"3: an end that was refused has changed {changed}")
 
+    def flush_with(self, worker: Worker, *queues: str) -> None:
+        """A beat of a worker that fetches nothing; what is due of these queues becomes ready."""
+        self.truth.end(self.state, worker.worker_id, worker.finished)
+        self.truth.reclaim(self.state, worker.worker_id, self.shard.now_ms, SILENT_MS)
+        worker.flush(queues=queues)
+        self._look()
+
     def reconcile(self, worker: Worker) -> None:
         """After an answer got lost."""
         if worker.unsure:
@@ -161,9 +168,11 @@ class Fleet:
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
-        """Replace what orgs may have leased."""
+        """Replace what orgs may have leased; their weights differ as well."""
         self.shares = shares
-        self.shard.run("configure", *(value for org, most in shares.items() for value in (org, 1, most)))
+        self.shard.run(
+            "configure", *(value for org, most in shares.items() for value in (org, most / 2, most))
+        )
         self._look()
 
     def limit_rate(self, actor: str, rate: tuple[float, float] | None) -> None:
@@ -289,8 +298,13 @@ class Fleet:
 
     def _look(self, more: Any = None) -> None:
         self.broken = True
-        self.state = read(self.shard.client, self.shard.base)
+        before, self.state = self.state, read(self.shard.client, self.shard.base)
         faults = more(self.state) if more else []
+        faults += [
+            f"8: the time of {name} fell from {time} to {self.state.strings[name]}"
+            for name, time in before.strings.items()
+            if name.startswith("qt:") and float(self.state.strings.get(name, time)) < float(time)
+        ]
         faults += self.truth.compare(self.state)
         faults += waits_for_nothing(
             self.state, self.gates, self.truth.rates, self.shard.now_ms, self._lead_ms()
