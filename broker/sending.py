@@ -1,6 +1,7 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -11,8 +12,8 @@ from dramatiq.errors import ConnectionClosed
 
 from .bounds import is_text, printable
 from .connection import connection_errors
-from .errors import MessageTooLarge, NotReplicated, QueueFull, ServerFull
-from .keys import EnqueueIds, lane_of, part, record_of, split_record
+from .errors import MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
+from .keys import EnqueueIds, SenderCalls, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
 
@@ -28,6 +29,8 @@ BATCH_SIZE: Final = 256
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
 
+#: A call is repeated within so many seconds; the server knows it for a minute.
+_KNOWN_S: Final = 50.0
 #: Priorities and slots beyond this mean no more than it.
 _MAX_RANK: Final = 10**9
 #: The lane of what cannot be encoded: it is no actor's.
@@ -74,6 +77,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
+        self._calls = SenderCalls()
         self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
@@ -96,10 +100,11 @@ class Sender:
         Raises:
             QueueFull: a queue or an org has too many, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
+            RepeatedTooLate: nobody knows whether they had arrived when the connection was lost.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
         max_depths = self._max_depths if bounded else (0, 0)
-        arguments = [*max_depths, more, *(value for each in messages for value in each)]
+        arguments = [*max_depths, more, *self._calls(), *(value for each in messages for value in each)]
         try:
             refused = self._call(_ENQUEUE, arguments)
         except ServerFull as error:
@@ -117,7 +122,7 @@ class Sender:
         Raises:
             ConnectionClosed, NotReplicated: as from `send`.
         """
-        self._call(_PARK, list(message))
+        self._call(_PARK, [*self._calls(), *message])
         if self._durability == "replica":
             self._wait_for_replica()
 
@@ -148,12 +153,21 @@ class Sender:
                     faults[index] = error
                 return
 
-    def _call(self, script: Script, arguments: list[Argument]) -> Any:
+    def _call(self, script: Script, arguments: list[Argument]) -> list[Any]:
+        begun_s = time.monotonic()
         try:
-            return script(self._client, self._base, arguments)
+            answer: list[Any] = script(self._client, self._base, arguments)
         except ConnectionClosed:
-            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            return script(self._client, self._base, arguments)
+            # It may have arrived: the server knows a call again for a minute, and does nothing the second time.
+            if time.monotonic() - begun_s > _KNOWN_S:
+                raise
+            answer = script(self._client, self._base, arguments)
+        if answer == [0]:
+            raise RepeatedTooLate(
+                "the connection was lost, and this process has sent so much since that nobody knows whether the "
+                "messages had arrived; look for their ids before you send them again"
+            )  # type: ignore[no-untyped-call]
+        return answer
 
     def _wait_for_replica(self) -> None:
         with connection_errors():

@@ -2,14 +2,20 @@
 -- refused before anything is written.
 -- KEYS: base
 -- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*, base:skew
--- ARGV: max_of_queue max_of_org more; 0 means any number, `more` is how many are still to come of the same queue and
---       count as well; then any number of times: message_id enqueue_id delay_ms parked record; parked is
+--          base:qx:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*, base:skew, base:s:*, base:late
+-- ARGV: max_of_queue max_of_org more sender number; 0 means any number, `more` is how many are still to come of the same queue and
+--       count as well; sender and number are those of the call (parts/senders.lua), an empty sender for none; then any number of times: message_id enqueue_id delay_ms parked record; parked is
 --       "<cause>\n<key>", empty for what is not
--- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full
+-- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full; {0} for a call that
+--          came again too late to know whether it had arrived
 -- WHEN FULL: refused
--- NEEDS: keys values enqueueing
+-- NEEDS: keys values enqueueing senders
 local max_of_queue, max_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local sender, number, FIRST = ARGV[4], tonumber(ARGV[5]), 6
+local arrived = check_call(sender, number)
+if arrived > 0 then
+  return arrived == 2 and {0} or {}
+end
 
 -- What is too full for so many more, and how many it holds.
 local function too_full(sizes, arriving, max)
@@ -23,7 +29,7 @@ end
 
 if max_of_queue > 0 or max_of_org > 0 then
   local in_queues, in_orgs = {}, {}
-  for at = 4, #ARGV, ENQUEUE_FIELDS do
+  for at = FIRST, #ARGV, ENQUEUE_FIELDS do
     local message_id, enqueue_id, _, _, record = read_enqueue(at)
     -- One that has arrived was let in by a call whose answer got lost: it needs no room.
     if not has_arrived(message_id, enqueue_id) then
@@ -38,13 +44,14 @@ if max_of_queue > 0 or max_of_org > 0 then
   end
   local full_org, org_depth = too_full(ORG_SIZES, max_of_org > 0 and in_orgs or {}, max_of_org)
   if full_org then
-    local _, _, _, _, first = read_enqueue(4)
+    local _, _, _, _, first = read_enqueue(FIRST)
     local queue = split_record(first)
     return {queue, full_org, org_depth}
   end
 end
-for at = 4, #ARGV, ENQUEUE_FIELDS do
+for at = FIRST, #ARGV, ENQUEUE_FIELDS do
   enqueue(read_enqueue(at))
 end
 count_arrivals()
+record_call(sender, number)
 return {}

@@ -104,9 +104,34 @@ def _enqueue(fleet: Fleet, arm: Arm) -> None:
     drain(fleet)
 
 
+def _park(fleet: Fleet, arm: Arm) -> None:
+    message = _busy(fleet)
+    sent = message(delay_ms=HOUR_MS, parked="some cause\nflag:x")
+    arm()
+    fleet.truth.accept(sent, at_once=False)
+    fleet.run("park", "sender", 2, *sent)
+    drain(fleet)
+
+
+def _free_lanes(fleet: Fleet, arm: Arm) -> None:
+    _busy(fleet)
+    fleet.fetch(fleet.workers[0], "q", 6)
+    arm()
+    fleet.run("free_lanes", "mail", "q", 0, 0, 100)
+    drain(fleet)
+
+
+def _report_stop(fleet: Fleet, arm: Arm) -> None:
+    _held(fleet)
+    arm()
+    fleet.run("report_stop", fleet.workers[1].worker_id)
+    drain(fleet)
+
+
 def _fetch(fleet: Fleet, arm: Arm) -> None:
     _held(fleet)
     fleet.put_to_sleep(1)
+    fleet.shut("people", {})
     fleet.advance(5)
     arm()
     fleet.fetch(fleet.workers[0], "q", 6)
@@ -243,6 +268,9 @@ SCENES: dict[str, Scene] = {
     "enqueue": _enqueue,
     "fetch": _fetch,
     "finish": _finish,
+    "park": _park,
+    "free_lanes": _free_lanes,
+    "report_stop": _report_stop,
     "reconcile": _reconcile,
     "report_death": _report_death,
     "release": _release,
@@ -262,6 +290,7 @@ SCENES: dict[str, Scene] = {
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
+    "pass_on": "a token that is left out is missed for five seconds",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
     "reclaim_dramatiq": "the same",

@@ -20,7 +20,9 @@ local function promote(queue, max)
     end
   end
   local blocked = blocked_lanes(queue)
-  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', now + lead_ms, 'LIMIT', 0, max)) do
+  local open = redis.call('ZRANGEBYSCORE', blocked, '-inf', now + lead_ms, 'WITHSCORES', 'LIMIT', 0, max)
+  for i = 1, #open, 2 do
+    local org_and_lane = open[i]
     redis.call('ZREM', blocked, org_and_lane)
     readmit(queue, split_pair(org_and_lane))
   end
