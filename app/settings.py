@@ -40,6 +40,8 @@ RUN_FILE = "run.json"
 
 _DEFAULTS = Limits()
 
+_REDIS_URL = re.compile(r"(rediss?|unix)://|rediss?\+sentinel://[^/]+/[^/?]+")
+
 
 class SettingsError(Exception):
     """The environment cannot be used; the message names each variable and the fix."""
@@ -79,7 +81,8 @@ class Settings(BaseSettings):
     ] = None
     """PostgreSQL as the role that owns the tables, for migrations only."""
     redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = None
-    """Redis or Valkey. Default: the embedded server."""
+    """Redis or Valkey: redis://, rediss://, unix://, or redis+sentinel://host:port,host:port/service. Default: the
+    embedded server."""
     redis_server: Path | None = None
     """Program of the embedded server. Default: Valkey, which is installed along."""
 
@@ -205,8 +208,10 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if url and not _REDIS_URL.match(url.get_secret_value()):
+            raise ValueError(
+                "must begin with redis://, rediss:// or unix://, or be redis+sentinel://host:port[,host:port...]/service"
+            )
         return url
 
     @field_validator("feedback_source_url")
@@ -333,7 +338,8 @@ def masked(url: str) -> str:
         >>> masked("redis://me:secret@cache/0")
         'redis://me:***@cache/0'
     """
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", shown)
 
 
 def _home() -> Path:

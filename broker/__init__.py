@@ -3,11 +3,13 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
+from .clients import client_from_url
 from .configuration import OrgShare
 from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
+    FullOf,
     MessageTooLarge,
     NewerSchema,
     NotReplicated,
@@ -17,6 +19,7 @@ from .errors import (
     ServerFull,
     UnsafeServer,
     UnsupportedConnection,
+    UnsupportedServer,
 )
 from .inspection.admin import Moved, Operations
 from .inspection.inspector import Inspector
@@ -49,6 +52,7 @@ __all__ = [
     "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
+    "FullOf",
     "Gates",
     "InFlightMessage",
     "Inspector",
@@ -77,11 +81,13 @@ __all__ = [
     "SupervisorOptions",
     "UnsafeServer",
     "UnsupportedConnection",
+    "UnsupportedServer",
     "WaitingMessage",
     "WaitingState",
     "Why",
     "WorkerView",
     "base_key",
+    "client_from_url",
     "on_stop_signal",
 ]
 

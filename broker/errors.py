@@ -3,8 +3,9 @@
     dramatiq.errors.BrokerError     every error of the broker's; the first two are Dramatiq's own
     ├── dramatiq.errors.ConnectionClosed  the server does not answer; what was asked may have been done or not
     ├── dramatiq.errors.QueueJoinTimeout  from `join`: the queue still has messages
-    ├── BrokerScriptError           the server refused: its access rules, for example
-    │   └── ServerFull              no memory is left for it
+    ├── BrokerScriptError           the server refused
+    │   ├── ServerFull              no memory is left for it
+    │   └── UnsupportedServer       at first use and at worker boot: it is in cluster mode, or its user lacks rights
     ├── QueueFull                   at send: queue, org or server are full; `retry_after_s` says for how long
     ├── MessageTooLarge             at send: more bytes than the broker takes
     ├── NotReplicated               at send: sent, but no replica has confirmed it in time
@@ -14,7 +15,8 @@
     Exception
     └── PoisonMessage               the error of a message that killed its workers; given to hooks, not raised
     ValueError
-    └── UnsupportedConnection       the heartbeat's helper cannot connect as the client does; a warning says so
+    └── UnsupportedConnection       a client or an address that the broker cannot use, when it is made; or which the
+                                    heartbeat's helper cannot use: a warning says so
     OSError
     └── Refused                     inside the heartbeat's helper process: the server answered with an error
 
@@ -30,7 +32,11 @@ FullOf = Literal["messages", "bytes", "memory"]
 
 
 class BrokerScriptError(BrokerError):
-    """The server refused a script, because of its access rules for example."""
+    """The server refused a script."""
+
+
+class UnsupportedServer(BrokerScriptError):
+    """The server is none that the broker works on, or its user may not do what that takes; the message says the fix."""
 
 
 class ServerFull(BrokerScriptError):
@@ -113,7 +119,7 @@ class NewerSchema(BrokerError):
 
 
 class UnsupportedConnection(ValueError):
-    """The heartbeat's helper cannot make connections of this kind; the message says which it can."""
+    """The broker, or the heartbeat's helper, cannot make connections of this kind; the message says which it can."""
 
 
 class PoisonMessage(Exception):

@@ -11,10 +11,12 @@ from dramatiq.broker import Broker, Consumer, MessageProxy
 from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
+from redis.sentinel import Sentinel
 
 from .bounds import printable, to_wire
+from .clients import client_from_url, own_client
 from .configuration import Configuration, OrgShare
-from .connection import connection_errors, server_time_ms
+from .connection import ask, check_mode_at_first_use, server_time_ms
 from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
@@ -53,7 +55,8 @@ class FairRedisBroker(Broker):
     the very call that ends the message, or not at all.
 
     Parameters:
-        url: Like `redis://localhost:6379/0`. Default None: the connection parameters.
+        url: Like `redis://localhost:6379/0`, or `redis+sentinel://host:26379,host:26379/service`; see
+            `client_from_url`. Default None: the connection parameters.
         middleware: The whole stack. Default None: Dramatiq's own.
         namespace: What all keys begin with. Default `dramatiq`.
         heartbeat_timeout: Milliseconds of silence after which a worker's messages go to others. Default 15,000.
@@ -69,11 +72,15 @@ class FairRedisBroker(Broker):
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
-        client: A client of redis-py to use; workers make connections of their own with its parameters.
+        client: A client of redis-py to use, also one by `Sentinel.master_for`, or a Sentinel; workers make connections
+            of their own with its parameters.
+        service_name: What `sentinel monitor` calls the primary, where `client` is a Sentinel. Default None.
         parameters: What `redis.Redis` takes.
 
     Raises:
-        ConnectionClosed: From sending: the server does not answer.
+        UnsupportedConnection: the client leads to a cluster or to replicas, or no connection can be made as it says.
+        ConnectionClosed: From sending: the server does not answer, or is a replica by now.
+        UnsupportedServer: From sending: it is in cluster mode, or its user may not do what the broker does.
         QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
             are never refused.
         MessageTooLarge: From sending.
@@ -103,7 +110,8 @@ class FairRedisBroker(Broker):
         max_org_depth: int | None = None,
         route: Route | None = None,
         durability: Durability = "local",
-        client: "redis.Redis | None" = None,
+        client: "redis.Redis | Sentinel | None" = None,
+        service_name: str | None = None,
         **parameters: Any,
     ) -> None:
         if min(heartbeat_timeout, dead_message_ttl, stall_timeout) < 1:
@@ -111,10 +119,10 @@ class FairRedisBroker(Broker):
                 "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
                 f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
-        if url:
-            parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
-        self.client = client or redis.Redis(**parameters)
-        self._made_client = [] if client else [self.client]
+        given = client or (client_from_url(url, **parameters) if url else redis.Redis(**parameters))
+        self.client = own_client(given, service_name)
+        check_mode_at_first_use(self.client)
+        self._made_client = [] if self.client is client else [self.client]
         self.namespace = namespace
         self.base = base_key(namespace)
         self.heartbeat_timeout = heartbeat_timeout
@@ -134,8 +142,8 @@ class FairRedisBroker(Broker):
         bounds = Bounds(
             max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
         )
-        sender = Sender(self.client, self.base, bounds, durability)
-        self._enqueuer = Enqueuer(self, self.encoder, sender, self._hooks, route)
+        self._sender = Sender(self.client, self.base, bounds, durability)
+        self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)
         # Last: it adds the middleware, whose hooks are found through what is above.
         super().__init__(middleware=middleware)
         self.queues: set[str] = set()
@@ -328,8 +336,7 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        with connection_errors():
-            return int(self.client.hget(f"{self.base}:n", q_name(queue_name)) or 0)
+        return int(ask(self.client, "HGET", f"{self.base}:n", q_name(queue_name)) or 0)
 
     def close(self) -> None:
         """Return what was fetched, report what is finished, and close the connections.
@@ -338,12 +345,13 @@ class FairRedisBroker(Broker):
         """
         self._sessions.end()
         self._sessions.disconnect()
+        self._sender.disconnect()
         for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
 
     def _check_server(self) -> None:
-        check_server(self.client)
+        check_server(self.client, self.base)
         Schema(self.client, self.base).convert()
 
     def _booted(self) -> None:
@@ -367,5 +375,5 @@ class FairRedisBroker(Broker):
         )
 
     def _deaths_of(self, message_id: str) -> str:
-        deaths = self.client.hget(f"{self.base}:d", to_wire(message_id))
+        deaths = ask(self.client, "HGET", f"{self.base}:d", to_wire(message_id))
         return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"

@@ -10,7 +10,7 @@ from typing import Final
 
 import redis
 
-from .connection import connection_errors
+from .connection import connection_errors, is_away
 from .errors import NewerSchema
 from .scripts import Script
 
@@ -51,11 +51,13 @@ class Schema:
 
     def check(self) -> int:
         """Read the number. Returns it: 1 where there is none."""
-        with connection_errors():
+        with connection_errors(self._client):
             try:
                 found: str | bytes | None = self._client.get(f"{self._base}:schema")
-            except (redis.ResponseError, UnicodeDecodeError):
-                found = "?"  # no string, or no text to a client that decodes
+            except redis.ResponseError as error:
+                if is_away(error):
+                    raise
+                found = "?"  # no string
         if found is None:
             return 1
         text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found

@@ -1,4 +1,4 @@
-"""Loads the Lua scripts, one operation a file, and maps what goes wrong to Dramatiq's errors.
+"""Loads the Lua scripts, one operation a file, and calls them.
 
 Functions that several operations need stand in `lua/parts/`. An operation, and a part, names in its line `-- NEEDS:`
 the parts whose names it uses itself; a script is all that its operation needs, each part once and after what it needs.
@@ -23,9 +23,8 @@ from importlib import resources
 from typing import Any
 
 import redis
-from dramatiq.errors import ConnectionClosed
 
-from .errors import BrokerScriptError, ServerFull
+from .connection import check_mode, fault_of
 
 _NEEDS = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
 _REFUSED_WHEN_FULL = re.compile(r"^-- WHEN FULL: refused$", re.MULTILINE)
@@ -86,7 +85,9 @@ class Script:
         name: The file in `lua/`, without its ending.
 
     Raises:
-        ConnectionClosed: From calls: the server does not answer; what was asked may have been done or not.
+        ConnectionClosed: From calls: the server does not answer, and what was asked may have been done or not; or it
+            says that it is not the one to ask, as a replica does.
+        UnsupportedServer: From calls: it is in cluster mode, or its user may not do that.
         BrokerScriptError: From calls: the server refused it; as `ServerFull` when it has no memory left for it.
 
     Example:
@@ -100,22 +101,14 @@ class Script:
 
     def __call__(self, client: "redis.Redis", base: str, arguments: Sequence[Argument]) -> Any:
         try:
+            check_mode(client)
             run: Callable[..., Any] = client.execute_command
             try:
                 return run("EVALSHA", self._sha, 1, base, *arguments)
             except redis.exceptions.NoScriptError:
                 return run("EVAL", self._source, 1, base, *arguments)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
-        except redis.exceptions.OutOfMemoryError as error:
-            raise ServerFull(f"the server refused {self.name}: {error}") from error  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
-            raise BrokerScriptError(f"the server refused {self.name}: {error}") from error  # type: ignore[no-untyped-call]
-
-
-def away(error: Exception) -> ConnectionClosed:
-    """Dramatiq's word for a server that does not answer."""
-    return ConnectionClosed(error)  # type: ignore[no-untyped-call]
+            raise fault_of(client, self.name, error) from error
 
 
 @cache

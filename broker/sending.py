@@ -11,7 +11,8 @@ from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
 from .bounds import is_text, printable
-from .connection import connection_errors
+from .clients import client_like, never_twice
+from .connection import ask, connection_errors, drop_connections
 from .errors import MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
 from .keys import EnqueueIds, SenderCalls, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
@@ -78,6 +79,7 @@ class Sender:
         self._bounds = bounds
         self._durability = durability
         self._calls = SenderCalls()
+        self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
         self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
@@ -113,8 +115,6 @@ class Sender:
         if refused:
             queue, org, depth = refused
             raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
-        if self._durability == "replica":
-            self._wait_for_replica()
 
     def park(self, message: Sent) -> None:
         """Send a message that waits, whatever is full.
@@ -123,8 +123,11 @@ class Sender:
             ConnectionClosed, NotReplicated: as from `send`.
         """
         self._call(_PARK, [*self._calls(), *message])
-        if self._durability == "replica":
-            self._wait_for_replica()
+
+    def disconnect(self) -> None:
+        """Close the connections that it made for itself."""
+        if self._once is not self._client:
+            drop_connections(self._once)
 
     def send_all(self, messages: Sequence[Sent]) -> list[Exception | None]:
         """Send any number, a queue all or none; for each, what went wrong.
@@ -154,14 +157,15 @@ class Sender:
                 return
 
     def _call(self, script: Script, arguments: list[Argument]) -> list[Any]:
+        run = self._run if self._durability == "local" else self._run_safely
         begun_s = time.monotonic()
         try:
-            answer: list[Any] = script(self._client, self._base, arguments)
+            answer = run(script, arguments)
         except ConnectionClosed:
             # It may have arrived: the server knows a call again for a minute, and does nothing the second time.
             if time.monotonic() - begun_s > _KNOWN_S:
                 raise
-            answer = script(self._client, self._base, arguments)
+            answer = run(script, arguments, repeated=True)
         if answer == [0]:
             raise RepeatedTooLate(
                 "the connection was lost, and this process has sent so much since that nobody knows whether the "
@@ -169,9 +173,23 @@ class Sender:
             )  # type: ignore[no-untyped-call]
         return answer
 
-    def _wait_for_replica(self) -> None:
-        with connection_errors():
-            confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
+    def _run(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> list[Any]:
+        answer: list[Any] = script(self._client, self._base, arguments)
+        return answer
+
+    def _run_safely(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> list[Any]:
+        # WAIT counts what its own connection has written, and says yes where that is nothing. So both go over one,
+        # which is not made anew between them: after a fail-over that would ask a server that never had the message.
+        with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
+            answer: list[Any] = script(connection, self._base, arguments)
+            if not answer:  # it was not refused
+                if repeated:  # it may have written nothing, and then that is not waited for
+                    ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
+                self._wait_for_replica(connection)
+        return answer
+
+    def _wait_for_replica(self, connection: "redis.Redis") -> None:
+        confirmed = int(ask(connection, "WAIT", 1, REPLICA_TIMEOUT_MS))
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from dramatiq import Message
 from dramatiq.errors import DecodeError
 
-from ..connection import connection_errors, server_time_ms
+from ..clients import own_client
+from ..connection import ask, server_time_ms
 from ..keys import part
 from ..scripts import Argument, Script
 from .lookup import entry_of, lanes_of, org_of, stored_org
@@ -38,7 +39,7 @@ class Operations:
     """Changes what waits in a `FairRedisBroker`, from anywhere; the broker itself is not needed.
 
     Parameters:
-        client: a client of redis-py that does not decode responses.
+        client: a client of redis-py.
         base: the broker's `base`.
 
     Raises:
@@ -50,7 +51,7 @@ class Operations:
     """
 
     def __init__(self, client: "redis.Redis", base: str) -> None:
-        self._client = client
+        self._client = own_client(client)
         self._base = base
 
     def clean(
@@ -145,8 +146,7 @@ class Operations:
         return found
 
     def _record(self, message_id: str) -> bytes | None:
-        with connection_errors():
-            record = self._client.hget(f"{self._base}:m", message_id)
+        record = ask(self._client, "HGET", f"{self._base}:m", message_id)
         return record if isinstance(record, bytes) else None
 
 

@@ -1,11 +1,12 @@
 """Inspection of a broker: what waits where, for how long, on whom, and why. Nothing here changes anything."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..connection import connection_errors
+from ..clients import own_client
+from ..connection import ask
 from ..scripts import Argument, Script
 from . import views
 from .lookup import LANES, batch, entry_of, lane_key, lanes_of, org_of, stored_org
@@ -56,7 +57,7 @@ class Inspector:
     def __init__(
         self, client: "redis.Redis", base: str, *, heartbeat_timeout_ms: int = DEFAULT_HEARTBEAT_TIMEOUT_MS
     ) -> None:
-        self._client = client
+        self._client = own_client(client)
         self._base = base
         self._silent_ms = heartbeat_timeout_ms
 
@@ -115,9 +116,7 @@ class Inspector:
 
     def queues(self) -> list[str]:
         """The queues that have a message which is not dead."""
-        read: Callable[[str], Any] = self._client.hkeys
-        with connection_errors():
-            return sorted(name.decode() for name in read(f"{self._base}:n"))
+        return sorted(name.decode() for name in ask(self._client, "HKEYS", f"{self._base}:n"))
 
     def lanes(self, queue: str, org: str | None = None, *, limit: int = DEFAULT_LIMIT) -> list[Lane]:
         """A queue's lanes that are not empty: orgs in the order of their turns, and last those that have to wait.

@@ -1,12 +1,12 @@
 """Finds a message: whose it is, and its position in a lane, as they are stored."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
 
-from ..connection import connection_errors
+from ..connection import ask
 from ..keys import part
 from ..scripts import Script
 from .views import read_org
@@ -70,6 +70,4 @@ def batch(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes
     Raises:
         ConnectionClosed: the server does not answer.
     """
-    ask: Callable[..., list[bytes]] = client.execute_command
-    with connection_errors():
-        return ask("LRANGE", key, start, start + count - 1)
+    return list(ask(client, "LRANGE", key, start, start + count - 1))

@@ -1,5 +1,6 @@
 """Hands one queue's messages to Dramatiq's worker, and waits for more without polling all the time."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -10,8 +11,9 @@ from uuid import uuid4
 
 import redis
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.errors import BrokerError
+from dramatiq.errors import BrokerError, ConnectionClosed
 
+from ..connection import drop_connections
 from ..keys import wake_key
 from ..scripts import Script
 from .lease import BACK, DEAD, DONE, Lease, LeasedMessage
@@ -24,12 +26,15 @@ Receive = Callable[[Lease, bytes], LeasedMessage | None]
 #: An idle worker polls by itself this often, in seconds; what wakes it in time is the sender's token.
 MAX_WAIT_S = 5.0
 
-#: How long to leave a server alone that does not answer, in seconds.
+#: How long to leave a server alone that does not answer, in seconds; doubled each time, up to the longest.
 _PAUSE_S = 0.1
+_MAX_PAUSE_S = 1.0
 #: How long a waiting thread may take to end, in seconds.
 _END_S = 1.0
 
 _PASS_ON = Script("pass_on")
+
+logger = logging.getLogger(__name__)
 
 
 class FairConsumer(Consumer):
@@ -51,8 +56,11 @@ class FairConsumer(Consumer):
         self._queue = queue
         self._timeout_s = timeout_ms / 1_000
         self._buffer: deque[tuple[Lease, bytes]] = deque()
+        self._base = base
         self._wakeup = Wakeup()
-        self._waiter = _Waiter(session.waiting_client, base, queue, self._wakeup)
+        self._waiter = self._new_waiter()
+        self._losses = 0
+        self._pause_s = 0.0
         self._poll_at_s = 0.0
         session.register_consumer(self._poll, close=self._close_waiter)
 
@@ -70,10 +78,10 @@ class FairConsumer(Consumer):
             elif not self._session.budget.wait_for_capacity(self._queue, self._wakeup, left_s):
                 self._waiter.pass_on()
             elif self._waiter.woken or time.monotonic() >= self._poll_at_s:
-                self._fetch()
+                self._fetch_or_pause(left_s)
             else:
                 self._session.budget.wake_consumers()
-                self._waiter.arm()
+                self._arm_waiter()
                 self._wakeup.wait(min(left_s, self._poll_at_s - time.monotonic()))
 
     def ack(self, message: MessageProxy) -> None:
@@ -106,6 +114,34 @@ class FairConsumer(Consumer):
             if lease.outcome is None and (message := self._receive(lease, body)) is not None:
                 return message
         return None
+
+    def _fetch_or_pause(self, left_s: float) -> None:
+        """Fetch; a worker whose server is away tries again by itself, sooner than Dramatiq would."""
+        try:
+            self._fetch()
+        except ConnectionClosed as error:
+            if self._session.worker is None:
+                raise
+            if not self._pause_s:
+                logger.warning(
+                    "The broker is away (%s); queue %s is fetched from when it is back.", error, self._queue
+                )
+            self._pause_s = min(2 * self._pause_s or _PAUSE_S, _MAX_PAUSE_S)
+            self._poll_at_s = 0.0
+            self._wakeup.wait(min(left_s, self._pause_s))
+        else:
+            self._pause_s = 0.0
+
+    def _arm_waiter(self) -> None:
+        if self._losses != self._session.losses:
+            # It may wait at a server that is frozen, or no primary any more; the tokens are left elsewhere by now.
+            self._losses = self._session.losses
+            self._waiter.abandon()
+            self._waiter = self._new_waiter()
+        self._waiter.arm()
+
+    def _new_waiter(self) -> "_Waiter":
+        return _Waiter(self._session.waiting_client, self._base, self._queue, self._wakeup)
 
     def _fetch(self) -> None:
         self._waiter.woken = False
@@ -158,6 +194,11 @@ class _Waiter:
             self.woken = False
             _PASS_ON(self._client, self._base, [self._queue])
 
+    def abandon(self) -> None:
+        """Have the thread end when it wakes; a token it gets goes to others."""
+        self._closed = True
+        self._arming.put(False)
+
     def close(self) -> None:
         """End the thread; a token it has goes to others."""
         self._closed = True
@@ -178,10 +219,13 @@ class _Waiter:
                         self.woken = found[0] == key.encode()
                         break
             except redis.RedisError:
+                drop_connections(self._client)
                 # The consumer's own poll finds out, and reports, what is wrong.
-                self.woken = True
+                self.woken = not self._closed
                 time.sleep(_PAUSE_S)
             self._armed = False
             if self._closed:
+                with suppress(BrokerError):
+                    self.pass_on()
                 return
             self._wakeup.set()

@@ -94,6 +94,8 @@ class WorkerSession:
         self.queues: set[str] = set()
         #: How many finishes were refused, because the lease was somebody else's by then.
         self.refused = 0
+        #: How often the server was found away: what waits on a connection made before may wait in vain.
+        self.losses = 0
         self._client = client
         self._base = base
         self._max_active = max_active
@@ -110,6 +112,7 @@ class WorkerSession:
         self._worker_info = WorkerInfo(self.worker_id, threads, facts or {})
         self._call_lock = threading.Lock()
         self._reply_lost = False
+        self._away = False
         self._known = False
         self._last_reply_s = time.monotonic()
         self._consumers: list[tuple[Callable[[], None], Callable[[], None]]] = []
@@ -193,8 +196,7 @@ class WorkerSession:
                 reply = self._call(_FINISH)
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
-                    for poll, _ in self._consumers:
-                        poll()
+                    self._poll_consumers()
         self.budget.wake_consumers()
 
     def hand_back(self, *, older_than_s: float = 0.0, queue: str | None = None) -> int:
@@ -271,11 +273,17 @@ class WorkerSession:
             ends = [to_wire(value) for lease in batch for value in lease.record()]
             arguments = [*self._head, len(batch), *ends, *rest]
             reply = script(self._client, self._base, arguments)
-        except BaseException:
+        except BaseException as error:
             self._reply_lost = True
             for lease in batch:
                 lease.unanswered = True
+            if isinstance(error, ConnectionClosed) and not self._away:
+                self._away = True
+                self.losses += 1
             raise
+        if self._away:
+            self._away = False
+            self._poll_consumers()
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
         # Who is on the list as before has lost no lease: what is refused then was ended by the call without an answer.
@@ -288,6 +296,10 @@ class WorkerSession:
         self._known = True
         self._last_reply_s = time.monotonic()
         return reply
+
+    def _poll_consumers(self) -> None:
+        for poll, _ in self._consumers:
+            poll()
 
     def _forfeit_all(self) -> None:
         """Others took this process for dead: whatever it held is theirs."""

@@ -109,7 +109,7 @@ def _park(fleet: Fleet, arm: Arm) -> None:
     sent = message(delay_ms=HOUR_MS, parked="some cause\nflag:x")
     arm()
     fleet.truth.accept(sent, at_once=False)
-    fleet.run("park", "sender", 2, *sent)
+    fleet.shard.run("park", "sender", 2, *sent)
     drain(fleet)
 
 

@@ -1,5 +1,7 @@
 """A rate that is loosened or removed: what waits for it goes at once, and until then it is said what it waits for."""
 
+from typing import Any
+
 import dramatiq
 import pytest
 import redis
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.slow
 HOUR_MS = 3_600_000
 
 
-def slow(fair: FairRedisBroker, number: int, **options: object) -> list[str]:
+def slow(fair: FairRedisBroker, number: int, **options: Any) -> list[str]:
     """Jobs of which one an hour may start."""
     actor = dramatiq.actor(broker=fair, actor_name="slow")(_nothing)
     fair.enforce(StartRate("slow", interval_ms=HOUR_MS, tolerance_ms=0))
@@ -97,7 +99,7 @@ def test_lanes_are_looked_at_in_batches(
     monkeypatch.setattr(configuration, "_LANES_BATCH_SIZE", 10)
     fair.enforce(StartRate("slow", interval_ms=0, tolerance_ms=0))
 
-    waiting = raw.zrangebyscore(blocked, until_ms - 1, "+inf")
+    waiting: Any = raw.zrangebyscore(blocked, until_ms - 1, "+inf")
     assert {each.partition(b"\n")[2] for each in waiting} == {b"other:0"}
     assert len(waiting) == 34
     assert max(looked_at) <= 10
