@@ -219,11 +219,7 @@ class Encoder:
         Raises:
             ValueError: it cannot be stored; the error names what is wrong with it.
         """
-        for name, value in (("message_id", message.message_id), ("queue_name", message.queue_name)):
-            if not is_text(value) or (name == "queue_name" and "\n" in value):
-                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
-        if not isinstance(message.actor_name, str):
-            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")  # noqa: TRY004  # as all of these
+        self.check(message)
         try:
             body = message.encode()
         except Exception as error:
@@ -231,6 +227,23 @@ class Encoder:
         enqueue_id = self._enqueue_ids()
         record = record_of(message.queue_name, _org(message), self._lane(message), enqueue_id, body)
         return Sent(message.message_id, enqueue_id, delay_ms, printable(parked), record)
+
+    def check(self, message: Message[Any]) -> None:
+        """Refuse a message whose names are no text.
+
+        Raises:
+            ValueError: they are not; the error says which.
+        """
+        for name in ("message_id", "queue_name", "actor_name"):
+            value = getattr(message, name)
+            # An actor's name may be anything that JSON can say: it is the worker's to refuse.
+            if not isinstance(value, str) or (name != "actor_name" and not is_text(value)):
+                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
+        if "\n" in message.queue_name:
+            raise ValueError(f"the queue_name of a message must be one row, not {message.queue_name!r}")
+        values: tuple[object, object] = (message.kwargs, message.options)
+        if not all(isinstance(value, dict) for value in values):
+            raise ValueError("the kwargs and the options of a message must be dictionaries")
 
     def salvage(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
         """Encode what goes along with an end, whatever it is: what cannot be encoded is a dead letter at its worker."""

@@ -72,8 +72,20 @@ local function remove_foreign()
 
   local function split_key(key) return string.match(string.sub(key, #MESSAGES), '^(%w+):?(.*)$') end
 
+  local function make_room(key, kind)
+    local found = redis.pcall('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then
+      local name = string.format('%.0f', now) .. ':' .. string.sub(key, #MESSAGES)
+      local kept = foreign_key(name)
+      redis.pcall('RENAME', key, kept)
+      redis.pcall('PEXPIRE', kept, letter_ttl_ms)
+    end
+  end
+
   local function add_letter(queue, name, bytes)
     local index, records = dead_letter_index(queue), dead_letter_records(queue)
+    make_room(index, 'zset')
+    make_room(records, 'hash')
     local record = queue .. '\n\n?:0\n\n' .. bytes
     name = string.sub(name, 1, MAX_NAME)
     if redis.pcall('HGET', records, name) == record then

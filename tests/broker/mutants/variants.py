@@ -6,7 +6,6 @@ from typing import Any
 from broker import sending, server_check
 from tests.broker import (
     test_full_server,
-    test_injected_errors,
     test_rate_changes,
     test_scripts,
     test_sending,
@@ -25,14 +24,6 @@ def _gate(gate: str) -> Callable[..., None]:
 
 def _delayed_over_a_step(fleet: Any) -> None:
     clock.test_what_is_delayed_is_due_as_long_after_as_it_was(fleet, "")
-
-
-def _injected(name: str) -> Callable[..., None]:
-    return lambda quiet_server: (
-        test_injected_errors.test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
-            quiet_server, name
-        )
-    )
 
 
 def _evicting(quiet_server: Any) -> None:
@@ -75,7 +66,6 @@ LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
 GATES, FAIR_SHARE = "parts/gates.lua", "parts/fair_share.lua"
-TRANSACTION = "parts/transaction.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -118,18 +108,6 @@ IN_LUA = [
         "if field_of(key, field, new_field == '') then",
         one.test_an_end_changes_a_hash_only_if_the_lease_is_still_there,
     ),
-    Variant(2, TRANSACTION, "for at = commands, 1, -1 do", "for at = 0, 1, -1 do", _injected("finish")),
-    Variant(
-        1, TRANSACTION, "LPUSH = function(at, entry)", "UNDONE = function(at, entry)", _injected("reconcile")
-    ),
-    Variant(
-        1,
-        TRANSACTION,
-        "if has(entry, 'WITHSCORES') then\n      return in_pairs(entry, member)",
-        "if has(entry, 'WITHSCORES') then\n      return false",
-        _injected("clean_aside"),
-    ),
-    Variant(2, FINISH, "    redis.call('HMGET', MESSAGES, unpack(message_ids))\n", "", _injected("finish")),
     Variant(3, FINISH, "token ~= record.token", "not token", STALE),
     Variant(3, LEASING, "first + i, message.since_ms", "first + 1, message.since_ms", TURNS),
     Variant(4, LOST_LEASES, "heartbeat_ms >= now - silent_ms", "heartbeat_ms >= 0", DEAD_WORKER),
@@ -169,7 +147,13 @@ IN_LUA = [
     Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or flag", "flag", POISON),
     Variant(5, SUSPECTS, "if not is_full", "if true", SUSPECT),
     Variant(5, SUSPECTS, " or not first_suspect(queue) then", " then", SUSPECT),
-    Variant(6, DELAYED, "'-inf', now + lead_ms, 'WITHSCORES'", "'-inf', '+inf', 'WITHSCORES'", DUE),
+    Variant(
+        6,
+        DELAYED,
+        "delayed, '-inf', now + lead_ms, 'WITHSCORES'",
+        "delayed, '-inf', '+inf', 'WITHSCORES'",
+        DUE,
+    ),
     Variant(
         5, FINISH, "is_own and record.crashes or nil", "nil", one.test_a_suspect_that_is_parked_stays_one
     ),
