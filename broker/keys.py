@@ -4,21 +4,30 @@ Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that a
 name them in `lua/parts/keys.lua`:
 
     B:m                       hash   message id -> record     every message that is not dead
+    B:mb                      hash   message id -> bytes      records of more than 8 KiB
     B:n                       hash   queue -> how many        messages that are not dead
     B:no                      hash   org -> how many          the same, over all queues
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
-    B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
+    B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
+                                                              that may not run; of those in qk the first alone
+    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or with a priority
+                                                              beyond a hundred
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
-                                                              until then
+    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), that are blocked until
+                                                              then by a gate of theirs or a rate; "|\\n": look into qb;
+                                                              "|\\n:<org>:<key>": look into bz
+    B:qb:<queue>              zset   actor -> ms              actors whose gate holds orgs, until then
+    B:qg:<queue>:<actor>      zset   org -> ms                orgs that it holds, since then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
     B:xs:<queue>              string counter                  of suspects that were searched in vain (TTL)
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
-    B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
+    B:bz:<org>:<key>          zset   "<queue>\\n<lane>" -> score  lanes that wait for a slot of a concurrency key
+    B:bk:<org>:<key>          set    "<queue>\\n<lane>"       the same, of schema 1
+    B:aq                      hash   queue -> how many        leased
     B:a                       hash   org -> how many          leased
     B:ak                      hash   "<org>\\n<key>" -> how many  leased with that concurrency key
     B:p                       hash   message id -> "<cause>\\n<key>"  parked: why, and what may release it

@@ -21,6 +21,7 @@ from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
 from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
+from .inspection.removal import flush
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -30,7 +31,6 @@ from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
 from .schema import Schema
-from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
@@ -38,11 +38,6 @@ from .server_check import check_server
 DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
-
-#: Most messages that one call drops.
-_BATCH_SIZE: Final = 1_000
-
-_FLUSH = Script("flush")
 
 
 class FairRedisBroker(Broker):
@@ -303,8 +298,7 @@ class FairRedisBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
-        while _FLUSH(self.client, self.base, (queue_name, _BATCH_SIZE)):
-            pass
+        flush(self.client, self.base, queue_name)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""

@@ -24,8 +24,12 @@ DEFAULT_MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 FULL_RETRY_AFTER_S: Final = 5.0
 #: How long a replica may take to confirm a message, in milliseconds.
 REPLICA_TIMEOUT_MS: Final = 1_000
-#: Messages that one call carries.
+#: Messages that one call carries, and their bytes; one that is larger goes alone.
 BATCH_SIZE: Final = 256
+BATCH_BYTES: Final = 2 * 1024 * 1024
+#: Commands that a call may take for them, by estimate: for each, for the first of a lane, for one that is delayed.
+_BATCH_COMMANDS: Final = 940
+_EACH, _LANE, _DELAYED = 3, 19, 10
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
@@ -145,16 +149,18 @@ class Sender:
     def _send_queue(
         self, messages: Sequence[Sent], indexes: list[int], faults: list[Exception | None]
     ) -> None:
-        for start in range(0, len(indexes), BATCH_SIZE):
-            batch = indexes[start : start + BATCH_SIZE]
+        start = 0
+        while start < len(indexes):
+            batch = _first_batch(messages, indexes, start)
             try:
                 # The first call checks for all of them; what it has let in is not refused half-way.
                 more = len(indexes) - len(batch)
-                self.send([messages[index] for index in batch], more=more, bounded=start == 0)
+                self.send(batch, more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
                 for index in indexes[start:]:
                     faults[index] = error
                 return
+            start += len(batch)
 
     def _call(self, script: Script, arguments: list[Argument]) -> list[Any]:
         run = self._run if self._durability == "local" else self._run_safely
@@ -282,6 +288,24 @@ def _shown(message: Message[Any]) -> bytes:
 def _text(answer: bytes | str) -> str:
     """A name in an answer; a client may decode them."""
     return answer if isinstance(answer, str) else answer.decode()
+
+
+def _first_batch(messages: Sequence[Sent], indexes: Sequence[int], start: int) -> list[Sent]:
+    """Those of a queue from one on that go with one call."""
+    batch: list[Sent] = []
+    lanes: set[bytes] = set()
+    commands = size = 0
+    for index in indexes[start : start + BATCH_SIZE]:
+        sent = messages[index]
+        # Queue, org and lane.
+        lane = b"\n".join(sent.record.split(b"\n", 3)[:3])
+        commands += _EACH + (_DELAYED if sent.delay_ms > 0 else 0 if lane in lanes else _LANE)
+        size += len(sent.record)
+        if batch and (commands > _BATCH_COMMANDS or size > BATCH_BYTES):
+            break
+        lanes.add(lane)
+        batch.append(sent)
+    return batch
 
 
 def _slots(option: object) -> tuple[str, int] | None:

@@ -1,10 +1,12 @@
 -- Makes messages ready, delayed or parked, unless a queue or an org is too full. All or nothing: what is refused is
 -- refused before anything is written.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*, base:skew, base:s:*, base:late
--- ARGV: max_of_queue max_of_org more sender number; 0 means any number, `more` is how many are still to come of the same queue and
---       count as well; sender and number are those of the call (parts/senders.lua), an empty sender for none; then any number of times: message_id enqueue_id delay_ms parked record; parked is
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
+--          base:skew, base:s:*, base:late
+-- ARGV: max_of_queue max_of_org more sender number; 0 means any number, `more` is how many are still to come of the same
+--       queue and count as well; sender and number are those of the call (parts/senders.lua), an empty sender for none;
+--       then any number of times: message_id enqueue_id delay_ms parked record; parked is
 --       "<cause>\n<key>", empty for what is not
 -- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full; {0} for a call that
 --          came again too late to know whether it had arrived

@@ -1,11 +1,11 @@
 -- Gives a waiting message another priority: one that is due goes to the lane of that, by its age.
 -- KEYS: base
--- DERIVED: base:m, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qd:*, base:qx:*, base:b:*,
---          base:bk:*, base:wake:*
+-- DERIVED: base:m, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
+--          base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:b:*, base:bz:*
 -- ARGV: message_id old_record new_record entry; entry is where it stands in its lane, as "<since ms>|<message id>", or
 --       empty
 -- Returns: 1 when it was done; 0 when the message is not as it was, or not there any more
--- NEEDS: keys values wakeups fair_share inspection lane_index
+-- NEEDS: keys values wakeups fair_share inspection lane_order lane_index
 local message_id, old_record, new_record, entry = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if redis.call('HGET', MESSAGES, message_id) ~= old_record then
   return 0
@@ -30,9 +30,16 @@ if not following then
 else
   redis.call('LINSERT', key, 'BEFORE', following, entry)
 end
-local head, is_new = redis.call('LINDEX', key, 0), index == 0 and not following
-redis.call('ZADD', org_lanes(queue, org), is_new and 'NX' or 'XX', lane_score(new, since_of(head)), new)
-join_ready(queue, org)
+local head = redis.call('LINDEX', key, 0)
+local score = lane_score(new, since_of(head))
+if index == 0 and not following then
+  order_lane(queue, org, new, score)
+else
+  reorder_lane(queue, org, new, score)
+end
+if has_open_lane(queue, org) then
+  join_ready(queue, org)
+end
 reindex_lane(queue, org, old)
 wake(queue)
 return 1

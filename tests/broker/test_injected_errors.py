@@ -232,6 +232,8 @@ def _quiet(fleet: Fleet, arm: Arm) -> None:
 
 def _flush(fleet: Fleet, arm: Arm) -> None:
     _held(fleet)
+    for org in ("a", "b", "c", ""):
+        fleet.clean_lanes("q", org)
     arm()
     fleet.drop_all("q")
     drain(fleet)
@@ -240,7 +242,7 @@ def _flush(fleet: Fleet, arm: Arm) -> None:
 def _clean_lane(fleet: Fleet, arm: Arm) -> None:
     _busy(fleet)
     arm()
-    fleet.clean_lane("q", "a", "crop:0:k:1")
+    fleet.clean_lanes("q", "a")
     drain(fleet)
 
 
@@ -281,7 +283,7 @@ SCENES: dict[str, Scene] = {
     "publish_worker": _publish_worker,
     "quiet": _quiet,
     "flush": _flush,
-    "clean_lane": _clean_lane,
+    "clean_lanes": _clean_lane,
     "clean_aside": _clean_aside,
     "reprioritise": _reprioritise,
 }
@@ -291,6 +293,7 @@ ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
     "pass_on": "a token that is left out is missed for five seconds",
+    "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
     "reclaim_dramatiq": "the same",

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking crashes clock
+-- NEEDS: keys values counters wakeups lanes parking crashes large_messages clock
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -67,6 +67,7 @@ local function enqueue(message_id, enqueue_id, delay_text, parked, record, crash
   local queue, org, lane = split_record(record)
   tally(arrived_in_queues, queue, 1)
   tally(arrived_in_orgs, org, 1)
+  note_size(name, record)
   if crashes then
     store_crashes(name, crashes)
   end

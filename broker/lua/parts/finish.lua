@@ -1,5 +1,5 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes.
--- NEEDS: keys values counters wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
+-- NEEDS: keys values counters budget wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
 
 -- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
 --   then n times, what is enqueued with it (parts/enqueueing.lua),
@@ -9,14 +9,21 @@ local CHANGE_FIELDS = 6
 local function read_end(at) return unpack(ARGV, at, at + END_FIELDS - 1) end
 local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) end
 
+-- What ends cost in commands: those of a lane together, and what goes along with one.
+local COMMANDS_OF_ENDS = 12
+local COMMANDS_ALONG = 20
+
 -- Outcomes, beside done.
 local BACK = 'back'
 local DEAD = 'dead'
 
 -- What a call adds up to is written once, when all ends have been read.
 local function new_batch(dead_ttl_ms)
+  local any_noted = redis.call('EXISTS', CRASHES, LARGE_MESSAGES) > 0
   return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, carrying = {}, lanes = {}, known_lanes = {},
-    has_shares = redis.call('EXISTS', ORG_SHARES) == 1, any_crashed = redis.call('EXISTS', CRASHES) == 1}
+    has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
+    any_crashed = any_noted and redis.call('EXISTS', CRASHES) == 1,
+    any_large = any_noted and redis.call('EXISTS', LARGE_MESSAGES) == 1}
 end
 
 -- A lane, with the sums of its leases that end.
@@ -115,7 +122,7 @@ end
 
 -- Sums of lanes by what they are written to.
 local function totals_of(lanes)
-  local totals = {queues = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
+  local totals = {queues = {}, leased = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
   for _, lane in ipairs(lanes) do
     local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
     if lane.gone > 0 then
@@ -123,6 +130,7 @@ local function totals_of(lanes)
       tally(totals.orgs, org, lane.gone)
       tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
     end
+    tally(totals.leased, queue, lane.leases)
     tally(totals.charged, queue, lane.charged_ms)
     tally(totals.corrections, pair(queue, org), lane.cost_ms - lane.charged_ms)
     tally(totals.slots, org, lane.leases)
@@ -139,8 +147,14 @@ local function count_gone(batch, totals)
     redis.call('HMGET', CRASHES, unpack(batch.gone))
     redis.call('HDEL', CRASHES, unpack(batch.gone))
   end
+  if batch.any_large and #batch.gone > 0 then
+    redis.call('HDEL', LARGE_MESSAGES, unpack(batch.gone))
+  end
   for queue, number in pairs(totals.queues) do
     count_down(QUEUE_SIZES, queue, number)
+  end
+  for queue, number in pairs(totals.leased) do
+    count_down(LEASED_BY_QUEUE, queue, number)
   end
   for org, number in pairs(totals.orgs) do
     count_down(ORG_SIZES, org, number)
@@ -193,6 +207,7 @@ local function enqueue_along(record)
   for at = record.along.enqueues_at, record.along.changes_at - 1, ENQUEUE_FIELDS do
     local message_id, enqueue_id, delay_ms, parked, encoded = read_enqueue(at)
     local is_own = record.crashes and parked ~= '' and is_copy_of(record.message_id, message_id)
+    spend(COMMANDS_ALONG, #encoded)
     enqueue(message_id, enqueue_id, delay_ms, parked, encoded, is_own and record.crashes or nil)
   end
 end
@@ -255,5 +270,6 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   count_arrivals()
   learn_runtimes(totals.runtimes)
   remove_gone(batch)
+  spend(COMMANDS_OF_ENDS * #batch.lanes)
   return batch.refused
 end

@@ -10,11 +10,12 @@ local function remove_foreign()
   local removed, reading_queue = false, nil
   local MAX_NAME, MAX_BYTES = 200, 4 * 1024 * 1024
 
-  local TYPES = {m = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash', ak = 'hash',
-    avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash', l = 'list', wake = 'list',
-    ql = 'zset', qr = 'zset', qv = 'zset', qd = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset',
-    b = 'set', bk = 'set', pk = 'set', quiet = 'set', qt = 'string', qc = 'string', probe = 'string', t = 'string',
-    dw = 'string', heard = 'string', up = 'string', seq = 'string', s = 'string', late = 'string', skew = 'string', xs = 'string'}
+  local TYPES = {m = 'hash', mb = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash',
+    ak = 'hash', aq = 'hash', avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash',
+    l = 'list', wake = 'list', ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset',
+    qd = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset', b = 'set', bk = 'set', pk = 'set', quiet = 'set',
+    qt = 'string', qc = 'string', probe = 'string', t = 'string', dw = 'string', heard = 'string', up = 'string',
+    seq = 'string', s = 'string', late = 'string', skew = 'string', xs = 'string'}
 
   local function is_number(text) return #text <= 30 and string.match(text, '^%-?%d+%.?%d*$') ~= nil end
   local function is_count(text) return #text <= 16 and string.match(text, '^%-?%d+$') ~= nil end
@@ -64,10 +65,11 @@ local function remove_foreign()
   local READABLE = {
     m = function(text) return string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n') ~= nil end,
     d = function(text) return string.match(text, '^%d+|%d+|') ~= nil end,
-    n = is_count, no = is_count, pn = is_count, a = is_count, ak = is_count, avg = is_fraction, p = is_pair, o = is_share,
-    r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane, qs = is_pair, b = is_pair, bk = is_pair,
-    qt = is_number, qc = is_number, t = is_number, heard = is_number, up = is_number, seq = is_count, late = is_count, xs = is_count,
-    skew = is_number, s = function(text) return #text <= 160 and string.match(text, '^%d+|') ~= nil end
+    n = is_count, no = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count,
+    avg = is_fraction, p = is_pair, o = is_share, r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane,
+    qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair, qt = is_number, qc = is_number, t = is_number,
+    heard = is_number, up = is_number, seq = is_count, late = is_count, xs = is_count, skew = is_number,
+    s = function(text) return #text <= 160 and string.match(text, '^%d+|') ~= nil end
   }
 
   local function split_key(key) return string.match(string.sub(key, #MESSAGES), '^(%w+):?(.*)$') end
@@ -101,7 +103,7 @@ local function remove_foreign()
   end
 
   local function queue_of(letters, rest)
-    if letters == 'l' or letters == 'ql' then
+    if letters == 'l' or letters == 'ql' or letters == 'qk' or letters == 'qg' then
       return string.match(rest, '^([^:]*):')
     elseif string.match(letters, '^[qx].$') then
       return rest

@@ -41,6 +41,7 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
   end
   if #leases > 0 then
     redis.call('HSET', lease_key(worker_id), unpack(leases))
+    redis.call('HINCRBY', LEASED_BY_QUEUE, queue, #leases / 2)
     add_outstanding(queue, charged_ms)
   end
 end

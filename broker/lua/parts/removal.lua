@@ -1,25 +1,39 @@
 -- Messages that an operator removes.
 -- NEEDS: keys values counters parking
 
--- Removes messages that were taken from where they stood. Returns how many there were.
-local function remove_messages(queue, message_ids)
-  local by_org, removed = {}, 0
-  for _, message_id in ipairs(message_ids) do
-    local record = redis.call('HGET', MESSAGES, message_id)
-    if record then
-      local _, org = split_record(record)
-      tally(by_org, org, 1)
-      removed = removed + 1
-      unpark(queue, message_id)
-      redis.call('HDEL', MESSAGES, message_id)
-      redis.call('HDEL', CRASHES, message_id)
+-- Messages that stood in lanes, and are not parked, by org: removed without a look at them, after all else was done, since
+-- nothing could put them back. Returns how many there were.
+local function remove_ready(queue, message_ids_by_org)
+  local all = {}
+  for org, message_ids in pairs(message_ids_by_org) do
+    count_down(ORG_SIZES, org, #message_ids)
+    for _, message_id in ipairs(message_ids) do
+      all[#all + 1] = message_id
     end
   end
-  for org, number in pairs(by_org) do
-    count_down(ORG_SIZES, org, number)
+  if #all == 0 then
+    return 0
   end
-  if removed > 0 then
-    count_down(QUEUE_SIZES, queue, removed)
+  count_down(QUEUE_SIZES, queue, #all)
+  if redis.call('EXISTS', CRASHES, LARGE_MESSAGES) > 0 then
+    redis.call('HMGET', CRASHES, unpack(all))
+    redis.call('HDEL', CRASHES, unpack(all))
+    redis.call('HDEL', LARGE_MESSAGES, unpack(all))
   end
-  return removed
+  return redis.call('HDEL', MESSAGES, unpack(all))
+end
+
+-- One that was taken from where it stood, with its record, or false where there is none. Returns how many there were.
+local function remove_message(queue, message_id, record)
+  if not record then
+    return 0
+  end
+  local _, org = split_record(record)
+  unpark(queue, message_id)
+  redis.call('HDEL', MESSAGES, message_id)
+  redis.call('HDEL', CRASHES, message_id)
+  redis.call('HDEL', LARGE_MESSAGES, message_id)
+  count_down(ORG_SIZES, org, 1)
+  count_down(QUEUE_SIZES, queue, 1)
+  return 1
 end

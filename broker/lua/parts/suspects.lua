@@ -1,5 +1,5 @@
 -- Messages whose workers crashed too often: they run in isolation, each in an idle process.
--- NEEDS: keys values slots gates leasing
+-- NEEDS: keys values gates leasing waiting
 
 -- So many are searched at a time for one that may run, those first that wait longest. Where none of them may, the next
 -- search goes on behind them.

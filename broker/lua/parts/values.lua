@@ -21,6 +21,7 @@ local function since_of(entry) return string.match(entry, '^(%d+)|') end
 -- without a key.
 local function actor_of(lane) return string.match(lane, '^([^:]*):') end
 local function priority_of(lane) return string.match(lane, '^[^:]*:(%-?%d+)') end
+local function is_lane(name) return string.find(name, ':', 1, true) end
 local function concurrency_of(lane) return string.match(lane, '^[^:]*:%-?%d+:([^:]*):(%d+)$') end
 
 -- Beside the rates of actors: this one's has changed, and lanes may still wait for the old one.

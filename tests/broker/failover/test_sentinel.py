@@ -71,8 +71,8 @@ def first_after(book: Path, mark: str, moment_s: float) -> float:
 
 
 def _lines(book: Path, mark: str) -> Iterator[tuple[int, float]]:
-    for line in book.read_text().splitlines(keepends=True):
-        word, _, when_s = line.partition(" ")
+    for row in book.read_text().splitlines(keepends=True):
+        word, _, when_s = row.partition(" ")
         digits = word.lstrip("+=!?")
-        if line.endswith("\n") and word == mark + digits:
+        if row.endswith("\n") and word == mark + digits:
             yield int(digits), float(when_s)

@@ -226,10 +226,11 @@ class Machine(RuleBasedStateMachine):
         self.fleet.drop_all(queue)
 
     @action(1, pick=picks)
-    def clean_lane(self, pick: int) -> None:
+    def clean_lanes(self, pick: int) -> None:
         lanes = sorted(self.fleet.state.lanes)
         if lanes:
-            self.fleet.clean_lane(*lanes[pick % len(lanes)])
+            queue, org, _ = lanes[pick % len(lanes)]
+            self.fleet.clean_lanes(queue, org)
 
     @action(
         1,
