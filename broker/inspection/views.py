@@ -13,7 +13,7 @@ Facts = Mapping[str, object]
 WaitingState = Literal["ready", "delayed", "parked", "held", "suspect"]
 
 #: What a worker publishes of itself that is shown as it is.
-_PUBLISHED = ("pid", "host", "version", "threads", "rss_bytes", "started_ms")
+_PUBLISHED = ("pid", "host", "version", "threads", "rss_bytes", "started_ms", "unwell")
 #: What messages are parked under that wait for a worker of another version: one that knows their actor, or theirs.
 HELD = frozenset({"actor", "version"})
 
@@ -98,6 +98,8 @@ class WorkerView:
     queues: tuple[str, ...] | None = None
     threads: int | None = None
     region: str | None = None
+    #: Which of its calls fail although the server answers, and why; None where it is well.
+    unwell: str | None = None
     rss_bytes: int | None = None
     started_ms: int | None = None
     #: How many messages it has leased, and which.

@@ -16,7 +16,7 @@ from .views import Facts, WorkerView, is_held, leased_ms, read_lane, read_org, r
 #: - `delayed`, `parked`, `held`: not due yet, as it was sent, for a cause, for want of a worker of another version.
 #: - `suspect`: it waits to run alone, since workers died while it ran.
 #: - `paused`, `breaker`: a gate is shut. `org_limit`, `key_full`, `rate`: a limit is reached.
-#: - `no_worker`, `workers_quiet`, `workers_busy`: nobody serves its queue, or nobody does now.
+#: - `no_worker`, `workers_quiet`, `workers_unwell`, `workers_busy`: nobody serves its queue, or nobody does now.
 #: - `behind`: others of its own org go first.
 #: - `next`: nothing holds it back; the next worker with a free thread takes it.
 Cause = Literal[
@@ -35,6 +35,7 @@ Cause = Literal[
     "rate",
     "no_worker",
     "workers_quiet",
+    "workers_unwell",
     "workers_busy",
     "behind",
     "next",
@@ -252,6 +253,10 @@ def _nobody(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     if all(each.quiet for each in serving):
         text = f"All workers of the queue {queue} are quiet: they fetch nothing until they are resumed."
         return [Reason("workers_quiet", text, running=len(serving))]
+    unwell = [each.unwell for each in serving if each.unwell and not each.quiet]
+    if unwell and len(unwell) == sum(not each.quiet for each in serving):
+        text = f"All workers of the queue {queue} are unwell: {unwell[0]}."
+        return [Reason("workers_unwell", text, running=len(serving))]
     return []
 
 
