@@ -160,10 +160,13 @@ def _mode(client: "redis.Redis") -> str | None:
     try:
         for command, pattern in _MODES.items():
             connection.send_command(*command.split())  # type: ignore[no-untyped-call]
-            with suppress(redis.exceptions.NoPermissionError):
+            try:
                 answer = connection.read_response(disable_decoding=True)
                 found = re.search(pattern, str(answer))
                 return found[1] if found else None
+            except redis.ResponseError as error:  # forbidden, or not known to what stands before the server
+                if is_away(error):
+                    raise
     finally:
         if connection is not client.connection:
             pool.release(connection)

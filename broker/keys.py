@@ -7,6 +7,7 @@ name them in `lua/parts/keys.lua`:
     B:mb                      hash   message id -> bytes      records of more than 8 KiB
     B:n                       hash   queue -> how many        messages that are not dead
     B:no                      hash   org -> how many          the same, over all queues
+    B:by                      hash   q:<queue>, o:<org> -> bytes  of messages that are not dead and have the mark
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
                                                               that may not run; of those in qk the first alone
@@ -58,11 +59,14 @@ name them in `lua/parts/keys.lua`:
     B:late                    string counter                  of calls that came again too late to know that (TTL)
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
+    B:waited                  string "1"                      what a replica is waited for by after a lost answer (TTL)
+    B:rights                  any                             where a user's rights are tried (gone at once, or TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
 lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record
-is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
+is `queue \\n org \\n lane \\n enqueue id \\n encoded message`. An enqueue id that begins with `.` marks a message whose
+bytes are counted: release 0.1.0, which may run beside this one, counts none.
 """
 
 import itertools
@@ -70,6 +74,9 @@ import os
 from typing import Final
 
 from .bounds import from_wire
+
+#: What the enqueue id of a message begins with whose bytes are counted.
+COUNTED: Final = "."
 
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
@@ -159,7 +166,7 @@ class EnqueueIds:
         if self._pid != os.getpid():  # a fork would repeat its parent's
             self._prefix = os.urandom(9).hex()
             self._pid = os.getpid()
-        return f"{self._prefix}{next(self._next):x}"
+        return f"{COUNTED}{self._prefix}{next(self._next):x}"
 
 
 class SenderCalls:

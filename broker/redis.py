@@ -63,6 +63,9 @@ class FairRedisBroker(Broker):
         max_message_bytes: The largest message that is taken. Default 2 MiB.
         max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
         max_org_depth: The same of an org, over all queues. Default None.
+        max_queue_bytes: Bytes that the messages of a queue have which are not done; more are refused at send. Default
+            None: any number.
+        max_org_bytes: The same of an org, over all queues. Default None.
         route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
@@ -103,6 +106,8 @@ class FairRedisBroker(Broker):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_queue_depth: int | None = None,
         max_org_depth: int | None = None,
+        max_queue_bytes: int | None = None,
+        max_org_bytes: int | None = None,
         route: Route | None = None,
         durability: Durability = "local",
         client: "redis.Redis | Sentinel | None" = None,
@@ -135,7 +140,11 @@ class FairRedisBroker(Broker):
         self._sessions = SessionManager(self.client, self._open_session)
         self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
-            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
+            max_message_bytes=max_message_bytes,
+            max_queue_depth=max_queue_depth,
+            max_org_depth=max_org_depth,
+            max_queue_bytes=max_queue_bytes,
+            max_org_bytes=max_org_bytes,
         )
         self._sender = Sender(self.client, self.base, bounds, durability)
         self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)

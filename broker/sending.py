@@ -13,7 +13,7 @@ from dramatiq.errors import ConnectionClosed
 from .bounds import is_text, printable
 from .clients import client_like, never_twice
 from .connection import ask, connection_errors, drop_connections
-from .errors import MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
+from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
 from .keys import EnqueueIds, SenderCalls, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
@@ -55,11 +55,15 @@ class Bounds:
         max_message_bytes: of one encoded message. Default 2 MiB.
         max_queue_depth: messages of a queue that are not done. Default None: any number.
         max_org_depth: messages of an org that are not done, over all queues. Default None: any number.
+        max_queue_bytes: what the messages of a queue that are not done have together. Default None: any number.
+        max_org_bytes: the same of an org, over all queues. Default None: any number.
     """
 
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     max_queue_depth: int | None = None
     max_org_depth: int | None = None
+    max_queue_bytes: int | None = None
+    max_org_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -84,7 +88,8 @@ class Sender:
         self._durability = durability
         self._calls = SenderCalls()
         self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
-        self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_depths = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_bytes = (bounds.max_queue_bytes or 0, bounds.max_org_bytes or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
         """Refuse what is too large.
@@ -95,30 +100,38 @@ class Sender:
         if len(sent.record) > self._bounds.max_message_bytes:
             raise MessageTooLarge(actor_name, len(sent.record), self._bounds.max_message_bytes)
 
-    def send(self, messages: Sequence[Sent], *, more: int = 0, bounded: bool = True) -> None:
+    def send(self, messages: Sequence[Sent], *, more: Sequence[Sent] = (), bounded: bool = True) -> None:
         """Send these, all or none.
 
         Parameters:
             messages: at most a few hundred.
-            more: how many of the same queue are still to come; they count when the queue's bound is checked. Default 0.
+            more: of the same queue, still to come; they count when the queue's bounds are checked. Default none.
             bounded: False for what a call before has checked. Default True.
 
         Raises:
-            QueueFull: a queue or an org has too many, or the server no memory left.
+            QueueFull: a queue or an org has too many or too much, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             RepeatedTooLate: nobody knows whether they had arrived when the connection was lost.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
-        max_depths = self._max_depths if bounded else (0, 0)
-        arguments = [*max_depths, more, *self._calls(), *(value for each in messages for value in each)]
+        none = (0, 0)
+        arguments: list[Argument] = [
+            *(self._max_depths if bounded else none),
+            len(more),
+            *(self._max_bytes if bounded else none),
+            sum(len(each.record) for each in more),
+            *self._calls(),
+            *(value for each in messages for value in each),
+        ]
         try:
             refused = self._call(_ENQUEUE, arguments)
         except ServerFull as error:
             queue = split_record(messages[0].record)[0]
             raise QueueFull(queue, None, 0, FULL_RETRY_AFTER_S, full="memory") from error
         if refused:
-            queue, org, depth = refused
-            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
+            queue, org, depth, what = refused
+            full: FullOf = "bytes" if _text(what) == "bytes" else "messages"
+            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S, full=full)
 
     def park(self, message: Sent) -> None:
         """Send a message that waits, whatever is full.
@@ -154,7 +167,7 @@ class Sender:
             batch = _first_batch(messages, indexes, start)
             try:
                 # The first call checks for all of them; what it has let in is not refused half-way.
-                more = len(indexes) - len(batch)
+                more = [messages[index] for index in indexes[len(batch) :]] if start == 0 else ()
                 self.send(batch, more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
                 for index in indexes[start:]:

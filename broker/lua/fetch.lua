@@ -4,7 +4,7 @@
 --          base:qc:*, base:qd:*, base:qs:*, base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:avg, base:o, base:r,
 --          base:t:*, base:g, base:a, base:aq, base:ak, base:b:*, base:bz:*, base:p, base:pn, base:pk:*, base:d,
 --          base:dw:*, base:probe:*, base:workers, base:heard, base:up, base:wi, base:quiet, base:lease:*, base:xq:*,
---          base:xm:*, base:seq, base:skew, base:xs:*
+--          base:xm:*, base:seq, base:skew, base:xs:*, base:by
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room room_bytes
 --       max_active mode; no more bytes are leased but for the first message; max_active 0 means any number; mode 'share'
 --       (suspects are somebody else's), 'any' (this worker may be chosen to run one), 'alone' (it is idle and runs one)

@@ -2,7 +2,7 @@
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
 --          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:a, base:aq, base:ak, base:b:*, base:bz:*,
---          base:p, base:pn, base:pk:*, base:d, base:workers, base:lease:*, base:xq:*, base:xm:*
+--          base:p, base:pn, base:pk:*, base:d, base:workers, base:lease:*, base:xq:*, base:xm:*, base:by
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
 -- NEEDS: keys values counters budget large_messages slots removal

@@ -1,6 +1,8 @@
 """Clients and servers that the broker can use, and those that it refuses, before a job finds out."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +13,15 @@ from redis import asyncio
 from redis.cluster import RedisCluster
 from redis.sentinel import Sentinel
 
-from broker import FairRedisBroker, Inspector, Operations, UnsupportedConnection, UnsupportedServer
+from broker import (
+    FairRedisBroker,
+    Inspector,
+    Operations,
+    UnsupportedConnection,
+    UnsupportedServer,
+    rights,
+    scripts,
+)
 from tests.broker.failover.servers import Server, free_port, servers
 
 slow = pytest.mark.slow
@@ -124,6 +134,17 @@ def test_a_user_without_rights_is_refused_with_those_that_are_missing() -> None:
         with pytest.raises(UnsupportedServer, match=r"app .*BLPOP, ZADD.*ACL SETUSER app ~.* \+blpop \+zadd"):
             dramatiq.Worker(broker).start()
         broker.close()
+
+
+@slow
+def test_every_command_of_a_script_is_tried(cluster: Server) -> None:
+    """So that no right is missed in the middle of the work."""
+    with cluster.client() as client:
+        known = {name.decode().upper() for name in client.eval("return redis.call('COMMAND', 'LIST')", 0)}
+    folder = Path(scripts.__file__).parent / "lua"
+    quoted = {word for path in folder.rglob("*.lua") for word in re.findall(r"'([A-Z]+)'", path.read_text())}
+
+    assert quoted & known - {each.split()[0] for each in rights.PROBES} == {"TIME"}
 
 
 def test_clients_of_one_pool_share_what_is_made_for_them() -> None:

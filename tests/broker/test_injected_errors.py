@@ -14,6 +14,7 @@ import redis
 from broker import scripts
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation
 from tests.broker.model.conftest import quiet_server
+from tests.broker.model.converted import count_bytes
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.injecting import Scene, at_each_write
 from tests.broker.model.messages import Messages
@@ -110,14 +111,6 @@ def _park(fleet: Fleet, arm: Arm) -> None:
     arm()
     fleet.truth.accept(sent, at_once=False)
     fleet.shard.run("park", "sender", 2, *sent)
-    drain(fleet)
-
-
-def _free_lanes(fleet: Fleet, arm: Arm) -> None:
-    _busy(fleet)
-    fleet.fetch(fleet.workers[0], "q", 6)
-    arm()
-    fleet.run("free_lanes", "mail", "q", 0, 0, 100)
     drain(fleet)
 
 
@@ -265,13 +258,28 @@ def _reprioritise(fleet: Fleet, arm: Arm) -> None:
     drain(fleet)
 
 
+def _free_lanes(fleet: Fleet, arm: Arm) -> None:
+    _busy(fleet)
+    fleet.limit_rate("crop", (HOUR_MS, 0.0))
+    fleet.fetch(fleet.workers[0], "q", 6)
+    arm()
+    fleet.limit_rate("crop", None)
+    drain(fleet)
+
+
+def _count_bytes(fleet: Fleet, arm: Arm) -> None:
+    _busy(fleet)
+    arm()
+    count_bytes(fleet)
+    drain(fleet)
+
+
 #: By script, what takes it through all that it does.
 SCENES: dict[str, Scene] = {
     "enqueue": _enqueue,
     "fetch": _fetch,
     "finish": _finish,
     "park": _park,
-    "free_lanes": _free_lanes,
     "report_stop": _report_stop,
     "reconcile": _reconcile,
     "report_death": _report_death,
@@ -286,13 +294,15 @@ SCENES: dict[str, Scene] = {
     "clean_lanes": _clean_lane,
     "clean_aside": _clean_aside,
     "reprioritise": _reprioritise,
+    "free_lanes": _free_lanes,
+    "count_bytes": _count_bytes,
 }
 
 #: What writes once, or outside of the shard: by name, why that is enough.
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
-    "pass_on": "a token that is left out is missed for five seconds",
+    "pass_on": "one write",
     "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 WINDOW = 1_024
 MINUTE_MS = 60_000
+UNBOUNDED = (0, 0, 0, 0, 0, 0)
 
 
 def test_a_call_that_is_repeated_after_its_job_has_ended_runs_nothing(fleet: Fleet) -> None:
@@ -57,7 +58,7 @@ def test_each_call_arrives_once_in_whatever_order_they_come(
     refused = 0
     for number in numbers:
         sent = Sent(f"m{number}", f"u{number}", 0, "", b"q\na\ncrop:0\nu\n{}")
-        answer = shard.run("enqueue", 0, 0, 0, "sender", number, *sent)
+        answer = shard.run("enqueue", *UNBOUNDED, "sender", number, *sent)
         late = number <= max(arrived, default=0) - WINDOW
         assert answer == ([0] if late else [])
         refused += late
@@ -75,8 +76,8 @@ def test_what_is_refused_for_want_of_room_may_be_sent_again(fleet: Fleet) -> Non
     message = Messages()
     first, second = message(), message()
     _send(fleet, 1, first)
-    assert fleet.shard.run("enqueue", 1, 0, 0, "sender", 2, *second) == [b"q", b"", 1]
-    assert fleet.shard.run("enqueue", 0, 0, 0, "sender", 2, *second) == []
+    assert fleet.shard.run("enqueue", 1, *UNBOUNDED[1:], "sender", 2, *second) == [b"q", b"", 1, b"messages"]
+    assert fleet.shard.run("enqueue", *UNBOUNDED, "sender", 2, *second) == []
 
     assert fleet.shard.client.hlen(fleet.shard.key("m")) == 2
 
@@ -100,4 +101,4 @@ def test_a_sender_is_told_that_a_repeat_came_too_late(
 
 
 def _send(fleet: Fleet, number: int, sent: Sent) -> None:
-    assert fleet.shard.run("enqueue", 0, 0, 0, "sender", number, *sent) == []
+    assert fleet.shard.run("enqueue", *UNBOUNDED, "sender", number, *sent) == []

@@ -1,5 +1,5 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes.
--- NEEDS: keys values counters budget wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
+-- NEEDS: keys values counters budget wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters sizes
 
 -- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
 --   then n times, what is enqueued with it (parts/enqueueing.lua),
@@ -20,7 +20,7 @@ local DEAD = 'dead'
 -- What a call adds up to is written once, when all ends have been read.
 local function new_batch(dead_ttl_ms)
   local any_noted = redis.call('EXISTS', CRASHES, LARGE_MESSAGES) > 0
-  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, carrying = {}, lanes = {}, known_lanes = {},
+  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, bytes = {}, along = {}, carrying = {}, lanes = {}, known_lanes = {},
     has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
     any_crashed = any_noted and redis.call('EXISTS', CRASHES) == 1,
     any_large = any_noted and redis.call('EXISTS', LARGE_MESSAGES) == 1}
@@ -100,6 +100,13 @@ local function end_message(batch, record)
     dead_letter(lane.queue, record.message_id, batch.dead_ttl_ms)
   end
   batch.gone[#batch.gone + 1] = record.message_id
+  local bytes = bytes_of_token(record.token)
+  if bytes == 0 then
+    -- It had no mark when it was leased, and may have got one since.
+    local stored = redis.call('HGET', MESSAGES, record.message_id) or ''
+    bytes = counted_bytes(stored)
+  end
+  tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)
   lane.gone, lane.runtime_ms = lane.gone + 1, lane.runtime_ms + record.runtime_ms
 end
 
@@ -159,6 +166,7 @@ local function count_gone(batch, totals)
   for org, number in pairs(totals.orgs) do
     count_down(ORG_SIZES, org, number)
   end
+  write_bytes(batch.bytes, {})
 end
 
 -- Before what goes along: what comes again under the same id is no second copy.

@@ -10,7 +10,7 @@ local function remove_foreign()
   local removed, reading_queue = false, nil
   local MAX_NAME, MAX_BYTES = 200, 4 * 1024 * 1024
 
-  local TYPES = {m = 'hash', mb = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash',
+  local TYPES = {m = 'hash', mb = 'hash', by = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash',
     ak = 'hash', aq = 'hash', avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash',
     l = 'list', wake = 'list', ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset',
     qd = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset', b = 'set', bk = 'set', pk = 'set', quiet = 'set',
@@ -47,7 +47,7 @@ local function remove_foreign()
 
   local function is_token(text)
     local number, since_ms, charged_ms, interval_ms, leased_ms =
-      string.match(text, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|[^|\n]*$')
+      string.match(text, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|[^\n]*$')
     return number ~= nil and #number + #since_ms + #leased_ms <= 48 and is_number(charged_ms) and is_fraction(interval_ms)
   end
 
@@ -65,7 +65,7 @@ local function remove_foreign()
   local READABLE = {
     m = function(text) return string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n') ~= nil end,
     d = function(text) return string.match(text, '^%d+|%d+|') ~= nil end,
-    n = is_count, no = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count,
+    n = is_count, no = is_count, by = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count,
     avg = is_fraction, p = is_pair, o = is_share, r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane,
     qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair, qt = is_number, qc = is_number, t = is_number,
     heard = is_number, up = is_number, seq = is_count, late = is_count, xs = is_count, skew = is_number,

@@ -11,6 +11,7 @@ local WEEK_MS = 7 * DAY_MS
 local MESSAGES = B .. ':m' -- hash message_id -> record; every message that is not dead
 local QUEUE_SIZES = B .. ':n' -- hash queue -> messages that are not dead
 local ORG_SIZES = B .. ':no' -- hash org -> messages that are not dead, over all queues
+local BYTES = B .. ':by' -- hash q:<queue> or o:<org> -> bytes of messages that are not dead and are counted so
 local LARGE_MESSAGES = B .. ':mb' -- hash message_id -> bytes; of records that are large
 local CRASHES = B .. ':d' -- hash message_id -> "<crashes>|<isolated crashes>|<last>"
 

@@ -1,11 +1,15 @@
 -- Leases of messages that were taken from where they stood.
--- NEEDS: keys values counters crashes fair_share slots dead_letters
+-- NEEDS: keys values counters crashes fair_share slots dead_letters sizes
 
 -- What stood in a lane and is not this lane's message: another's record, no record of ours, or none at all.
 local function reject_foreign(queue, message, record)
   if record then
     redis.call('HDEL', MESSAGES, message.message_id)
     redis.call('HDEL', CRASHES, message.message_id)
+    local counted_in, counted_for = split_record(record)
+    local bytes = {}
+    tally_bytes(bytes, counted_in, counted_for, -counted_bytes(record))
+    write_bytes(bytes, {})
     count_down(QUEUE_SIZES, queue, 1)
     count_down(ORG_SIZES, message.org, 1)
   end
@@ -30,8 +34,8 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
     if not record or string.sub(record, 1, #header) ~= header or not enqueue_id_of(record) then
       reject_foreign(queue, message, record)
     else
-      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, crashes[i] and is_poison(crashes[i]) and POISON or flag)
+      local token = string.format('%.0f|%s|%.4f|%s|%.0f|b%d|%s', first + i, message.since_ms, message.cost_ms,
+        message.interval_ms, now, counted_bytes(record), crashes[i] and is_poison(crashes[i]) and POISON or flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token

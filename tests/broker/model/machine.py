@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from broker.keys import lane_of
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation, Lease, Sent
+from tests.broker.model.converted import count_bytes
 from tests.broker.model.fleet import QUEUES, Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.worker import Fate, Worker
@@ -220,6 +221,10 @@ class Machine(RuleBasedStateMachine):
     @action(1, ms=st.sampled_from([500, 60_000, HOUR_MS]))
     def step_back(self, ms: int) -> None:
         self.fleet.step_back(ms)
+
+    @action(1)
+    def count_bytes(self) -> None:
+        count_bytes(self.fleet)
 
     @action(1, queue=queues)
     def drop_all(self, queue: str) -> None:

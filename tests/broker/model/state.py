@@ -82,6 +82,8 @@ class State:
     """The keys of a shard, by what they are; names as in `broker/keys.py`."""
 
     records: dict[str, Header] = field(default_factory=dict)
+    #: Bytes of each record.
+    sizes: dict[str, int] = field(default_factory=dict)
     lanes: dict[Lane, list[str]] = field(default_factory=dict)
     #: Of an org, as they stand in its order, with HELD; and of those of an actor that are very many.
     ordered_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
@@ -181,6 +183,7 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.records = {
                 message_id: Header(*record.split("\n", 4)[:4]) for message_id, record in pairs.items()
             }
+            state.sizes = {message_id: len(record.encode()) for message_id, record in pairs.items()}
         case "l":
             queue, org, lane = rest.split(":", 2)
             state.lanes[queue, org, lane] = value

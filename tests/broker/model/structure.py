@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from broker.keys import COUNTED
 from tests.broker.model.state import HELD, Lane, State, message_ids
 
 #: A lane that waits until then waits for somebody to open it.
@@ -22,6 +23,7 @@ def check(state: State, *, now_ms: int) -> None:
     faults = [
         *_one_place_each(state),
         *_counters(state),
+        *_bytes(state),
         *_parked(state),
         *_dead(state),
         *_order(state),
@@ -75,6 +77,16 @@ def _counters(state: State) -> Iterator[str]:
         found = {each: number for each, number in state.numbers(name).items() if each[:1] != "\n"}
         if found != dict(expected):
             yield f"1: counter {name} says {found}, there are {dict(expected)}"
+
+
+def _bytes(state: State) -> Iterator[str]:
+    due: Counter[str] = Counter()
+    for message_id, header in state.records.items():
+        if header.enqueue_id.startswith(COUNTED):
+            due[f"q:{header.queue}"] += state.sizes[message_id]
+            due[f"o:{header.org}"] += state.sizes[message_id]
+    if (found := state.numbers("by")) != dict(due):
+        yield f"10: the bytes are {found}, and should be {dict(due)}"
 
 
 def _parked(state: State) -> Iterator[str]:

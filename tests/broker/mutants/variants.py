@@ -5,6 +5,7 @@ from typing import Any
 
 from broker import sending, server_check
 from tests.broker import (
+    test_byte_bounds,
     test_full_server,
     test_rate_changes,
     test_scripts,
@@ -15,6 +16,7 @@ from tests.broker.leasing import test_poison
 from tests.broker.model import test_clock_steps as clock
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
+from tests.broker.mutants import connection_variants
 from tests.broker.mutants.breaking import PythonVariant, Variant
 
 
@@ -300,6 +302,62 @@ IN_LUA = [
         "",
         test_poison.test_a_suspect_is_found_behind_any_number_that_may_not_run,
     ),
+    Variant(
+        10,
+        "enqueue.lua",
+        "(bytes_in_queues[queue] or more_bytes)",
+        "(bytes_in_queues[queue] or 0)",
+        test_byte_bounds.test_a_queue_that_holds_too_much_refuses_all_or_nothing,
+    ),
+    Variant(
+        10,
+        "enqueue.lua",
+        "too_full(BYTES, 'o:', bytes_in_orgs, max_bytes_of_org)",
+        "nil",
+        test_byte_bounds.test_an_org_that_holds_too_much_keeps_no_other_out,
+    ),
+    Variant(
+        10,
+        FINISH,
+        "tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)",
+        "",
+        test_byte_bounds.test_what_is_in_comes_back_into_what_is_full,
+    ),
+    Variant(
+        10,
+        FINISH,
+        "    bytes = counted_bytes(stored)\n",
+        "",
+        test_byte_bounds.test_what_was_converted_while_it_ran_is_not_held,
+    ),
+    Variant(
+        10,
+        "parts/removal.lua",
+        "tally_bytes(held, queue, orgs[places[i]], -counted_bytes(record))",
+        "",
+        test_byte_bounds.test_what_is_dead_or_dropped_is_not_held,
+    ),
+    Variant(
+        10,
+        "reprioritise.lua",
+        "counted_bytes(new_record) - counted_bytes(old_record)",
+        "0",
+        test_byte_bounds.test_what_is_dead_or_dropped_is_not_held,
+    ),
+    Variant(
+        10,
+        "parts/sizes.lua",
+        "was_empty[field] and 0 or ",
+        "",
+        test_byte_bounds.test_what_an_older_release_ended_is_made_good,
+    ),
+    Variant(
+        10,
+        "count_bytes.lua",
+        "tally_bytes(bytes, queue, org, #record + 1)",
+        "tally_bytes(bytes, queue, org, #record)",
+        test_byte_bounds.test_what_an_older_release_left_is_counted_once,
+    ),
     *(
         Variant(10, f"{name}.lua", "-- NEEDS:", "-- WHEN FULL: refused\n-- NEEDS:", promise)
         for name, promise in WHEN_FULL.items()
@@ -357,4 +415,5 @@ IN_PYTHON = [
         lambda *_: None,
         test_sending.test_a_message_without_its_replica_says_so,
     ),
+    *connection_variants.IN_PYTHON,
 ]
