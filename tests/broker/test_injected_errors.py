@@ -10,15 +10,19 @@ from uuid import uuid4
 
 import pytest
 import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from broker import scripts
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation
 from tests.broker.model.conftest import quiet_server
 from tests.broker.model.converted import count_bytes
+from tests.broker.model.failing_machine import FailingMachine
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.injecting import Scene, at_each_write
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import suspect
+from tests.broker.model.test_model import EXAMPLES, LONG, STEPS
 
 __all__ = ["quiet_server"]
 
@@ -37,6 +41,22 @@ def test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
     writes = at_each_write(lambda: Fleet(quiet_server, f"{uuid4().hex}:{{0}}"), name, SCENES[name])
 
     assert writes > 0
+
+
+def test_an_error_in_any_history_is_as_if_the_call_had_not_been_made(quiet_server: "redis.Redis") -> None:
+    """Whatever clients did before; `MODEL_EXAMPLES=2000` looks longer."""
+    run_state_machine_as_test(
+        lambda: FailingMachine(quiet_server),  # type: ignore[arg-type]  # what makes one will do
+        settings=settings(
+            max_examples=max(5, EXAMPLES // 4),
+            stateful_step_count=STEPS,
+            deadline=None,
+            print_blob=True,
+            phases=set(Phase) if LONG else {Phase.explicit, Phase.reuse, Phase.generate},
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 def test_every_script_that_writes_has_a_scene() -> None:
