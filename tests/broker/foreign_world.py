@@ -10,7 +10,7 @@ import redis
 from dramatiq import Message
 from dramatiq.middleware import Callbacks, Pipelines, Retries
 
-from broker import FairRedisBroker
+from broker import FairRedisBroker, Inspector
 from broker.scripts import Script
 from tests.broker.workers import started
 from tests.middleware.brokers import close
@@ -70,10 +70,26 @@ class World:
         self.names.add(f"parked {round_}")
         self.broker.park(parked, delay_ms=30, cause="something", key="door")
 
+    def look(self) -> None:
+        """Ask for everything that people are shown; none of it may fail."""
+        view = Inspector(self.client, self.broker.base)
+        view.depth("default")
+        view.depth("default", org="a")
+        view.queue_state("default")
+        view.parked_by_cause("default")
+        view.lanes("default")
+        view.workers()
+        for each in view.waiting("default"):
+            assert view.why(each.message_id, queues=["default"]).text
+        for name in ("odd", "nobody"):
+            assert view.why(name, queues=["default"]).text
+
     def run(self) -> list[bytes]:
         """Have a worker run all neighbours. Returns all dead letters."""
+        self.look()
         with started(self.broker, threads=2):
             done = eventually(lambda: self.ran >= self.names)
+        self.look()
         assert done, f"never run: {sorted(self.names - self.ran)}"
         return self.letters()
 
