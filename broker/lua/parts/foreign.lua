@@ -13,8 +13,8 @@ local function remove_foreign()
   local TYPES = {m = 'hash', mb = 'hash', by = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash',
     ak = 'hash', aq = 'hash', avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash',
     l = 'list', wake = 'list', ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset',
-    qd = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset', b = 'set', bk = 'set', pk = 'set', quiet = 'set',
-    qt = 'string', qc = 'string', probe = 'string', t = 'string', dw = 'string', heard = 'string', up = 'string',
+    qd = 'zset', qo = 'zset', qn = 'zset', qa = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset', b = 'set', bk = 'set', pk = 'set', quiet = 'set',
+    qt = 'string', qw = 'string', qy = 'string', qc = 'string', probe = 'string', t = 'string', dw = 'string', heard = 'string', up = 'string',
     seq = 'string', s = 'string', late = 'string', skew = 'string', xs = 'string'}
 
   local function is_number(text) return #text <= 30 and string.match(text, '^%-?%d+%.?%d*$') ~= nil end
@@ -67,7 +67,7 @@ local function remove_foreign()
     d = function(text) return string.match(text, '^%d+|%d+|') ~= nil end,
     n = is_count, no = is_count, by = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count,
     avg = is_fraction, p = is_pair, o = is_share, r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane,
-    qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair, qt = is_number, qc = is_number, t = is_number,
+    qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair, qt = is_number, qc = is_number, qw = is_number, qy = is_rate, t = is_number,
     heard = is_number, up = is_number, seq = is_count, late = is_count, xs = is_count, skew = is_number,
     s = function(text) return #text <= 160 and string.match(text, '^%d+|') ~= nil end
   }
@@ -103,7 +103,7 @@ local function remove_foreign()
   end
 
   local function queue_of(letters, rest)
-    if letters == 'l' or letters == 'ql' or letters == 'qk' or letters == 'qg' then
+    if letters == 'l' or letters == 'ql' or letters == 'qk' or letters == 'qg' or letters == 'qo' then
       return string.match(rest, '^([^:]*):')
     elseif string.match(letters, '^[qx].$') then
       return rest

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.mutants import variants
+from tests.broker.mutants import bounded, variants
 from tests.broker.mutants.breaking import FOLDER, PythonVariant, Variant
 from tests.broker.mutants.foreign_variants import FOREIGN_IN_LUA, FOREIGN_IN_PYTHON
-from tests.broker.mutants.variants import AS_FILES
 
 pytestmark = pytest.mark.slow
 
-IN_LUA = [*variants.IN_LUA, *FOREIGN_IN_LUA]
-IN_PYTHON = [*variants.IN_PYTHON, *FOREIGN_IN_PYTHON]
+AS_FILES = variants.AS_FILES
+IN_LUA = [*variants.IN_LUA, *bounded.IN_LUA, *FOREIGN_IN_LUA]
+IN_PYTHON = [*variants.IN_PYTHON, *bounded.IN_PYTHON, *FOREIGN_IN_PYTHON]
 
 #: How a test fails. Anything else would be an error of the variant's own, such as Lua that does not compile.
 RED = (AssertionError, pytest.fail.Exception)
