@@ -10,7 +10,7 @@ from tests.broker.mutants.breaking import PythonVariant, Variant
 ORDER, WAITING = "parts/lane_order.lua", "parts/waiting.lua"
 
 AS_A_WHOLE = held.test_an_actor_is_held_as_a_whole
-GATE_ALONE = held.test_a_gate_that_changes_lets_in_nobody_else
+ONE_GATE = held.test_a_gate_that_changes_lets_in_nobody_else
 KEY_ORDER = held.test_lanes_that_wait_for_a_key_are_let_in_by_their_age
 KEY_FREE = held.test_a_key_that_nobody_holds_lets_in_who_waits
 
@@ -37,7 +37,7 @@ IN_LUA = [
         "set_gates.lua",
         "if redis.call('ZSCORE', blocked_actors(queue), name) then",
         "if true then",
-        GATE_ALONE,
+        ONE_GATE,
     ),
     Variant(
         12,
