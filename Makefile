@@ -31,7 +31,7 @@ test: $(STAMP) ## The whole suite, on real embedded servers
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
 model: $(STAMP) ## The model of the broker's state machine, for a quarter of an hour instead of seconds
-	$(BIN)/python -m pytest -q -n 0 tests/broker/model/test_model.py
+	$(BIN)/python -m pytest -q -n 2 tests/broker/model/test_model.py tests/broker/test_fair_oracle.py
 
 chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
 	$(BIN)/python -m tests.broker.chaos

@@ -6,6 +6,7 @@ from typing import Any
 from broker import sending, server_check
 from tests.broker import (
     test_age_share,
+    test_fair_oracle,
     test_full_server,
     test_injected_errors,
     test_newcomers,
@@ -211,8 +212,8 @@ IN_LUA = [
     Variant(
         8,
         CLOCK,
-        "set_queue_time(queue, time)\n  if not",
-        "if not",
+        "time = time_after(queue, time, work_ms, waiting, extra)",
+        "",
         test_newcomers.test_a_refund_does_not_move_the_queues_time,
     ),
     Variant(
@@ -257,6 +258,28 @@ IN_LUA = [
         "weigh_anew(org, share, wanted[org])",
         "",
         test_newcomers.test_weights_that_compete_are_counted_while_they_do,
+    ),
+    # As release 0.1.0 had it: whoever comes goes before all who wait.
+    Variant(
+        8,
+        FAIR_SHARE,
+        "local start = start_in(queue, first, had_to_wait)",
+        "local start = (first or queue_time(queue)) - outstanding_ms(queue)",
+        test_fair_oracle.test_an_org_that_waits_is_not_behind_the_ideal_while_others_keep_coming,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "local start = start_in(queue, first, had_to_wait)\n  local own",
+        "local start = (first or queue_time(queue)) - outstanding_ms(queue)\n  local own",
+        test_fair_oracle.test_newcomers_run_in_the_order_of_their_coming,
+    ),
+    Variant(
+        8,
+        CLOCK,
+        "time = time_after(queue, time, work_ms, waiting, extra)\n  if",
+        "if",
+        test_fair_oracle.test_an_org_that_waits_is_not_behind_the_ideal_while_others_keep_coming,
     ),
     Variant(
         8, DISPATCH, "while credit_ms > 0 and #taken < room and in_vain", "while false and in_vain", _by_age
