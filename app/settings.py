@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -185,6 +186,14 @@ class Settings(BaseSettings):
     """Entities of one feedback job; at most what its contract takes."""
     max_active_jobs_per_org: PositiveInt = _DEFAULTS.max_active_jobs_per_org
     """Jobs of one org running at once."""
+    max_org_depth: NonNegativeInt = _DEFAULTS.max_org_depth
+    """Jobs of one org that are not done, delayed ones too; more are refused when they are sent. 0: any number."""
+    max_queue_depth: NonNegativeInt = _DEFAULTS.max_queue_depth
+    """The same of one queue. 0: any number."""
+    max_org_bytes: NonNegativeInt = _DEFAULTS.max_org_bytes
+    """Bytes that the messages of one org have whose jobs are not done. 0: any number."""
+    max_queue_bytes: NonNegativeInt = _DEFAULTS.max_queue_bytes
+    """The same of one queue. 0: any number."""
     max_schedules_per_org: PositiveInt = _DEFAULTS.max_schedules_per_org
     """Schedules one org may keep."""
     export_expiry_days: PositiveInt = _DEFAULTS.export_expiry_days

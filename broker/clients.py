@@ -152,7 +152,8 @@ def _check_parameters(pool: "redis.ConnectionPool") -> None:
         if isinstance(connection, redis.SSLConnection):
             _check_tls(parameters)
     except (TypeError, ValueError, LookupError, OSError, redis.RedisError) as error:
-        raise UnsupportedConnection(f"no connection can be made with these parameters: {error}") from error
+        why = " ".join(str(error).split())
+        raise UnsupportedConnection(f"no connection can be made with these parameters: {why}") from error
 
 
 def _check_tls(parameters: Mapping[str, Any]) -> None:

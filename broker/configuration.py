@@ -1,23 +1,30 @@
 """What is configured beside the messages: shares of orgs, start rates, gates; and what becomes of it at once."""
 
+import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import redis
 
+from .connection import ask
 from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_BATCH_SIZE: Final = 100
-#: Lanes that one call looks at.
-_LANES_BATCH_SIZE: Final = 500
+_BATCH_SIZE: Final = 200
+#: Gates that one call reads, or changes.
+_GATES_AT_ONCE: Final = 250
+#: Orgs that one call sets aside.
+_HELD_AT_ONCE: Final = 70
+#: Orgs that one call looks at.
+_LANES_BATCH_SIZE: Final = 250
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
 _FREE_LANES = Script("free_lanes")
+_HOLD_ORGS = Script("hold_orgs")
 _LIMIT = Script("set_rates")
 _RELEASE = Script("release")
 _SHUT = Script("set_gates")
@@ -83,7 +90,7 @@ class Configuration:
             _FREE_LANES(self._client, self._base, [name, "", 0, 0, 0])
 
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> bool:
-        """Replace all gates that a source blocks; an empty mapping unblocks them all.
+        """Replace all gates that a source blocks, in batches; an empty mapping unblocks them all.
 
         Parameters:
             source: who blocks them.
@@ -96,10 +103,44 @@ class Configuration:
         Raises:
             ValueError: a gate is none of these.
         """
-        arguments: list[Argument] = [source]
-        for gate, (until_ms, cause) in gates.items():
-            arguments += [gate_of(gate), until_ms, cause]
-        return bool(_SHUT(self._client, self._base, arguments))
+        wanted = {gate_of(gate): (until_ms, cause) for gate, (until_ms, cause) in gates.items()}
+        changes: list[tuple[Argument, ...]] = []
+        for gate, blocks in self._gates():
+            old, new = blocks.get(source), wanted.pop(gate, None)
+            if new is None and old is not None:
+                changes.append((gate, "", ""))
+            elif new is not None and (old is None or tuple(old) != new):
+                changes.append((gate, *new))
+        changes += [(gate, *new) for gate, new in wanted.items()]
+        held = [str(gate) for gate, until_ms, _ in changes if str(gate).startswith("a:") and until_ms != ""]
+        changed = 0
+        while changes:
+            batch = [value for change in changes[:_GATES_AT_ONCE] for value in change]
+            done, of_them = _SHUT(self._client, self._base, [source, *batch])
+            del changes[:done]
+            changed += of_them
+        for gate in held:
+            self._hold_orgs(gate.partition(":")[2])
+        return changed > 0
+
+    def _hold_orgs(self, actor: str) -> None:
+        """Set aside what waits of an actor that was just blocked: whoever has something else to run goes on at once."""
+        for queue in ask(self._client, "HKEYS", f"{self._base}:n"):
+            looked_at, place = 1, 0
+            while looked_at:
+                looked_at, place = _HOLD_ORGS(self._client, self._base, [actor, queue, place, _HELD_AT_ONCE])
+
+    def _gates(self) -> Iterator[tuple[str, dict[str, tuple[int, str]]]]:
+        """All that are blocked, each once, by source: until when and why."""
+        seen: set[bytes] = set()
+        cursor: int | None = None
+        while cursor != 0:
+            cursor, found = ask(
+                self._client, "HSCAN", f"{self._base}:g", cursor or 0, "COUNT", _GATES_AT_ONCE
+            )
+            for gate in found.keys() - seen:
+                seen.add(gate)
+                yield gate.decode(), json.loads(found[gate])
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages."""

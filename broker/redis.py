@@ -21,6 +21,7 @@ from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
 from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
+from .inspection.removal import flush
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -30,7 +31,6 @@ from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
 from .schema import Schema
-from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
@@ -41,11 +41,6 @@ DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
 
 #: A tenth of the work by age: nobody waits ten times as long as first in, first out would have made him wait.
 DEFAULT_AGE_SHARE: Final = 0.1
-
-#: Most messages that one call drops.
-_BATCH_SIZE: Final = 1_000
-
-_FLUSH = Script("flush")
 
 
 class FairRedisBroker(Broker):
@@ -71,6 +66,9 @@ class FairRedisBroker(Broker):
         max_message_bytes: The largest message that is taken. Default 2 MiB.
         max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
         max_org_depth: The same of an org, over all queues. Default None.
+        max_queue_bytes: Bytes that the messages of a queue have which are not done; more are refused at send. Default
+            None: any number.
+        max_org_bytes: The same of an org, over all queues. Default None.
         route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
@@ -113,6 +111,8 @@ class FairRedisBroker(Broker):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_queue_depth: int | None = None,
         max_org_depth: int | None = None,
+        max_queue_bytes: int | None = None,
+        max_org_bytes: int | None = None,
         route: Route | None = None,
         age_share: float = DEFAULT_AGE_SHARE,
         durability: Durability = "local",
@@ -149,7 +149,11 @@ class FairRedisBroker(Broker):
         self._sessions = SessionManager(self.client, self._open_session)
         self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
-            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
+            max_message_bytes=max_message_bytes,
+            max_queue_depth=max_queue_depth,
+            max_org_depth=max_org_depth,
+            max_queue_bytes=max_queue_bytes,
+            max_org_bytes=max_org_bytes,
         )
         self._sender = Sender(self.client, self.base, bounds, durability)
         self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)
@@ -312,8 +316,7 @@ class FairRedisBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
-        while _FLUSH(self.client, self.base, (queue_name, _BATCH_SIZE)):
-            pass
+        flush(self.client, self.base, queue_name)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""

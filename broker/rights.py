@@ -7,18 +7,17 @@ import redis
 from .connection import connection_errors
 from .errors import UnsupportedServer
 
-#: What the broker does with keys, each in a harmless form; the key comes after the name.
+#: What the broker does with keys, each in a harmless form; the key comes after the name, and where KEY stands.
 PROBES: Final = (
-    *("SET 1 PX 10000", "GET", "EXISTS", "PEXPIRE 10000", "PTTL", "INCRBY 1", "INCRBYFLOAT 1", "DEL"),
-    *("HSET f 1", "HSETNX f 1", "HINCRBY f 1", "HGET f", "HMGET f", "HGETALL", "HKEYS", "HEXISTS f", "HLEN"),
-    *("HDEL f", "SADD m", "SISMEMBER m", "SMEMBERS", "SRANDMEMBER", "SREM m", "SPOP"),
+    *("SET 1 PX 10000", "GET", "EXISTS", "TYPE", "STRLEN", "PEXPIRE 10000", "PTTL"),
+    *("INCR", "INCRBY 1", "INCRBYFLOAT 1", "RENAME KEY", "UNLINK"),
+    *("HSET f 1", "HSETNX f 1", "HINCRBY f 1", "HGET f", "HMGET f", "HGETALL", "HKEYS", "HRANDFIELD"),
+    *("HEXISTS f", "HLEN", "HDEL f", "SADD m", "SISMEMBER m", "SMEMBERS", "SRANDMEMBER", "SREM m", "SPOP"),
     *("RPUSH m", "LPUSH m", "LINDEX 0", "LLEN", "LRANGE 0 0", "LPOS m", "LINSERT BEFORE m m", "LREM 1 m"),
-    *("LPOP", "BLPOP 0.01", "DEL"),
+    *("LPOP", "RPOP", "BLPOP 0.01", "DEL"),
     *("ZADD 1 m", "ZSCORE m", "ZRANK m", "ZCARD", "ZRANGE 0 0", "ZRANGEBYSCORE 0 0", "ZREM m"),
-    *("ZREMRANGEBYSCORE 0 0", "DEL"),
+    *("ZREMRANGEBYSCORE 0 0", "ZPOPMIN", "DEL"),
 )
-#: And without a key of its own.
-_OTHERS: Final = ("TIME", "MULTI", "EXEC")
 
 
 def check_rights(client: "redis.Redis", base: str) -> None:
@@ -33,9 +32,11 @@ def check_rights(client: "redis.Redis", base: str) -> None:
         ConnectionClosed: the server does not answer, or is a replica.
     """
     key = f"{base}:rights"
-    commands = [(name, key, *rest) for name, *rest in (each.split() for each in PROBES)]
-    commands += [(each,) for each in _OTHERS]
-    commands += [("EVAL", "return 1", "1", key), ("EVALSHA", "0" * 40, "1", key)]
+    commands: list[tuple[str, ...]] = [
+        (name, key, *(key if word == "KEY" else word for word in words))
+        for name, *words in (each.split() for each in PROBES)
+    ]
+    commands += [("TIME",), ("EVAL", "return 1", "1", key), ("EVALSHA", "0" * 40, "1", key)]
     with connection_errors(client):
         with client.pipeline(transaction=False) as together:
             for command in commands:

@@ -23,7 +23,9 @@ BATCH_SIZE: Final = 500
 
 #: By number, what makes of that schema the next one: scripts that convert one batch each. They take a cursor (empty at
 #: the start) and a batch size, return the next cursor (empty at the end), and change nothing when they are run again.
-CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {1: (Script("convert_delayed"),)}
+CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {
+    1: (Script("convert_lanes"), Script("count_bytes"), Script("convert_delayed"))
+}
 
 _RAISE = Script("raise_schema")
 
@@ -54,10 +56,10 @@ class Schema:
         with connection_errors(self._client):
             try:
                 found: str | bytes | None = self._client.get(f"{self._base}:schema")
-            except redis.ResponseError as error:
+            except (redis.ResponseError, UnicodeDecodeError) as error:
                 if is_away(error):
                     raise
-                found = "?"  # no string
+                found = "?"  # no string, or no text to a client that decodes
         if found is None:
             return 1
         text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found

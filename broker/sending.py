@@ -12,7 +12,7 @@ from dramatiq.errors import ConnectionClosed
 from .bounds import is_text, printable
 from .clients import client_like, never_twice
 from .connection import ask, connection_errors, drop_connections
-from .errors import MessageTooLarge, NotReplicated, QueueFull, ServerFull
+from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, ServerFull
 from .keys import EnqueueIds, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
@@ -23,8 +23,12 @@ DEFAULT_MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 FULL_RETRY_AFTER_S: Final = 5.0
 #: How long a replica may take to confirm a message, in milliseconds.
 REPLICA_TIMEOUT_MS: Final = 1_000
-#: Messages that one call carries.
+#: Messages that one call carries, and their bytes; one that is larger goes alone.
 BATCH_SIZE: Final = 256
+BATCH_BYTES: Final = 2 * 1024 * 1024
+#: Commands that a call may take for them, by estimate: for each, for the first of a lane, for one that is delayed.
+_BATCH_COMMANDS: Final = 940
+_EACH, _LANE, _DELAYED = 3, 19, 10
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
@@ -48,11 +52,15 @@ class Bounds:
         max_message_bytes: of one encoded message. Default 2 MiB.
         max_queue_depth: messages of a queue that are not done. Default None: any number.
         max_org_depth: messages of an org that are not done, over all queues. Default None: any number.
+        max_queue_bytes: what the messages of a queue that are not done have together. Default None: any number.
+        max_org_bytes: the same of an org, over all queues. Default None: any number.
     """
 
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     max_queue_depth: int | None = None
     max_org_depth: int | None = None
+    max_queue_bytes: int | None = None
+    max_org_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -76,7 +84,8 @@ class Sender:
         self._bounds = bounds
         self._durability = durability
         self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
-        self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_depths = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_bytes = (bounds.max_queue_bytes or 0, bounds.max_org_bytes or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
         """Refuse what is too large.
@@ -87,29 +96,36 @@ class Sender:
         if len(sent.record) > self._bounds.max_message_bytes:
             raise MessageTooLarge(actor_name, len(sent.record), self._bounds.max_message_bytes)
 
-    def send(self, messages: Sequence[Sent], *, more: int = 0, bounded: bool = True) -> None:
+    def send(self, messages: Sequence[Sent], *, more: Sequence[Sent] = (), bounded: bool = True) -> None:
         """Send these, all or none.
 
         Parameters:
             messages: at most a few hundred.
-            more: how many of the same queue are still to come; they count when the queue's bound is checked. Default 0.
+            more: of the same queue, still to come; they count when the queue's bounds are checked. Default none.
             bounded: False for what a call before has checked. Default True.
 
         Raises:
-            QueueFull: a queue or an org has too many, or the server no memory left.
+            QueueFull: a queue or an org has too many or too much, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
-        max_depths = self._max_depths if bounded else (0, 0)
-        arguments = [*max_depths, more, *(value for each in messages for value in each)]
+        none = (0, 0)
+        arguments: list[Argument] = [
+            *(self._max_depths if bounded else none),
+            len(more),
+            *(self._max_bytes if bounded else none),
+            sum(len(each.record) for each in more),
+            *(value for each in messages for value in each),
+        ]
         try:
             refused = self._call(_ENQUEUE, arguments)
         except ServerFull as error:
             queue = split_record(messages[0].record)[0]
             raise QueueFull(queue, None, 0, FULL_RETRY_AFTER_S, full="memory") from error
         if refused:
-            queue, org, depth = refused
-            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S)
+            queue, org, depth, what = refused
+            full: FullOf = "bytes" if _text(what) == "bytes" else "messages"
+            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S, full=full)
 
     def park(self, message: Sent) -> None:
         """Send a message that waits, whatever is full.
@@ -140,16 +156,18 @@ class Sender:
     def _send_queue(
         self, messages: Sequence[Sent], indexes: list[int], faults: list[Exception | None]
     ) -> None:
-        for start in range(0, len(indexes), BATCH_SIZE):
-            batch = indexes[start : start + BATCH_SIZE]
+        start = 0
+        while start < len(indexes):
+            batch = _first_batch(messages, indexes, start)
             try:
                 # The first call checks for all of them; what it has let in is not refused half-way.
-                more = len(indexes) - len(batch)
-                self.send([messages[index] for index in batch], more=more, bounded=start == 0)
+                more = [messages[index] for index in indexes[len(batch) :]] if start == 0 else ()
+                self.send(batch, more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
                 for index in indexes[start:]:
                     faults[index] = error
                 return
+            start += len(batch)
 
     def _call(self, script: Script, arguments: list[Argument]) -> Any:
         run = self._run if self._durability == "local" else self._run_safely
@@ -167,7 +185,7 @@ class Sender:
         # which is not made anew between them: after a fail-over that would ask a server that never had the message.
         with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
             answer = script(connection, self._base, arguments)
-            if not isinstance(answer, list):  # those are refusals
+            if not (isinstance(answer, list) and answer):  # that would be a refusal
                 if repeated:  # it may have written nothing, and then that is not waited for
                     ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
                 self._wait_for_replica(connection)
@@ -254,6 +272,24 @@ def _shown(message: Message[Any]) -> bytes:
 def _text(answer: bytes | str) -> str:
     """A name in an answer; a client may decode them."""
     return answer if isinstance(answer, str) else answer.decode()
+
+
+def _first_batch(messages: Sequence[Sent], indexes: Sequence[int], start: int) -> list[Sent]:
+    """Those of a queue from one on that go with one call."""
+    batch: list[Sent] = []
+    lanes: set[bytes] = set()
+    commands = size = 0
+    for index in indexes[start : start + BATCH_SIZE]:
+        sent = messages[index]
+        # Queue, org and lane.
+        lane = b"\n".join(sent.record.split(b"\n", 3)[:3])
+        commands += _EACH + (_DELAYED if sent.delay_ms > 0 else 0 if lane in lanes else _LANE)
+        size += len(sent.record)
+        if batch and (commands > _BATCH_COMMANDS or size > BATCH_BYTES):
+            break
+        lanes.add(lane)
+        batch.append(sent)
+    return batch
 
 
 def _slots(option: object) -> tuple[str, int] | None:

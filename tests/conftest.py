@@ -17,6 +17,7 @@ from app.settings import is_setting, variable
 from tests.databases import Database
 from tests.redis_server import other_server
 from tests.tenants import engine, new_tenant, tenant
+from tests.turns import scheduler, turn
 
 __all__ = ["engine", "new_tenant", "tenant"]
 
@@ -27,19 +28,6 @@ SLOW_FOLDERS = {"adapters", "crash", "e2e", "embedded", "migrations", "mission"}
 
 #: Modules that are slow in whichever folder they lie: suites of stores, outages, killed processes.
 SLOW_MODULES = ("_stores", "_outage", "_spool", "_crash", "_stuck_process")
-
-#: Files that take half a minute and more, the longest first. They are begun first: a file is worked by one process, and
-#: one that is begun last is what all others wait for.
-LONGEST = (
-    "crash/test_publish_killed.py",
-    "e2e/test_demo.py",
-    "e2e/test_benchmarks.py",
-    "e2e/test_up.py",
-    "middleware/cron/test_processes.py",
-    "e2e/test_package.py",
-    "app/bootstrap/worker/orgs/test_two_regions.py",
-    "docs/test_blocks.py",
-)
 
 
 def pytest_configure() -> None:
@@ -59,6 +47,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     # What `make check` leaves out by its folder need not even be imported, by each of its processes.
     unwanted = "not slow" in config.option.markexpr and collection_path.name in SLOW_FOLDERS
     return True if unwanted and collection_path.is_relative_to(ROOT / "tests") else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return scheduler(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_servers = "servers" in getattr(item, "fixturenames", ())
         if SLOW_FOLDERS & set(place.parts) or place.stem.endswith(SLOW_MODULES) or on_redis or on_servers:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=_turn)
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 @pytest.fixture(scope="session")
@@ -117,11 +110,6 @@ def database(new_database: Callable[[], Database]) -> Database:
     fresh = new_database()
     upgrade(fresh.owner_url)
     return fresh
-
-
-def _turn(item: pytest.Item) -> int:
-    name = str(item.path.relative_to(ROOT / "tests"))
-    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def _parameters(item: pytest.Item) -> list[object]:

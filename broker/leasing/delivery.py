@@ -12,6 +12,7 @@ from dramatiq.errors import BrokerError, DecodeError
 
 from ..bounds import printable
 from ..errors import PoisonMessage
+from ..keys import COUNTED
 from .lease import DEAD, DONE, QUARANTINED, Lease, LeasedMessage, Sent
 from .session import WorkerSession
 from .shape import fault_of
@@ -112,7 +113,7 @@ class Intake:
                     each.keep_undecodable(self._broker, lease.queue, body, lease.message_id)
         except Exception as error:  # noqa: BLE001  # a store's errors are its client's
             logger.warning("It cannot be kept (%s) and comes again.", type(error).__name__)
-            header = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{uuid4().hex}\n"
+            header = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{COUNTED}{uuid4().hex}\n"
             record = header.encode("utf-8", "surrogateescape") + body
             parked = "its bytes cannot be kept\nundecodable"
             lease.carried = [Sent(lease.message_id, uuid4().hex, KEEP_AGAIN_MS, parked, record)]

@@ -63,6 +63,8 @@ class Lease:
     queue: str
     org: str
     lane: str
+    #: Bytes of the message.
+    size: int = 0
     fetched_s: float = field(default_factory=time.monotonic, init=False)
     began_s: float | None = field(default=None, init=False)
     done_s: float = field(default=0.0, init=False)

@@ -9,6 +9,11 @@ from .wakeup import Wakeup
 #: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
 AHEAD_MS: Final = 20
 MAX_AHEAD: Final = 128
+#: Nothing more is fetched while so many bytes are held that have not begun; but for one message where it is larger.
+MAX_AHEAD_BYTES: Final = 4 * 1024 * 1024
+#: One fetch brings so many messages at most, and so many bytes of them, or one message.
+MAX_ROOM: Final = 136
+MAX_ROOM_BYTES: Final = 2 * 1024 * 1024
 
 #: A fetch is worth while for what the threads finish in this time, in milliseconds: so long may it take until what
 #: another org sends is known here.
@@ -32,12 +37,24 @@ class PrefetchBudget:
         threads: jobs that run at once.
         ahead: whether more may be fetched than run.
         held: how many messages are held and not finished.
+        unstarted_bytes: how many bytes the messages have that are held and not begun.
         mode: `share` (suspects are another process's), `any` (this one may be chosen for one) or `probe` (it runs
             nothing else).
     """
 
-    def __init__(self, threads: int, *, ahead: bool, held: Callable[[], int], mode: Mode) -> None:
+    def __init__(
+        self,
+        threads: int,
+        *,
+        ahead: bool,
+        held: Callable[[], int],
+        mode: Mode,
+        unstarted_bytes: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.threads = threads
+        #: There was no capacity for the bytes of what has not begun: a message that begins may make room.
+        self.is_full_of_bytes = False
+        self._unstarted_bytes = unstarted_bytes
         #: An operator asked the worker to fetch nothing.
         self.quiet = False
         #: Jobs run for so long that nothing fetched ahead would begin soon.
@@ -65,7 +82,18 @@ class PrefetchBudget:
             return 1 if served and self._held() <= 0 else 0
         ahead = self._ahead()
         free = self.threads + ahead - self._held()
-        return free if free >= self._min_batch(ahead) else 0
+        if free < self._min_batch(ahead):
+            return 0
+        self.is_full_of_bytes = self.room_bytes() <= 0
+        return 0 if self.is_full_of_bytes else min(free, MAX_ROOM)
+
+    def room_bytes(self) -> int:
+        """How many bytes one fetch may bring now; it may bring one message all the same."""
+        return (
+            min(MAX_ROOM_BYTES, MAX_AHEAD_BYTES - self._unstarted_bytes())
+            if self._with_ahead
+            else MAX_ROOM_BYTES
+        )
 
     def mode(self, queue: str) -> Mode:
         """What a fetch of the queue may bring."""

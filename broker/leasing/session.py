@@ -113,7 +113,13 @@ class WorkerSession:
         self._culprits = Culprits(client, base, dead_ttl_ms, end=partial(self._report, _FINISH))
         threads = worker.worker_threads if worker else 1
         #: How much may be fetched now; consumers wait for it.
-        self.budget = PrefetchBudget(threads, ahead=worker is not None, held=self._held, mode=mode)
+        self.budget = PrefetchBudget(
+            threads,
+            ahead=worker is not None,
+            held=self._held,
+            unstarted_bytes=self._leases.unstarted_bytes,
+            mode=mode,
+        )
         self._worker_info = WorkerInfo(self.worker_id, threads, facts or {})
         self._call_lock = threading.Lock()
         self._reply_lost = False
@@ -154,12 +160,15 @@ class WorkerSession:
         with self._call_lock:
             self._reconcile()
             capacity, mode = budget.capacity(queue), budget.mode(queue)
-            reply = self._call(_FETCH, queue, capacity, self._max_active() or 0, self._age_share, mode)
+            room_bytes = budget.room_bytes()
+            reply = self._call(
+                _FETCH, queue, capacity, room_bytes, self._max_active() or 0, self._age_share, mode
+            )
             fetched = []
             for at in range(_HEAD, len(reply), 3):
                 message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])
                 stored_in, org, lane, body = split_record(reply[at + 2])
-                fetched.append((Lease(message_id, token, stored_in, org, lane), body))
+                fetched.append((Lease(message_id, token, stored_in, org, lane, len(body)), body))
             self._leases.add([lease for lease, _ in fetched])
             budget.note_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
         more = len(fetched) >= capacity or budget.isolated_in == queue
@@ -173,7 +182,10 @@ class WorkerSession:
             with suppress(BrokerError):
                 self.flush(beat=True)
             now_s = time.monotonic()
-        return self._leases.start(lease, threading.current_thread(), now_s)
+        has_begun = self._leases.start(lease, threading.current_thread(), now_s)
+        if self.budget.is_full_of_bytes:
+            self.budget.release_capacity()
+        return has_begun
 
     def end(self, lease: Lease, outcome: str) -> None:
         """Record what became of a message; it is reported with the next fetch, or in a few milliseconds."""
@@ -334,9 +346,11 @@ class WorkerSession:
     def _reconcile(self) -> None:
         """A fetch whose answer got lost has leased messages that nobody here knows of."""
         if self._reply_lost:
-            given_back = _RECONCILE(
-                self._client, self._base, [self.worker_id, *map(to_wire, self._leases.tokens())]
-            )
+            given_back, is_all = 0, 0
+            while not is_all:
+                known = map(to_wire, self._leases.tokens())
+                number, is_all = _RECONCILE(self._client, self._base, [self.worker_id, *known])
+                given_back += number
             self._reply_lost = False
             if given_back:
                 logger.warning("%s messages came with an answer that got lost; they went back.", given_back)

@@ -1,7 +1,7 @@
 -- Replaces the shares of all orgs. Orgs whose number of leases has changed may run again at once.
 -- KEYS: base
--- DERIVED: base:o, base:n, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qw:*, base:qc:*, base:qs:*, base:qa:*,
---          base:b:*, base:wake:*
+-- DERIVED: base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qa:*, base:qw:*,
+--          base:wake:*, base:o, base:b:*, base:n
 -- ARGV: any number of times: org weight max; max is empty where the default holds
 -- Returns: how many orgs changed
 -- NEEDS: keys virtual_clock lanes
@@ -44,6 +44,6 @@ for org, share in pairs(wanted) do
   weigh_anew(org, nil, share)
 end
 for _, org in ipairs(changed) do
-  readmit_all(org_waiters(org), org)
+  readmit_org(org)
 end
 return #changed

@@ -1,9 +1,9 @@
 -- Of a batch of what schema 1 has delayed, adds each to the messages of its org. What is there already stays as it is.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:qd:*, base:qo:*, base:qn:*
+-- DERIVED: base:m, base:mb, base:n, base:qd:*, base:qo:*, base:qn:*
 -- ARGV: cursor max; the cursor is empty at the start, then "<from ms>\n<skip>\n<queue>": so many due at from_ms were read
 -- Returns: the next cursor; empty when all was read
--- NEEDS: keys values delays
+-- NEEDS: keys values large_messages delays
 local MAX = 200
 local from_ms, skip, current = string.match(ARGV[1], '^([^\n]*)\n(%d+)\n(.*)$')
 local max = math.min(MAX, tonumber(ARGV[2]))
@@ -31,7 +31,7 @@ local found, message_ids = {}, {}
 for i = 1, #due, 2 do
   found[#found + 1] = due[i]
 end
-message_ids = take_readable(found, {bytes = MAX_READ_BYTES})
+message_ids = #found > 0 and {unpack(found, 1, readable(found, 0))} or {}
 local records = #message_ids > 0 and redis.call('HMGET', MESSAGES, unpack(message_ids)) or {}
 local at_once = tonumber(skip)
 for i, message_id in ipairs(message_ids) do

@@ -1,4 +1,4 @@
--- Has a batch of a queue's lanes checked again that may wait for the rate of an actor.
+-- Has a batch of a queue's orgs checked again that may wait for the rate of an actor.
 -- KEYS: base
 -- DERIVED: base:r, base:qs:*, base:wake:*
 -- ARGV: actor queue from_ms skip max; the first call has 0 and 0, the others what the one before returned; with an empty
@@ -14,10 +14,10 @@ local blocked, now_text = blocked_lanes(queue), string.format('%.0f', now)
 local never = string.format('(%.0f', NEVER_MS)
 local found = redis.call('ZRANGEBYSCORE', blocked, from_ms, never, 'WITHSCORES', 'LIMIT', skip, max)
 for i = 1, #found, 2 do
-  local org_and_lane, until_ms = found[i], found[i + 1]
-  local _, lane = split_pair(org_and_lane)
-  if actor_of(lane) == actor and tonumber(until_ms) > now then
-    redis.call('ZADD', blocked, now_text, org_and_lane)
+  local org_and_actor, until_ms = found[i], found[i + 1]
+  local _, waits = split_pair(org_and_actor)
+  if waits == actor and tonumber(until_ms) > now then
+    redis.call('ZADD', blocked, now_text, org_and_actor)
     wake(queue)
   elseif until_ms == from_ms then
     skip = skip + 1

@@ -1,14 +1,18 @@
 -- A batch of a queue's messages that stand in no lane, the next due first. Reads only.
 -- KEYS: base
--- DERIVED: base:m, base:p, base:qd:*, base:qx:*, base:skew
+-- DERIVED: base:m, base:mb, base:qd:*, base:qx:*, base:p, base:skew
 -- ARGV: set queue org start count; the set is qd for what is delayed or parked, qx for suspects; the org `|` means all
 -- Returns: {how many were checked, then for each that matches: message_id due_ms org lane parked}
--- NEEDS: keys values inspection
+-- NEEDS: keys values inspection large_messages
 local set, queue, only_org, start, number = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local aside = set == 'qx' and suspect_messages(queue) or delayed_messages(queue)
 local due = redis.call('ZRANGE', aside, start, start + number - 1, 'WITHSCORES')
-local reply = {#due / 2}
+local message_ids = {}
 for i = 1, #due, 2 do
+  message_ids[#message_ids + 1] = due[i]
+end
+local reply = {readable(message_ids, 0)}
+for i = 1, 2 * reply[1], 2 do
   local message_id, due_ms = due[i], due[i + 1]
   local record = redis.call('HGET', MESSAGES, message_id)
   local _, org, lane = split_record(record)

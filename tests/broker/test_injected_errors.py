@@ -14,6 +14,7 @@ import redis
 from broker import scripts
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation
 from tests.broker.model.conftest import quiet_server
+from tests.broker.model.converted import count_bytes
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.injecting import Scene, at_each_write
 from tests.broker.model.messages import Messages
@@ -207,6 +208,8 @@ def _quiet(fleet: Fleet, arm: Arm) -> None:
 
 def _flush(fleet: Fleet, arm: Arm) -> None:
     _held(fleet)
+    for org in ("a", "b", "c", ""):
+        fleet.clean_lanes("q", org)
     arm()
     fleet.drop_all("q")
     drain(fleet)
@@ -215,7 +218,7 @@ def _flush(fleet: Fleet, arm: Arm) -> None:
 def _clean_lane(fleet: Fleet, arm: Arm) -> None:
     _busy(fleet)
     arm()
-    fleet.clean_lane("q", "a", "crop:0:k:1")
+    fleet.clean_lanes("q", "a")
     drain(fleet)
 
 
@@ -238,6 +241,22 @@ def _reprioritise(fleet: Fleet, arm: Arm) -> None:
     drain(fleet)
 
 
+def _free_lanes(fleet: Fleet, arm: Arm) -> None:
+    _busy(fleet)
+    fleet.limit_rate("crop", (HOUR_MS, 0.0))
+    fleet.fetch(fleet.workers[0], "q", 6)
+    arm()
+    fleet.limit_rate("crop", None)
+    drain(fleet)
+
+
+def _count_bytes(fleet: Fleet, arm: Arm) -> None:
+    _busy(fleet)
+    arm()
+    count_bytes(fleet)
+    drain(fleet)
+
+
 #: By script, what takes it through all that it does.
 SCENES: dict[str, Scene] = {
     "enqueue": _enqueue,
@@ -253,9 +272,11 @@ SCENES: dict[str, Scene] = {
     "publish_worker": _publish_worker,
     "quiet": _quiet,
     "flush": _flush,
-    "clean_lane": _clean_lane,
+    "clean_lanes": _clean_lane,
     "clean_aside": _clean_aside,
     "reprioritise": _reprioritise,
+    "free_lanes": _free_lanes,
+    "count_bytes": _count_bytes,
 }
 
 #: What writes once, or outside of the shard: by name, why that is enough.
@@ -263,6 +284,11 @@ ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
     "convert_delayed": "adds what is missing, which a second call does again: tests/broker/test_converting.py",
+    "pass_on": "one write",
+    "report_stop": "one write",
+    "park": "what `enqueue` writes",
+    "hold_orgs": "does what a fetch does, which finds what it leaves",
+    "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
     "reclaim_dramatiq": "the same",

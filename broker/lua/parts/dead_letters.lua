@@ -1,5 +1,8 @@
 -- Dead letters: of messages of ours, and of those that come from elsewhere.
--- NEEDS: keys values
+-- NEEDS: keys values budget
+
+-- Each that comes removes so many that are too old, as far as there are.
+local MAX_REMOVED = 4
 
 local function expire_dead_letters(queue, ttl_ms)
   redis.call('PEXPIRE', dead_letter_index(queue), ttl_ms)
@@ -12,13 +15,14 @@ local function dead_letter(queue, message_id, ttl_ms)
     return
   end
   local index, records = dead_letter_index(queue), dead_letter_records(queue)
-  local old = redis.call('ZRANGEBYSCORE', index, '-inf', now - ttl_ms, 'LIMIT', 0, 100)
+  local old = redis.call('ZRANGEBYSCORE', index, '-inf', now - ttl_ms, 'LIMIT', 0, MAX_REMOVED)
   if #old > 0 then
     redis.call('ZREM', index, unpack(old))
     redis.call('HDEL', records, unpack(old))
   end
   redis.call('ZADD', index, now, message_id)
   redis.call('HSET', records, message_id, record)
+  spend(0, 2 * #record)
   expire_dead_letters(queue, ttl_ms)
 end
 

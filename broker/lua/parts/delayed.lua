@@ -1,10 +1,13 @@
 -- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
--- NEEDS: keys values wakeups lanes parking delays crashes gates clock
+-- NEEDS: keys values wakeups lanes parking delays crashes gates waiting budget large_messages clock
 
--- Most messages, orgs with such, and lanes and orgs that were blocked, which one call makes ready.
-local MAX_PROMOTED = 100
-local MAX_DUE_ORGS = 40
-local MAX_READMITTED = 40
+-- Most messages, and orgs with such, of which a call makes some ready, and what each costs in commands; one that is parked
+-- costs more.
+local MAX_PROMOTED, COMMANDS_OF_MESSAGE = 100, 1
+local MAX_PARKED_PROMOTED, COMMANDS_OF_PARKED = 50, 6
+local MAX_DUE_ORGS, COMMANDS_OF_DUE_ORG = 24, 19
+-- What is left for the messages that are leased.
+local RESERVED_BYTES = 3 * 1024 * 1024
 -- Most messages that a call adds to an org's set.
 local MAX_INDEXED = 20
 
@@ -35,7 +38,7 @@ local function make_due(queue, org, message_ids, due_ms)
 end
 
 -- So many of an org's messages that are due become ready; then its turn comes again behind others that have such.
-local function promote_org(queue, org, max, budget)
+local function promote_org(queue, org, max)
   local own, all, lead_ms = delayed_of_org(queue, org), delayed_messages(queue), timer_lead_ms()
   local message_ids, due_ms = {}, {}
   local due = redis.call('ZRANGEBYSCORE', own, '-inf', now + lead_ms, 'WITHSCORES', 'LIMIT', 0, max)
@@ -43,8 +46,8 @@ local function promote_org(queue, org, max, budget)
     message_ids[#message_ids + 1] = due[i]
     due_ms[due[i]] = string.format('%.0f', due[i + 1] - lead_ms)
   end
-  message_ids = take_readable(message_ids, budget)
   if #message_ids > 0 then
+    message_ids = {unpack(message_ids, 1, readable(message_ids, RESERVED_BYTES))}
     -- What stands in the queue's set no more, a process of release 0.1.0 has made ready, or removed.
     local standing, still = redis.call('ZMSCORE', all, unpack(message_ids)), {}
     for i, message_id in ipairs(message_ids) do
@@ -85,8 +88,10 @@ local function index_due(queue)
 end
 
 local function find_due_orgs(queue)
+  -- Half of what may be done is left for the rest of the call.
+  local max = affordable(2 * COMMANDS_OF_DUE_ORG, MAX_DUE_ORGS)
   local found, orgs = nil, {}
-  found = redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now + timer_lead_ms(), 'WITHSCORES', 'LIMIT', 0, MAX_DUE_ORGS)
+  found = redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now + timer_lead_ms(), 'WITHSCORES', 'LIMIT', 0, max)
   for i = 1, #found, 2 do
     orgs[#orgs + 1] = found[i]
   end
@@ -96,22 +101,20 @@ end
 -- Makes messages ready that are due, as many of each org that has such, and lets in who was blocked until now. Returns how
 -- many messages.
 local function promote(queue)
-  local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}
+  local orgs, promoted = find_due_orgs(queue), 0
   if #orgs == 0 and index_due(queue) then
     orgs = find_due_orgs(queue)
   end
-  local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))
+  local any_parked = #orgs > 0 and redis.call('EXISTS', PARKED_CAUSES) == 1
+  local max = math.max(1, math.floor((any_parked and MAX_PARKED_PROMOTED or MAX_PROMOTED) / math.max(1, #orgs)))
   for _, org in ipairs(orgs) do
     -- Who is not asked keeps its turn.
-    if budget.bytes > 0 then
-      promoted = promoted + promote_org(queue, org, max, budget)
+    if promoted == 0 or bytes_left > RESERVED_BYTES then
+      promoted = promoted + promote_org(queue, org, max)
     end
   end
-  local blocked, until_ms = blocked_lanes(queue), now + timer_lead_ms()
-  for _, org_and_lane in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', until_ms, 'LIMIT', 0, MAX_READMITTED)) do
-    redis.call('ZREM', blocked, org_and_lane)
-    readmit(queue, split_pair(org_and_lane))
-  end
+  spend(COMMANDS_OF_DUE_ORG * #orgs + (any_parked and COMMANDS_OF_PARKED or COMMANDS_OF_MESSAGE) * promoted)
+  let_in(queue)
   return promoted
 end
 

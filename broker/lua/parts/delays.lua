@@ -7,33 +7,15 @@ local function index_delay(queue, org, message_id, due_ms)
   redis.call('ZADD', due_orgs(queue), 'LT', due_ms, org)
 end
 
--- Messages of an org that were taken from their queue's set, or never stood there. What is removed is read before: a call
--- that fails puts it back.
-local function unindex_delays(queue, org, message_ids)
+-- A message that was taken from its queue's set, or never stood there. What is removed is read before: a call that fails
+-- puts it back.
+local function unindex_delay(queue, org, message_id)
   local delayed = delayed_of_org(queue, org)
-  if redis.call('EXISTS', delayed) == 0 then
-    return
-  end
-  redis.call('ZMSCORE', delayed, unpack(message_ids))
-  redis.call('ZREM', delayed, unpack(message_ids))
-  if redis.call('EXISTS', delayed) == 0 then
-    redis.call('ZSCORE', due_orgs(queue), org)
-    redis.call('ZREM', due_orgs(queue), org)
-  end
-end
-
--- A call reads no more of records than so much, and one more message.
-local MAX_READ_BYTES = 1024 * 1024
-
--- As many of the messages, from the first on, as may be read yet.
-local function take_readable(message_ids, budget)
-  local readable = {}
-  for _, message_id in ipairs(message_ids) do
-    if budget.bytes <= 0 then
-      break
+  if redis.call('ZSCORE', delayed, message_id) then
+    redis.call('ZREM', delayed, message_id)
+    if redis.call('EXISTS', delayed) == 0 then
+      redis.call('ZSCORE', due_orgs(queue), org)
+      redis.call('ZREM', due_orgs(queue), org)
     end
-    budget.bytes = budget.bytes - redis.call('HSTRLEN', MESSAGES, message_id)
-    readable[#readable + 1] = message_id
   end
-  return readable
 end

@@ -1,10 +1,10 @@
 -- What a fetch leases: first, as long as the share for age has credit, what has waited longest; the rest by fair share.
--- NEEDS: keys values age selection leasing
+-- NEEDS: keys values age budget selection leasing
 
 -- However long a queue had work of one kind only: no more credit than this is saved up, in milliseconds of work.
 local MAX_CREDIT_MS = 1000
 -- So many entries of a lane are read for one turn by age.
-local MAX_READ = 8
+local MAX_READ_BY_AGE = 8
 -- So many orgs a fetch finds that are not ready any more: a process of release 0.1.0 has served them.
 local MAX_STALE = 100
 
@@ -18,11 +18,23 @@ local function age_credit(queue, age_share)
   return credit_ms
 end
 
--- Takes messages of an org that are no younger than the next org's, while there is credit. Returns what is left of that.
+-- Whether the next message of an org is no younger than that of the next org, and there is room for it.
+local function is_oldest(queue, org, younger_ms, rules, taken)
+  if org.slots <= 0 then
+    return false
+  end
+  if not org.lane or is_exhausted(org) then
+    if commands_left < COMMANDS_OF_LANE or not open_lane(queue, org, MAX_READ_BY_AGE, rules) then
+      return false
+    end
+  end
+  return tonumber(since_of(org.lane.entries[org.lane.taken + 1])) <= younger_ms
+    and (#taken == 0 and bytes_left >= MIN_BYTES or size_of_next(org) <= rules.max_bytes)
+end
+
 local function take_while_oldest(queue, org, younger_ms, room, age_share, credit_ms, costs, rules, taken)
-  while credit_ms > 0 and #taken < room and org.slots > 0
-    and (org.lane and not is_exhausted(org) or open_lane(queue, org, MAX_READ, rules))
-    and tonumber(since_of(org.lane.entries[org.lane.taken + 1])) <= younger_ms do
+  while credit_ms > 0 and #taken < room and is_oldest(queue, org, younger_ms, rules, taken) do
+    rules.max_bytes = rules.max_bytes - size_of_next(org)
     local message = take_message(org, costs)
     message.by_age = true
     taken[#taken + 1] = message
@@ -34,7 +46,9 @@ end
 
 local function take_oldest(queue, room, rules, age_share, credit_ms, taken)
   local index, costs, in_vain, stale = waiting_since(queue), {}, 0, 0
-  while credit_ms > 0 and #taken < room and in_vain < MAX_ROUNDS and stale < MAX_STALE do
+  while credit_ms > 0 and #taken < room and in_vain < MAX_ROUNDS and stale < MAX_STALE
+    and commands_left >= COMMANDS_OF_ORG + COMMANDS_OF_LANE do
+    spend(COMMANDS_OF_ORG)
     local oldest, before = redis.call('ZRANGE', index, 0, 1, 'WITHSCORES'), #taken
     if not oldest[3] then
       return 0
@@ -62,23 +76,23 @@ local function store_credit(queue, age_share, credit_ms, taken)
   store_work(queue, all_ms, by_age_ms)
 end
 
--- Leases up to `room` messages to a worker, and adds them to the reply.
-local function lease_next(queue, worker_id, room, max_active, age_share, reply)
-  local rules, taken, credit_ms = read_rules(max_active), {}, 0
+-- Leases up to `room` messages to a worker, of no more than so many bytes but for the first, and adds them to the reply.
+local function lease_next(queue, worker_id, room, room_bytes, max_active, age_share, reply)
+  local rules, taken, credit_ms = read_rules(max_active, room_bytes), {}, 0
   if age_share > 0 then
     credit_ms = age_credit(queue, age_share)
     credit_ms = take_oldest(queue, room, rules, age_share, credit_ms, taken)
   end
   for _ = 1, #taken < room and MAX_ROUNDS or 0 do
-    local orgs, any = admit_orgs(queue, room - #taken, rules)
-    if not any then
+    local orgs, seen = admit_orgs(queue, affordable(COMMANDS_OF_ORG + COMMANDS_OF_LANE, room - #taken), rules)
+    if seen == 0 then
       break
     end
     local asked = take_turns(queue, orgs, room, rules, taken)
     if #asked > 0 then
       store_turns(queue, asked)
     end
-    if #taken >= room then
+    if #taken >= room or commands_left < COMMANDS_OF_LANE then
       break
     end
   end

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking delays crashes clock
+-- NEEDS: keys values counters wakeups lanes parking delays crashes large_messages clock sizes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -52,7 +52,7 @@ local function delay(queue, org, message_id, delay_ms, parked)
 end
 
 -- Counted when all are in: many go to one queue, and many are of one org.
-local arrived_in_queues, arrived_in_orgs = {}, {}
+local arrived_in_queues, arrived_in_orgs, arrived_bytes = {}, {}, {}
 
 -- `count_arrivals` has to follow when all are in. Crashes are those of a message that was parked: it has not shown that
 -- it can end.
@@ -68,6 +68,8 @@ local function enqueue(message_id, enqueue_id, delay_text, parked, record, crash
   local queue, org, lane = split_record(record)
   tally(arrived_in_queues, queue, 1)
   tally(arrived_in_orgs, org, 1)
+  tally_bytes(arrived_bytes, queue, org, counted_bytes(record))
+  note_size(name, record)
   if crashes then
     store_crashes(name, crashes)
   end
@@ -80,10 +82,12 @@ local function enqueue(message_id, enqueue_id, delay_text, parked, record, crash
 end
 
 local function count_arrivals()
+  local was_empty = {}
   for queue, number in pairs(arrived_in_queues) do
-    redis.call('HINCRBY', QUEUE_SIZES, queue, number)
+    was_empty['q:' .. queue] = redis.call('HINCRBY', QUEUE_SIZES, queue, number) == number
   end
   for org, number in pairs(arrived_in_orgs) do
-    redis.call('HINCRBY', ORG_SIZES, org, number)
+    was_empty['o:' .. org] = redis.call('HINCRBY', ORG_SIZES, org, number) == number
   end
+  write_bytes(arrived_bytes, was_empty)
 end

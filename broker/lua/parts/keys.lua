@@ -11,11 +11,14 @@ local WEEK_MS = 7 * DAY_MS
 local MESSAGES = B .. ':m' -- hash message_id -> record; every message that is not dead
 local QUEUE_SIZES = B .. ':n' -- hash queue -> messages that are not dead
 local ORG_SIZES = B .. ':no' -- hash org -> messages that are not dead, over all queues
+local BYTES = B .. ':by' -- hash q:<queue> or o:<org> -> bytes of messages that are not dead and are counted so
+local LARGE_MESSAGES = B .. ':mb' -- hash message_id -> bytes; of records that are large
 local CRASHES = B .. ':d' -- hash message_id -> "<crashes>|<isolated crashes>|<last>"
 
 -- Ready messages: lanes inside orgs inside a queue
 local function lane_key(queue, org, lane) return B .. ':l:' .. queue .. ':' .. org .. ':' .. lane end -- list of entries
-local function org_lanes(queue, org) return B .. ':ql:' .. queue .. ':' .. org end -- zset lane -> score; lanes that may run
+local function org_lanes(queue, org) return B .. ':ql:' .. queue .. ':' .. org end -- zset lane -> score; parts/lane_order.lua
+local function actor_lanes(queue, org, actor) return B .. ':qk:' .. queue .. ':' .. org .. ':' .. actor end -- zset, likewise
 local function ready_orgs(queue) return B .. ':qr:' .. queue end -- zset org -> virtual time; orgs that may run
 local function waiting_since(queue) return B .. ':qa:' .. queue end -- zset org of qr -> since ms; of what it would run next
 local function worked_by_age(queue) return B .. ':qy:' .. queue end -- string "<ms of work>|<ms of that by age>"
@@ -32,9 +35,12 @@ local function due_orgs(queue) return B .. ':qn:' .. queue end -- zset org -> ms
 local function suspect_messages(queue) return B .. ':qx:' .. queue end -- zset message_id -> since ms; to be run in isolation
 local function searched_suspects(queue) return B .. ':xs:' .. queue end -- string how many of them were searched in vain
 local function quarantine_worker(queue) return B .. ':probe:' .. queue end -- string worker_id that makes itself idle for one
-local function blocked_lanes(queue) return B .. ':qs:' .. queue end -- zset "<org>\n<lane>" -> ms it is blocked until
+local function blocked_lanes(queue) return B .. ':qs:' .. queue end -- zset "<org>\n<actor>" -> ms it is blocked until
+local function blocked_actors(queue) return B .. ':qb:' .. queue end -- zset actor -> ms; those whose gate has waiters
+local function gate_waiters(queue, actor) return B .. ':qg:' .. queue .. ':' .. actor end -- zset org -> ms since it waits
 local function org_waiters(org) return B .. ':b:' .. org end -- set "<queue>\n"; where the org waits for its own leases
-local function key_waiters(org, key) return B .. ':bk:' .. org .. ':' .. key end -- set "<queue>\n<lane>"; wait for a slot
+local function key_waiters(org, key) return B .. ':bz:' .. org .. ':' .. key end -- zset "<queue>\n<lane>" -> score
+local function old_key_waiters(org, key) return B .. ':bk:' .. org .. ':' .. key end -- set; of schema 1
 local PARKED_CAUSES = B .. ':p' -- hash message_id -> "<cause>\n<key>"
 local PARKED_COUNTS = B .. ':pn' -- hash "<queue>\n<kind>" -> parked messages
 local function parked_under(key) return B .. ':pk:' .. key end -- set message_id
@@ -44,6 +50,7 @@ local TIMER_LEAD = B .. ':skew' -- string ms by which timers are ahead of the se
 -- Leases and limits
 local function lease_key(worker_id) return B .. ':lease:' .. worker_id end -- hash message_id -> token
 local LEASE_COUNTER = B .. ':seq' -- string number of the last lease
+local LEASED_BY_QUEUE = B .. ':aq' -- hash queue -> leased messages
 local LEASED_BY_ORG = B .. ':a' -- hash org -> leased messages
 local LEASED_BY_KEY = B .. ':ak' -- hash "<org>\n<key>" -> leased messages with that concurrency key
 local function next_start(org, actor) return B .. ':t:' .. org .. ':' .. actor end -- string ms, by the rate

@@ -1,11 +1,15 @@
 -- Leases of messages that were taken from where they stood.
--- NEEDS: keys values counters crashes fair_share dead_letters
+-- NEEDS: keys values counters crashes fair_share dead_letters sizes
 
 -- What stood in a lane and is not this lane's message: another's record, no record of ours, or none at all.
 local function reject_foreign(queue, message, record)
   if record then
     redis.call('HDEL', MESSAGES, message.message_id)
     redis.call('HDEL', CRASHES, message.message_id)
+    local counted_in, counted_for = split_record(record)
+    local bytes = {}
+    tally_bytes(bytes, counted_in, counted_for, -counted_bytes(record))
+    write_bytes(bytes, {})
     count_down(QUEUE_SIZES, queue, 1)
     count_down(ORG_SIZES, message.org, 1)
   end
@@ -35,8 +39,9 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
       reject_foreign(queue, message, record)
     else
       local own_flag = message.by_age and BY_AGE or flag
-      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%.6f|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, message.time, crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
+      local token = string.format('%.0f|%s|%.4f|%s|%.0f|b%d|%.6f|%s', first + i, message.since_ms, message.cost_ms,
+        message.interval_ms, now, counted_bytes(record), message.time,
+        crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token
@@ -46,6 +51,7 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
   end
   if #leases > 0 then
     redis.call('HSET', lease_key(worker_id), unpack(leases))
+    redis.call('HINCRBY', LEASED_BY_QUEUE, queue, #leases / 2)
     add_outstanding(queue, charged_ms)
   end
 end

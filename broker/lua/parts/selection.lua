@@ -1,14 +1,20 @@
 -- Who is next: the org with the lowest virtual time, and of its lanes the one whose head is oldest. Who may not run
 -- leaves the ready set, until a slot, a gate or a time lets it in.
--- NEEDS: keys values age fair_share slots gates shares rates runtimes
+-- NEEDS: keys values fair_share lane_order waiting budget gates shares rates runtimes large_messages
 
 local MIN_COST_MS = 0.05
 -- So many times a fetch looks for others, when those it found may not run.
 local MAX_ROUNDS = 4
+-- What an org costs that is looked at, a lane that something is taken from, and what is set aside, in commands.
+local COMMANDS_OF_ORG = 8
+local COMMANDS_OF_LANE = 16
+local COMMANDS_ASIDE = 10
+-- A call that has moved so much else that less is left leases no message that is larger.
+local MIN_BYTES = 2 * 1024 * 1024
 
 -- What is configured at all; nothing is asked about the rest.
-local function read_rules(max_active)
-  return {max_active = max_active, has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
+local function read_rules(max_active, room_bytes)
+  return {max_bytes = math.min(room_bytes, bytes_left), max_active = max_active, has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
     has_rates = redis.call('EXISTS', START_RATES) == 1, has_gates = redis.call('EXISTS', GATES) == 1}
 end
 
@@ -28,17 +34,20 @@ local function close_lane(queue, org)
   end
   local head = redis.call('LINDEX', lane.key, 0)
   if head then
-    redis.call('ZADD', org.lanes, lane_score(lane.name, since_of(head)), lane.name)
+    order_lane(queue, org.name, lane.name, lane_score(lane.name, since_of(head)))
   else
-    redis.call('ZREM', org.lanes, lane.name)
+    drop_lane(queue, org.name, lane.name)
   end
 end
 
--- The lane, when something of it may run now; else it has left the org's lanes.
-local function admit_lane(queue, org, name, rules)
+-- The lane, when something of it may run now; else it, or all of its actor, is set aside.
+local function admit_lane(queue, org, name, score, rules)
   local actor = actor_of(name)
   local lane = {name = name, key = lane_key(queue, org.name, name), taken = 0, actor = actor}
-  local until_ms = rules.has_gates and blocked_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})
+  local until_ms, gate = nil, nil
+  if rules.has_gates then
+    until_ms, gate = blocked_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})
+  end
   if not until_ms and rules.has_rates and org.name ~= '' then
     lane.rate, until_ms = start_rate(org.name, actor)
   end
@@ -46,36 +55,47 @@ local function admit_lane(queue, org, name, rules)
   if not until_ms and key and org.name ~= '' then
     local free = tonumber(max) - leased_with_key(org.name, key)
     if free <= 0 then
-      redis.call('ZREM', org.lanes, name)
-      redis.call('SADD', key_waiters(org.name, key), pair(queue, name))
+      set_lane_aside(queue, org.name, name, score, key)
       return nil
     end
     lane.slots = {key = key, free = free}
   end
   if until_ms then
-    redis.call('ZREM', org.lanes, name)
-    block_lane(queue, org.name, name, until_ms)
+    set_actor_aside(queue, org.name, actor, until_ms, gate == 'a:' .. actor)
     return nil
   end
   return lane
 end
 
--- Returns whether the org has a lane with something in it that may run.
+local function message_ids_in(entries)
+  local message_ids = {}
+  for i, entry in ipairs(entries) do
+    local _, message_id = split_entry(entry)
+    message_ids[i] = message_id
+  end
+  return message_ids
+end
+
+-- Returns whether the org has a lane with something in it that may run; false also where too many were set aside to
+-- look for more now.
 local function open_lane(queue, org, max_entries, rules)
   close_lane(queue, org)
-  while true do
-    local lowest = redis.call('ZRANGE', org.lanes, 0, 1, 'WITHSCORES')
-    if not lowest[1] then
+  while commands_left >= COMMANDS_ASIDE do
+    local name, score, next_score = first_lane(queue, org.name)
+    if not name then
       return false
     end
-    local lane = admit_lane(queue, org, lowest[1], rules)
+    local lane = admit_lane(queue, org, name, score, rules)
     if lane then
       lane.entries = redis.call('LRANGE', lane.key, 0, max_entries)
-      org.lane = lane
-      org.next_score = tonumber(lowest[4] or 'inf') or math.huge
+      lane.sizes = sizes_of(message_ids_in(lane.entries))
+      org.lane, org.next_score = lane, next_score
+      spend(COMMANDS_OF_LANE)
       return true
     end
+    spend(COMMANDS_ASIDE)
   end
+  return false
 end
 
 -- Whether the lane has to be closed before the next of its messages.
@@ -102,22 +122,23 @@ local function admit_org(queue, name, time, rules)
   local until_ms = rules.has_gates and blocked_until({'o:' .. name})
   if until_ms then
     leave_ready(queue, name, time)
-    block_lane(queue, name, '', until_ms)
+    set_org_aside(queue, name, until_ms)
   elseif slots <= 0 then
     wait_for_own_leases(queue, name, time)
   else
-    return {name = name, time = time, weight = share.weight, slots = slots, taken = 0, lanes = org_lanes(queue, name)}
+    return {name = name, time = time, weight = share.weight, slots = slots, taken = 0}
   end
 end
 
--- The first orgs that may run something, and whether there were any.
+-- The first orgs that may run something, and how many were looked at.
 local function admit_orgs(queue, room, rules)
   local lowest = redis.call('ZRANGE', ready_orgs(queue), 0, room - 1, 'WITHSCORES')
   local orgs = {}
   for i = 1, #lowest, 2 do
     orgs[#orgs + 1] = admit_org(queue, lowest[i], tonumber(lowest[i + 1]), rules)
   end
-  return orgs, #lowest > 0
+  spend(COMMANDS_OF_ORG * #lowest / 2)
+  return orgs, #lowest / 2
 end
 
 -- What an org is charged in advance.
@@ -143,6 +164,12 @@ local function take_message(org, costs)
     org = org.name, lane = lane.name, interval_ms = lane.rate and lane.rate.interval_ms or 0}
 end
 
+-- In bytes; what is small counts as none.
+local function size_of_next(org)
+  local lane = org.lane
+  return tonumber(lane.sizes and lane.sizes[lane.taken + 1] or 0)
+end
+
 -- Moves the first org to where its virtual time belongs.
 local function sift(orgs)
   local org, i = orgs[1], 1
@@ -158,13 +185,22 @@ local function take_turns(queue, orgs, room, rules, taken)
   local max_entries, costs, asked = math.ceil((room - #taken) / #orgs), {}, {}
   while #taken < room and orgs[1] do
     local org = orgs[1]
+    local needs_lane = not org.lane or is_exhausted(org)
+    if needs_lane and org.slots > 0 and commands_left < COMMANDS_OF_LANE then
+      break
+    end
     if not org.asked then
       org.asked = true
       asked[#asked + 1] = org
     end
-    if org.slots <= 0 or ((not org.lane or is_exhausted(org)) and not open_lane(queue, org, max_entries, rules)) then
+    if org.slots <= 0 or (needs_lane and not open_lane(queue, org, max_entries, rules)) then
       table.remove(orgs, 1)
+    elseif (#taken > 0 or bytes_left < MIN_BYTES) and size_of_next(org) > rules.max_bytes then
+      -- The next call has room for it.
+      spend(commands_left, 0)
+      break
     else
+      rules.max_bytes = rules.max_bytes - size_of_next(org)
       taken[#taken + 1] = take_message(org, costs)
       sift(orgs)
     end
@@ -178,14 +214,14 @@ local function store_turns(queue, asked)
     if org.taken > 0 then
       redis.call('HINCRBY', LEASED_BY_ORG, org.name, org.taken)
     end
-    local first = redis.call('ZRANGE', org.lanes, 0, 0, 'WITHSCORES')
-    if not first[1] then
+    local since_ms = first_since(queue, org.name)
+    if not since_ms then
       leave_ready(queue, org.name, org.time)
     elseif org.slots <= 0 then
       wait_for_own_leases(queue, org.name, org.time)
     else
       redis.call('ZADD', ready_orgs(queue), string.format('%.6f', org.time), org.name)
-      redis.call('ZADD', waiting_since(queue), since_of_first(first), org.name)
+      redis.call('ZADD', waiting_since(queue), since_ms, org.name)
     end
   end
 end

@@ -72,6 +72,7 @@ local function take_back()
     HSET = function(entry, field) return value_in(entry, 4, 2, field) end,
     HDEL = is_removed,
     ZREM = is_removed,
+    ZPOPMIN = function(entry, member) return value_in(entry[1], 1, 2, member), false end,
     ZRANGE = in_scores,
     ZRANGEBYSCORE = in_scores,
     HGETALL = function(entry, field)
@@ -188,6 +189,11 @@ local function take_back()
         if score then
           redis.pcall('ZADD', entry[3], score, entry[i])
         end
+      end
+    end,
+    ZPOPMIN = function(at, entry)
+      for i = 1, #entry[1], 2 do
+        redis.pcall('ZADD', entry[3], entry[1][i + 1], entry[1][i])
       end
     end,
     RPUSH = function(at, entry) redis.pcall('RPOP', entry[3], #entry - 3) end,

@@ -51,7 +51,7 @@ class Fleet:
     ) -> bool:
         """Enqueue; whether it was let in. Bounds: most of a queue, most of an org, how many are still to come."""
         before, new = self.state, [each for each in sent if not self.truth.is_present(each)]
-        reply = self.shard.run("enqueue", *bounds, *(value for each in sent for value in each))
+        reply = self.shard.run("enqueue", *bounds, 0, 0, 0, *(value for each in sent for value in each))
         refused = self._is_too_full(sent, new, bounds)
         if bool(reply) != refused:
             raise Broken(f"10: {len(new)} new messages within {bounds} were answered with {reply}")
@@ -158,8 +158,13 @@ class Fleet:
     def shut(self, source: str, gates: dict[str, int]) -> None:
         """Replace what a source has shut: gate -> until ms, 0 for until it is opened."""
         self.gates[source] = gates
+        open_now = [
+            gate for gate, sources in self.state.gates.items() if source in sources and gate not in gates
+        ]
         values = [value for gate, until in gates.items() for value in (gate, until, "because")]
-        self.shard.run("set_gates", source, *values)
+        self.shard.run(
+            "set_gates", source, *values, *(value for gate in open_now for value in (gate, "", ""))
+        )
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
@@ -192,6 +197,11 @@ class Fleet:
 
     def drop_all(self, queue: str) -> None:
         """Flush a queue."""
+        orgs = self.state.numbers("no")
+        standing = [entries for (where, *_), entries in self.state.lanes.items() if where == queue]
+        self._clean(queue, *orgs)
+        for message_id in (each for entries in standing for each in message_ids(entries)):
+            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "flushed"
         while self.shard.run("flush", queue, 2):
             pass
         for life in self.truth.lives.values():
@@ -201,12 +211,12 @@ class Fleet:
         if self.state.dead.get(queue):
             raise Broken("1: dead letters are left of what was flushed")
 
-    def clean_lane(self, queue: str, org: str, lane: str) -> None:
-        """Drop what stands in a lane."""
-        for message_id in message_ids(self.state.lanes.get((queue, org, lane), [])):
-            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
-        while self.shard.run("clean_lane", queue, org, lane, "inf", 2, 0):
-            pass
+    def clean_lanes(self, queue: str, org: str) -> None:
+        """Drop what stands in an org's lanes."""
+        for (where, whose, _), entries in self.state.lanes.items():
+            for message_id in message_ids(entries) if (where, whose) == (queue, org) else ():
+                self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
+        self._clean(queue, org)
         self._look()
 
     def clean_aside(self, queue: str, org: str, *states: str) -> None:
@@ -219,7 +229,7 @@ class Fleet:
             if header.org == org and state in states:
                 self.truth.lives[header.enqueue_id].ended = "dropped"
         from_ms, skip, looked_at = "-inf", 0, 2
-        while looked_at == 2:
+        while looked_at:
             reply = self.shard.run(
                 "clean_aside", "qx" if suspects else "qd", queue, org, "", "inf", 0, from_ms, skip, 2, *states
             )
@@ -265,6 +275,12 @@ class Fleet:
         if beats:
             self.shard.client.zadd(self.shard.key("workers"), beats, xx=True)
         self._look()
+
+    def _clean(self, queue: str, *orgs: str) -> None:
+        left, place, rank = list(orgs), 0, 0
+        while left:
+            _, through, place, rank = self.shard.run("clean_lanes", queue, "", "inf", 0, place, rank, *left)
+            del left[:through]
 
     def step_back(self, ms: int) -> None:
         """The server's clock is put back; nobody has called since."""

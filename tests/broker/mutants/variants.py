@@ -6,6 +6,7 @@ from typing import Any
 from broker import sending, server_check
 from tests.broker import (
     test_age_share,
+    test_byte_bounds,
     test_fair_oracle,
     test_full_server,
     test_injected_errors,
@@ -20,6 +21,7 @@ from tests.broker.model import test_clock_steps as clock
 from tests.broker.model import test_due as due
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
+from tests.broker.mutants import connection_variants
 from tests.broker.mutants.breaking import PythonVariant, Variant
 
 
@@ -103,8 +105,8 @@ IN_LUA = [
     ),
     Variant(1, SLOTS, "count_down(LEASED_BY_ORG, org, leases)", "", SLOT),
     Variant(1, "parts/removal.lua", "unpark(queue, message_id)", "", FLUSH),
-    Variant(1, "flush.lua", "or readmit_waiting() then", "then", FLUSH),
-    Variant(1, "flush.lua", "readmit(queue, split_pair(org_and_lane))", "", FLUSH),
+    Variant(1, "flush.lua", "count_down(LEASED_BY_QUEUE, queue, 1)", "", FLUSH),
+    Variant(1, "parts/lane_index.lua", "forget_actor(queue, org, actor)", "", FLUSH),
     Variant(2, FINISH, "    enqueue_along(record)\n", "", RETRY),
     Variant(
         2,
@@ -317,8 +319,8 @@ IN_LUA = [
     Variant(
         8,
         DELAYED,
-        "local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}",
-        "local orgs, promoted, budget = {}, 0, {bytes = MAX_READ_BYTES}\n"
+        "local orgs, promoted = find_due_orgs(queue), 0",
+        "local orgs, promoted = {}, 0\n"
         "  local first = redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
         "  orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')",
         due.test_a_storm_of_one_org_does_not_stand_before_what_is_due_of_another,
@@ -326,8 +328,8 @@ IN_LUA = [
     Variant(
         8,
         DELAYED,
-        "local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))",
-        "local max = 1e6",
+        "or MAX_PROMOTED) / math.max(1, #orgs)",
+        "or 1e6) / math.max(1, #orgs)",
         due.test_one_call_makes_a_batch_ready,
     ),
     Variant(
@@ -360,24 +362,24 @@ IN_LUA = [
     ),
     Variant(
         12,
-        "parts/delays.lua",
-        "if budget.bytes <= 0 then",
-        "if false then",
+        DELAYED,
+        "readable(message_ids, RESERVED_BYTES)",
+        "#message_ids",
         due.test_one_call_reads_only_so_many_bytes,
     ),
     Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),
     Variant(9, SELECTION, "if free <= 0 then", "if false then", KEY),
     Variant(9, SELECTION, "if org.slots <= 0 or (", "if (", SLOT),
-    Variant(9, SLOTS, "readmit_all(org_waiters(org), org)", "", SLOT),
-    Variant(9, SLOTS, "readmit_all(key_waiters(org, key), org)", "", KEY),
+    Variant(9, SLOTS, "readmit_org(org)", "", SLOT),
+    Variant(9, SLOTS, "admit_key_waiters(org, key)", "", KEY),
     Variant(9, SELECTION, "or (lane.rate and lane.rate.due_ms - lane.rate.tolerance_ms > now)", "", RATE),
     Variant(9, FINISH, "if record.refund then", "if false then", RATE),
     Variant(9, GATES, "block[1] == 0 and NEVER_MS or block[1]", "block[1]", _gate("a:crop")),
     Variant(
         9,
         "set_gates.lua",
-        "changed, opened = 1, true\n    blocks[source] = nil",
-        "changed = 1\n    blocks[source] = nil",
+        "return old ~= nil or until_ms ~= '', old ~= nil",
+        "return old ~= nil or until_ms ~= '', false",
         _gate("o:a"),
     ),
     Variant(
@@ -411,7 +413,7 @@ IN_LUA = [
     Variant(
         9,
         "configure.lua",
-        "readmit_all(org_waiters(org), org)",
+        "readmit_org(org)",
         "",
         two.test_a_limit_that_is_raised_counts_at_once,
     ),
@@ -489,6 +491,62 @@ IN_LUA = [
         "",
         test_poison.test_a_suspect_is_found_behind_any_number_that_may_not_run,
     ),
+    Variant(
+        10,
+        "enqueue.lua",
+        "(bytes_in_queues[queue] or more_bytes)",
+        "(bytes_in_queues[queue] or 0)",
+        test_byte_bounds.test_a_queue_that_holds_too_much_refuses_all_or_nothing,
+    ),
+    Variant(
+        10,
+        "enqueue.lua",
+        "too_full(BYTES, 'o:', bytes_in_orgs, max_bytes_of_org)",
+        "nil",
+        test_byte_bounds.test_an_org_that_holds_too_much_keeps_no_other_out,
+    ),
+    Variant(
+        10,
+        FINISH,
+        "tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)",
+        "",
+        test_byte_bounds.test_what_is_in_comes_back_into_what_is_full,
+    ),
+    Variant(
+        10,
+        FINISH,
+        "    bytes = counted_bytes(stored)\n",
+        "",
+        test_byte_bounds.test_what_was_converted_while_it_ran_is_not_held,
+    ),
+    Variant(
+        10,
+        "parts/removal.lua",
+        "tally_bytes(held, queue, orgs[places[i]], -counted_bytes(record))",
+        "",
+        test_byte_bounds.test_what_is_dead_or_dropped_is_not_held,
+    ),
+    Variant(
+        10,
+        "reprioritise.lua",
+        "counted_bytes(new_record) - counted_bytes(old_record)",
+        "0",
+        test_byte_bounds.test_what_is_dead_or_dropped_is_not_held,
+    ),
+    Variant(
+        10,
+        "parts/sizes.lua",
+        "was_empty[field] and 0 or ",
+        "",
+        test_byte_bounds.test_what_an_older_release_ended_is_made_good,
+    ),
+    Variant(
+        10,
+        "count_bytes.lua",
+        "tally_bytes(bytes, queue, org, #record + 1)",
+        "tally_bytes(bytes, queue, org, #record)",
+        test_byte_bounds.test_what_an_older_release_left_is_counted_once,
+    ),
     *(
         Variant(10, f"{name}.lua", "-- NEEDS:", "-- WHEN FULL: refused\n-- NEEDS:", promise)
         for name, promise in WHEN_FULL.items()
@@ -514,15 +572,15 @@ AS_FILES = [
     Variant(
         12,
         "release.lua",
-        "-- DERIVED: base:m, base:qd:*, ",
+        "-- DERIVED: base:m, base:mb, ",
         "-- DERIVED: base:m, ",
         test_scripts.test_every_derived_key_is_declared_and_in_the_schema,
     ),
     Variant(
         12,
         LANES,
-        "lane_key(queue, org, lane), 0)",
-        "B .. ':l:' .. lane, 0)",
+        "lane_key(queue, org, name), 0)",
+        "B .. ':l:' .. name, 0)",
         test_scripts.test_keys_are_spelt_in_one_place,
     ),
     Variant(12, DELAYED, " parking delays crashes gates", " parking crashes gates", NEEDS),
@@ -546,4 +604,5 @@ IN_PYTHON = [
         lambda *_: None,
         test_sending.test_a_message_without_its_replica_says_so,
     ),
+    *connection_variants.IN_PYTHON,
 ]
