@@ -13,7 +13,7 @@ from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_BATCH_SIZE: Final = 200
+_BATCH_SIZE: Final = 100
 #: Gates that one call reads, or changes.
 _GATES_AT_ONCE: Final = 250
 #: Orgs that one call sets aside.

@@ -62,9 +62,10 @@ name them in `lua/parts/keys.lua`:
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
-    B:waited                  string "1"                      what a replica is waited for by after a lost answer (TTL)
-    B:rights                  any                             where a user's rights are tried (gone at once, or TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
+
+No script knows two more, which live for seconds: `<base>:waited`, a write that a replica is waited for by after a lost
+answer, and `<base>:rights`, on which a worker that starts tries what its user may do.
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
 lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record

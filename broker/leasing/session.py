@@ -160,10 +160,8 @@ class WorkerSession:
         with self._call_lock:
             self._reconcile()
             capacity, mode = budget.capacity(queue), budget.mode(queue)
-            room_bytes = budget.room_bytes()
-            reply = self._call(
-                _FETCH, queue, capacity, room_bytes, self._max_active() or 0, self._age_share, mode
-            )
+            room_bytes, max_active = budget.room_bytes(), self._max_active() or 0
+            reply = self._call(_FETCH, queue, capacity, room_bytes, max_active, self._age_share, mode)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
                 message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])

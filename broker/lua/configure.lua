@@ -1,7 +1,7 @@
 -- Replaces the shares of all orgs. Orgs whose number of leases has changed may run again at once.
 -- KEYS: base
--- DERIVED: base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qa:*, base:qw:*,
---          base:wake:*, base:o, base:b:*, base:n
+-- DERIVED: base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:wake:*,
+--          base:o, base:b:*, base:n, base:qw:*, base:qa:*
 -- ARGV: any number of times: org weight max; max is empty where the default holds
 -- Returns: how many orgs changed
 -- NEEDS: keys virtual_clock lanes

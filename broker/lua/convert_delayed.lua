@@ -31,7 +31,9 @@ local found, message_ids = {}, {}
 for i = 1, #due, 2 do
   found[#found + 1] = due[i]
 end
-message_ids = #found > 0 and {unpack(found, 1, readable(found, 0))} or {}
+for i = 1, #found > 0 and readable(found, 0) or 0 do
+  message_ids[i] = found[i]
+end
 local records = #message_ids > 0 and redis.call('HMGET', MESSAGES, unpack(message_ids)) or {}
 local at_once = tonumber(skip)
 for i, message_id in ipairs(message_ids) do

@@ -1,14 +1,13 @@
 -- Ends leases as `finish` does, makes due what was delayed, and leases what is next by fair share.
 -- KEYS: base
--- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*,
---          base:qd:*, base:qs:*, base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:avg, base:o, base:r, base:t:*, base:g,
---          base:a, base:aq, base:ak, base:b:*, base:bz:*, base:p, base:pn, base:pk:*, base:d, base:dw:*, base:probe:*,
---          base:workers, base:heard, base:up, base:wi, base:quiet, base:qa:*, base:qn:*, base:qo:*, base:qw:*, base:qy:*,
---          base:lease:*, base:xq:*, base:xm:*, base:seq, base:skew, base:xs:*, base:by
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:avg, base:o, base:r,
+--          base:t:*, base:g, base:a, base:aq, base:ak, base:b:*, base:bz:*, base:p, base:pn, base:pk:*, base:d,
+--          base:dw:*, base:probe:*, base:workers, base:heard, base:up, base:wi, base:quiet, base:lease:*, base:xq:*,
+--          base:xm:*, base:seq, base:skew, base:xs:*, base:by, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:qy:*
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room room_bytes
---       max_active age_share mode; no more bytes are leased but for the first message; max_active 0 means any number; age_share is
---       the part of the work that goes by age, less than 1; mode 'share'
---       (suspects are somebody else's), 'any' (this worker may be chosen to run one), 'alone' (it is idle and runs one)
+--       max_active age_share mode; no more bytes are leased but for the first message; max_active 0 means any number;
+--       age_share is the part of the work that goes by age, less than 1; mode 'share' (suspects are somebody else's), 'any' (this worker may be chosen to run one), 'alone' (it is idle and runs one)
 -- Returns: {refused, new, quiet, due_ms, suspects, then for each: message_id token record}; due_ms until something is due
 --          or 0 when there was more to do, -1 when nothing is; suspects as in parts/suspects.lua
 -- NEEDS: keys budget wakeups gates delayed workers finish lost_leases selection dispatch suspects

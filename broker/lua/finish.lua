@@ -1,11 +1,11 @@
 -- Ends leases, records that the worker lives, makes due what was delayed, and reclaims the leases of one worker that does
 -- not live.
 -- KEYS: base
--- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*,
---          base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:avg, base:o, base:t:*, base:a, base:aq, base:ak, base:b:*,
---          base:bz:*, base:p, base:pn, base:pk:*, base:d, base:dw:*, base:workers, base:heard, base:up, base:wi, base:quiet,
---          base:qa:*, base:qb:*, base:qg:*, base:qn:*, base:qo:*, base:qw:*, base:qy:*, base:lease:*, base:xq:*, base:xm:*,
---          base:skew, base:by, base:g
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:avg, base:o, base:t:*, base:a, base:aq,
+--          base:ak, base:b:*, base:bz:*, base:p, base:pn, base:pk:*, base:d, base:dw:*, base:workers, base:heard,
+--          base:up, base:wi, base:quiet, base:lease:*, base:xq:*, base:xm:*, base:skew, base:by, base:qn:*,
+--          base:qo:*, base:qw:*, base:qa:*, base:qy:*, base:qb:*, base:qg:*, base:g
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queues whose due messages are
 --       made ready, and how many queues
 -- Returns: {refused, new, quiet, back}: how many leases were not the worker's any more; 1 when the worker was not on the

@@ -1,10 +1,10 @@
 -- Sets aside what a batch of a queue's ready orgs has of an actor whose gate is blocked: so that those who have something
 -- else to run need not wait until fetches have found them all.
 -- KEYS: base
--- DERIVED: base:ql:*, base:qr:*, base:qv:*, base:qs:*, base:qb:*, base:qg:*, base:qa:*, base:g, base:skew
+-- DERIVED: base:ql:*, base:qr:*, base:qa:*, base:qv:*, base:qs:*, base:qb:*, base:qg:*, base:g, base:skew
 -- ARGV: actor queue place max
 -- Returns: {how many orgs were looked at, the place of the next batch}
--- NEEDS: keys gates fair_share lane_order waiting values
+-- NEEDS: keys gates age fair_share lane_order waiting values
 local actor, queue, place, max = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local until_ms = blocked_until({'a:' .. actor})
 if not until_ms then
@@ -17,7 +17,9 @@ for i = 1, #orgs, 2 do
   if lane and actor_of(lane) == actor then
     set_actor_aside(queue, org, actor, until_ms, true)
   end
-  if has_open_lane(queue, org) then
+  local first = first_open(queue, org)
+  if first then
+    redis.call('ZADD', waiting_since(queue), since_of_first(first), org)
     place = place + 1
   else
     leave_ready(queue, org, time)

@@ -283,12 +283,12 @@ SCENES: dict[str, Scene] = {
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
-    "convert_delayed": "adds what is missing, which a second call does again: tests/broker/test_converting.py",
     "pass_on": "one write",
     "report_stop": "one write",
     "park": "what `enqueue` writes",
     "hold_orgs": "does what a fetch does, which finds what it leaves",
     "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
+    "convert_delayed": "adds what is missing, which a second call does again: tests/broker/test_converting.py",
     "drain_dramatiq": "puts each message in one place before it leaves the other: tests/broker/drain",
     "drain_dramatiq_dead_letters": "the same",
     "reclaim_dramatiq": "the same",

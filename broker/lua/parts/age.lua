@@ -1,5 +1,5 @@
 -- Since when an org's next message waits, and how much of a queue's work is given out by that.
--- NEEDS: keys
+-- NEEDS: keys values
 
 -- Those that join with what comes in now stand apart inside their millisecond, in the order in which they came: a score has
 -- room for 4,096 steps there.
@@ -22,6 +22,9 @@ local function set_age_back(queue, org, since_ms)
     redis.call('ZADD', waiting_since(queue), 'LT', since_ms, org)
   end
 end
+
+-- Since when the head of the first of an org's lanes waits, by what ZRANGE answers of it.
+local function since_of_first(lanes) return tonumber(lanes[2]) - lane_score(lanes[1], 0) end
 
 local function work_of(queue)
   local all_ms, by_age_ms = string.match(redis.call('GET', worked_by_age(queue)) or '0|0', '^([^|]*)|(.*)$')

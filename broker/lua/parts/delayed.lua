@@ -1,15 +1,18 @@
 -- What is not due yet: delayed and parked messages, and blocked lanes and orgs.
 -- NEEDS: keys values wakeups lanes parking delays crashes gates waiting budget large_messages clock
 
--- Most messages, and orgs with such, of which a call makes some ready, and what each costs in commands; one that is parked
--- costs more.
-local MAX_PROMOTED, COMMANDS_OF_MESSAGE = 100, 1
-local MAX_PARKED_PROMOTED, COMMANDS_OF_PARKED = 50, 6
-local MAX_DUE_ORGS, COMMANDS_OF_DUE_ORG = 24, 19
--- What is left for the messages that are leased.
-local RESERVED_BYTES = 3 * 1024 * 1024
+-- Most messages, and orgs with such, which one call makes ready.
+local MAX_PROMOTED = 100
+local MAX_DUE_ORGS = 20
 -- Most messages that a call adds to an org's set.
 local MAX_INDEXED = 20
+-- What an org costs whose messages become due, each of its lanes, and one that was parked, in commands.
+local COMMANDS_OF_DUE_ORG = 12
+local COMMANDS_OF_DUE_LANE = 14
+local COMMANDS_UNPARKED = 5
+-- What is left for the rest of the call: half of what it may do, and the messages that it leases.
+local RESERVED_COMMANDS = 470
+local RESERVED_BYTES = 3 * 1024 * 1024
 
 -- Messages of an org to the ends of their lanes, in this order, or to the suspects.
 local function make_due(queue, org, message_ids, due_ms)
@@ -20,6 +23,7 @@ local function make_due(queue, org, message_ids, due_ms)
   for i, message_id in ipairs(message_ids) do
     if parked[i] then
       unpark(queue, message_id)
+      spend(COMMANDS_UNPARKED)
     end
     if records[i] and crashes[i] and is_suspect(crashes[i]) then
       redis.call('ZADD', suspect_messages(queue), due_ms[message_id], message_id)
@@ -35,6 +39,7 @@ local function make_due(queue, org, message_ids, due_ms)
   for _, lane in ipairs(lanes) do
     append_entries(queue, org, lane, entries[lane])
   end
+  spend(COMMANDS_OF_DUE_LANE * #lanes)
 end
 
 -- So many of an org's messages that are due become ready; then its turn comes again behind others that have such.
@@ -46,8 +51,12 @@ local function promote_org(queue, org, max)
     message_ids[#message_ids + 1] = due[i]
     due_ms[due[i]] = string.format('%.0f', due[i + 1] - lead_ms)
   end
+  local readable_ones = #message_ids > 0 and readable(message_ids, RESERVED_BYTES) or 0
+  for i = #message_ids, readable_ones + 1, -1 do
+    message_ids[i] = nil
+  end
+  spend(COMMANDS_OF_DUE_ORG)
   if #message_ids > 0 then
-    message_ids = {unpack(message_ids, 1, readable(message_ids, RESERVED_BYTES))}
     -- What stands in the queue's set no more, a process of release 0.1.0 has made ready, or removed.
     local standing, still = redis.call('ZMSCORE', all, unpack(message_ids)), {}
     for i, message_id in ipairs(message_ids) do
@@ -88,32 +97,42 @@ local function index_due(queue)
 end
 
 local function find_due_orgs(queue)
-  -- Half of what may be done is left for the rest of the call.
-  local max = affordable(2 * COMMANDS_OF_DUE_ORG, MAX_DUE_ORGS)
   local found, orgs = nil, {}
-  found = redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now + timer_lead_ms(), 'WITHSCORES', 'LIMIT', 0, max)
+  found = redis.call('ZRANGEBYSCORE', due_orgs(queue), '-inf', now + timer_lead_ms(), 'WITHSCORES', 'LIMIT', 0, MAX_DUE_ORGS)
   for i = 1, #found, 2 do
     orgs[#orgs + 1] = found[i]
   end
   return orgs
 end
 
+-- Some of an org's at once: each may have a lane of its own, and have been parked.
+local function affordable_of(promoted, orgs)
+  local of_each = math.floor((MAX_PROMOTED - promoted) / #orgs)
+  local most = math.floor((commands_left - RESERVED_COMMANDS) / (COMMANDS_OF_DUE_LANE + COMMANDS_UNPARKED))
+  return math.max(1, math.min(of_each, most))
+end
+
+local function may_promote(promoted)
+  return promoted < MAX_PROMOTED and commands_left > RESERVED_COMMANDS and bytes_left > RESERVED_BYTES
+end
+
 -- Makes messages ready that are due, as many of each org that has such, and lets in who was blocked until now. Returns how
 -- many messages.
 local function promote(queue)
-  local orgs, promoted = find_due_orgs(queue), 0
-  if #orgs == 0 and index_due(queue) then
-    orgs = find_due_orgs(queue)
-  end
-  local any_parked = #orgs > 0 and redis.call('EXISTS', PARKED_CAUSES) == 1
-  local max = math.max(1, math.floor((any_parked and MAX_PARKED_PROMOTED or MAX_PROMOTED) / math.max(1, #orgs)))
-  for _, org in ipairs(orgs) do
-    -- Who is not asked keeps its turn.
-    if promoted == 0 or bytes_left > RESERVED_BYTES then
-      promoted = promoted + promote_org(queue, org, max)
+  local promoted, before = 0, -1
+  while promoted > before and may_promote(promoted) do
+    before = promoted
+    local orgs = find_due_orgs(queue)
+    if #orgs == 0 and index_due(queue) then
+      orgs = find_due_orgs(queue)
+    end
+    for _, org in ipairs(orgs) do
+      -- Who is not asked keeps its turn.
+      if may_promote(promoted) then
+        promoted = promoted + promote_org(queue, org, affordable_of(promoted, orgs))
+      end
     end
   end
-  spend(COMMANDS_OF_DUE_ORG * #orgs + (any_parked and COMMANDS_OF_PARKED or COMMANDS_OF_MESSAGE) * promoted)
   let_in(queue)
   return promoted
 end

@@ -7,15 +7,17 @@ local function index_delay(queue, org, message_id, due_ms)
   redis.call('ZADD', due_orgs(queue), 'LT', due_ms, org)
 end
 
--- A message that was taken from its queue's set, or never stood there. What is removed is read before: a call that fails
--- puts it back.
-local function unindex_delay(queue, org, message_id)
+-- Messages of an org that were taken from their queue's set, or never stood there. What is removed is read before: a call
+-- that fails puts it back.
+local function unindex_delays(queue, org, message_ids)
   local delayed = delayed_of_org(queue, org)
-  if redis.call('ZSCORE', delayed, message_id) then
-    redis.call('ZREM', delayed, message_id)
-    if redis.call('EXISTS', delayed) == 0 then
-      redis.call('ZSCORE', due_orgs(queue), org)
-      redis.call('ZREM', due_orgs(queue), org)
-    end
+  if redis.call('EXISTS', delayed) == 0 then
+    return
+  end
+  redis.call('ZMSCORE', delayed, unpack(message_ids))
+  redis.call('ZREM', delayed, unpack(message_ids))
+  if redis.call('EXISTS', delayed) == 0 then
+    redis.call('ZSCORE', due_orgs(queue), org)
+    redis.call('ZREM', due_orgs(queue), org)
   end
 end

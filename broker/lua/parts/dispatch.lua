@@ -4,7 +4,7 @@
 -- However long a queue had work of one kind only: no more credit than this is saved up, in milliseconds of work.
 local MAX_CREDIT_MS = 1000
 -- So many entries of a lane are read for one turn by age.
-local MAX_READ_BY_AGE = 8
+local MAX_ENTRIES = 8
 -- So many orgs a fetch finds that are not ready any more: a process of release 0.1.0 has served them.
 local MAX_STALE = 100
 
@@ -18,22 +18,12 @@ local function age_credit(queue, age_share)
   return credit_ms
 end
 
--- Whether the next message of an org is no younger than that of the next org, and there is room for it.
-local function is_oldest(queue, org, younger_ms, rules, taken)
-  if org.slots <= 0 then
-    return false
-  end
-  if not org.lane or is_exhausted(org) then
-    if commands_left < COMMANDS_OF_LANE or not open_lane(queue, org, MAX_READ_BY_AGE, rules) then
-      return false
-    end
-  end
-  return tonumber(since_of(org.lane.entries[org.lane.taken + 1])) <= younger_ms
-    and (#taken == 0 and bytes_left >= MIN_BYTES or size_of_next(org) <= rules.max_bytes)
-end
-
+-- Takes messages of an org that are no younger than the next org's, while there is credit. Returns what is left of that.
 local function take_while_oldest(queue, org, younger_ms, room, age_share, credit_ms, costs, rules, taken)
-  while credit_ms > 0 and #taken < room and is_oldest(queue, org, younger_ms, rules, taken) do
+  while credit_ms > 0 and #taken < room and org.slots > 0
+    and (org.lane and not is_exhausted(org) or open_lane(queue, org, MAX_ENTRIES, rules))
+    and tonumber(since_of(org.lane.entries[org.lane.taken + 1])) <= younger_ms
+    and (#taken == 0 and bytes_left >= MIN_BYTES or size_of_next(org) <= rules.max_bytes) do
     rules.max_bytes = rules.max_bytes - size_of_next(org)
     local message = take_message(org, costs)
     message.by_age = true
@@ -48,13 +38,13 @@ local function take_oldest(queue, room, rules, age_share, credit_ms, taken)
   local index, costs, in_vain, stale = waiting_since(queue), {}, 0, 0
   while credit_ms > 0 and #taken < room and in_vain < MAX_ROUNDS and stale < MAX_STALE
     and commands_left >= COMMANDS_OF_ORG + COMMANDS_OF_LANE do
-    spend(COMMANDS_OF_ORG)
     local oldest, before = redis.call('ZRANGE', index, 0, 1, 'WITHSCORES'), #taken
     if not oldest[3] then
       return 0
     end
     local time = redis.call('ZSCORE', ready_orgs(queue), oldest[1])
     local org = time and admit_org(queue, oldest[1], tonumber(time), rules)
+    spend(COMMANDS_OF_ORG)
     if not time then
       redis.call('ZREM', index, oldest[1])
       stale = stale + 1

@@ -128,18 +128,10 @@ local function first_lane(queue, org)
   return first[1], tonumber(first[2]), next_score
 end
 
--- Since when the message waits that would run next of an org; nil where nothing may run.
-local function first_since(queue, org)
+-- The first of the org's lanes that may run, with its score; nil where nothing may.
+local function first_open(queue, org)
   local first = redis.call('ZRANGE', org_lanes(queue, org), 0, 0, 'WITHSCORES')
-  if first[1] and tonumber(first[2]) < HELD then
-    return tonumber(first[2]) - lane_score(first[1], 0)
-  end
-end
-
--- Whether anything of the org may run.
-local function has_open_lane(queue, org)
-  local score = redis.call('ZRANGE', org_lanes(queue, org), 0, 0, 'WITHSCORES')[2]
-  return score and tonumber(score) < HELD
+  return first[1] and tonumber(first[2]) < HELD and first or nil
 end
 
 -- An actor may run again, but for lanes of it that are held by themselves.

@@ -1,5 +1,5 @@
 -- Where ready messages stand: lanes (org, actor, priority, concurrency key) inside orgs inside a queue.
--- NEEDS: keys values fair_share lane_order wakeups
+-- NEEDS: keys values age fair_share lane_order wakeups
 
 local function append_to_lane(queue, org, lane, message_id, since_ms)
   if redis.call('RPUSH', lane_key(queue, org, lane), string.format('%.0f|%s', since_ms, message_id)) == 1
@@ -26,8 +26,8 @@ local function prepend_to_lane(queue, org, lane, message_id, since_ms)
   end
 end
 
--- What had left the ready set may run again: an org (an empty name), an actor of it, or a lane. Who had to wait for a slot
--- of its own had work all the time.
+-- What had left the ready set may run again: an org (an empty name), an actor of it, or a lane. Who had to wait for a
+-- slot of its own had work all the time.
 local function readmit(queue, org, name, had_to_wait)
   if is_lane(name) then
     local head = redis.call('LINDEX', lane_key(queue, org, name), 0)
@@ -37,9 +37,9 @@ local function readmit(queue, org, name, had_to_wait)
   elseif name ~= '' then
     unhold_actor(queue, org, name)
   end
-  local since_ms = first_since(queue, org)
-  if since_ms then
-    join_ready(queue, org, since_ms, had_to_wait)
+  local first = first_open(queue, org)
+  if first then
+    join_ready(queue, org, since_of_first(first), had_to_wait)
     wake(queue)
   end
 end

@@ -39,9 +39,8 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
       reject_foreign(queue, message, record)
     else
       local own_flag = message.by_age and BY_AGE or flag
-      local token = string.format('%.0f|%s|%.4f|%s|%.0f|b%d|%.6f|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, counted_bytes(record), message.time,
-        crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
+      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%.6f|b%d|%s', first + i, message.since_ms, message.cost_ms,
+        message.interval_ms, now, message.time, counted_bytes(record), crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token

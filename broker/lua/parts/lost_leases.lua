@@ -1,5 +1,5 @@
 -- Leases of workers that fell silent, and of fetches whose answer got lost.
--- NEEDS: keys values counters budget large_messages wakeups age shares fair_share lanes slots crashes refunds workers
+-- NEEDS: keys values counters age shares budget large_messages wakeups fair_share lanes slots crashes refunds workers
 
 -- Each that comes back costs so many commands; a call has so many back at most, and the next one goes on.
 local COMMANDS_BACK = 24

@@ -52,7 +52,7 @@ local function remove_message(queue, message_id, record)
   local bytes = {}
   tally_bytes(bytes, queue, org, -counted_bytes(record))
   unpark(queue, message_id)
-  unindex_delay(queue, org, message_id)
+  unindex_delays(queue, org, {message_id})
   redis.call('HDEL', MESSAGES, message_id)
   redis.call('HDEL', CRASHES, message_id)
   redis.call('HDEL', LARGE_MESSAGES, message_id)

@@ -1,6 +1,6 @@
 -- Who is next: the org with the lowest virtual time, and of its lanes the one whose head is oldest. Who may not run
 -- leaves the ready set, until a slot, a gate or a time lets it in.
--- NEEDS: keys values fair_share lane_order waiting budget gates shares rates runtimes large_messages
+-- NEEDS: keys values age fair_share lane_order waiting budget gates shares rates runtimes large_messages
 
 local MIN_COST_MS = 0.05
 -- So many times a fetch looks for others, when those it found may not run.
@@ -214,14 +214,14 @@ local function store_turns(queue, asked)
     if org.taken > 0 then
       redis.call('HINCRBY', LEASED_BY_ORG, org.name, org.taken)
     end
-    local since_ms = first_since(queue, org.name)
-    if not since_ms then
+    local first = first_open(queue, org.name)
+    if not first then
       leave_ready(queue, org.name, org.time)
     elseif org.slots <= 0 then
       wait_for_own_leases(queue, org.name, org.time)
     else
       redis.call('ZADD', ready_orgs(queue), string.format('%.6f', org.time), org.name)
-      redis.call('ZADD', waiting_since(queue), since_ms, org.name)
+      redis.call('ZADD', waiting_since(queue), since_of_first(first), org.name)
     end
   end
 end

@@ -59,7 +59,7 @@ local function admit_key_waiters(org, key)
   local last_queue = nil
   for i = 1, #first, 2 do
     local queue, lane = split_pair(first[i])
-    readmit(queue, org, lane, true)
+    readmit(queue, org, lane)
     last_queue = queue
   end
   if #first == 2 * MAX_FOR_SLOT and redis.call('EXISTS', waiters) == 1 then

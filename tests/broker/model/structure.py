@@ -168,9 +168,7 @@ def _shares(state: State) -> Iterator[str]:
         if both := ready.keys() & ahead.keys():
             yield f"8: {sorted(both)} wait in {queue} and have left it"
         extra = sum(configured.get(org, 1.0) - 1 for org in {*ready, *ahead})
-        # A share that changes counts at once where there are messages.
-        has_messages = queue in state.numbers("n")
-        if has_messages and abs((found := float(state.strings.get(f"qw:{queue}", 0))) - extra) > 0.001:
+        if abs((found := float(state.strings.get(f"qw:{queue}", 0))) - extra) > 0.001:
             yield f"8: weights in {queue} are {extra} beyond their number, qw says {found}"
         if abs((found := float(state.strings.get(f"qc:{queue}", 0))) - charged[queue]) > 0.01:
             yield f"8: leases of {queue} were charged {charged[queue]}, qc says {found}"
@@ -183,9 +181,9 @@ def _ages(state: State) -> Iterator[str]:
             yield f"8: {sorted(ready)} are ready in {queue}, and {sorted(ages)} wait since some time"
         for org, age in ages.items():
             shown = state.ordered_lanes.get((queue, org), {})
-            first = min(shown, key=lambda lane: (shown[lane], lane), default=None)
-            entries = state.lanes.get((queue, org, first)) if first else None
-            if entries and int(age) > (since := int(entries[0].partition("|")[0])):
+            lanes = {lane: score for lane, score in shown.items() if score < HELD}
+            first = min(lanes, key=lambda lane: (lanes[lane], lane), default=None)
+            if first and int(age) > (since := int(state.lanes[queue, org, first][0].partition("|")[0])):
                 yield f"8: {org} waits in {queue} since {since}, and is taken to wait since {age}"
 
 

@@ -61,11 +61,13 @@ def test_many_orgs_that_are_due_have_their_turns_by_when_they_were(fleet: Fleet)
         delayed(fleet, org, 4, delay_ms=1_000 + number)
     fleet.advance(2_000)
     fleet.flush_with(fleet.workers[0], "q")
-    assert set(fleet.state.ready["q"]) == set(orgs[-24:])
+    first = set(fleet.state.ready["q"])
+    assert first == set(orgs[-len(first) :]) < set(orgs)
 
-    for _ in range(2):
+    while set(fleet.state.ready["q"]) < set(orgs):
+        before = set(fleet.state.ready["q"])
         fleet.flush_with(fleet.workers[0], "q")
-    assert set(fleet.state.ready["q"]) == set(orgs)
+        assert before < set(fleet.state.ready["q"])
 
 
 def test_one_call_makes_a_batch_ready(fleet: Fleet) -> None:
