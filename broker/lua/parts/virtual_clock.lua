@@ -63,13 +63,13 @@ end
 
 -- Forgets orgs ahead up to a time. They are read with it: a call that fails puts them back. Returns what their weights were
 -- beyond their number.
-local function forget_passed(queue, until_time, extra)
+local function forget_passed(queue, until_time)
   local ahead = served_ahead(queue)
   local passed = redis.call('ZRANGEBYSCORE', ahead, '-inf', until_time, 'WITHSCORES', 'LIMIT', 0, MAX_PASSED)
   local orgs, gone = {}, 0
   for i = 1, #passed, 2 do
     orgs[#orgs + 1] = passed[i]
-    gone = gone + (extra ~= 0 and extra_weight_of(passed[i]) or 0)
+    gone = gone + extra_weight_of(passed[i])
   end
   if #orgs > 0 then
     redis.call('ZREM', ahead, unpack(orgs))
@@ -84,11 +84,11 @@ local function advance(queue, work_ms, outstanding)
   local ready, time = ready_orgs(queue), queue_time(queue)
   local waiting = redis.call('ZCARD', ready)
   local extra = tonumber(redis.call('GET', extra_weights(queue)) or '0')
-  extra = extra - forget_passed(queue, string.format('%.6f', time), extra)
+  extra = extra - forget_passed(queue, string.format('%.6f', time))
   time = time_after(queue, time, work_ms, waiting, extra)
   if waiting == 0 and outstanding <= 0 then
     -- All is done, as it is in the ideal then: nobody owes anything, and nobody is owed.
-    forget_passed(queue, '+inf', extra)
+    forget_passed(queue, '+inf')
   end
   set_queue_time(queue, time)
 end

@@ -243,6 +243,13 @@ IN_LUA = [
         "",
         test_newcomers.test_weights_that_compete_are_counted_while_they_do,
     ),
+    Variant(
+        8,
+        CLOCK,
+        "gone = gone + extra_weight_of(passed[i])",
+        "gone = 0",
+        test_newcomers.test_weights_that_cancel_out_are_counted_all_the_same,
+    ),
     # As release 0.1.0 had it: whoever comes goes before all who wait.
     Variant(
         8,
@@ -301,25 +308,17 @@ IN_LUA = [
     Variant(
         8,
         DELAYED,
-        "local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}",
-        "local orgs, promoted, budget = {}, 0, {bytes = MAX_READ_BYTES}\n"
-        "  local first = redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
-        "  orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')",
+        "local orgs = find_due_orgs(queue)\n",
+        "local orgs, first = {}, redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
+        "    orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')\n",
         due.test_a_storm_of_one_org_does_not_stand_before_what_is_due_of_another,
     ),
     Variant(
         8,
         DELAYED,
-        "local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))",
-        "local max = 1e6",
+        "return math.max(1, math.min(of_each, most))",
+        "return 1000000",
         due.test_one_call_makes_a_batch_ready,
-    ),
-    Variant(
-        8,
-        DELAYED,
-        "math.max(tonumber(following), now + lead_ms)",
-        "tonumber(following)",
-        due.test_many_orgs_that_are_due_have_their_turns_by_when_they_were,
     ),
     Variant(
         6,
@@ -344,9 +343,9 @@ IN_LUA = [
     ),
     Variant(
         12,
-        "parts/delays.lua",
-        "if budget.bytes <= 0 then",
-        "if false then",
+        DELAYED,
+        "readable(message_ids, RESERVED_BYTES)",
+        "#message_ids",
         due.test_one_call_reads_only_so_many_bytes,
     ),
     Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),
