@@ -207,16 +207,18 @@ local function remove_gone(batch)
   end
 end
 
+-- Returns what is outstanding of each queue.
 local function write_fair_share(totals)
+  local outstanding = {}
   for queue_and_org, delta in pairs(totals.corrections) do
     local queue, org = split_pair(queue_and_org)
     correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])
   end
   for queue, ms in pairs(totals.charged) do
-    local outstanding = add_outstanding(queue, -ms)
-    advance(queue, totals.worked[queue], outstanding)
+    outstanding[queue] = add_outstanding(queue, -ms)
     correct_work(queue, totals.more[queue], totals.more_by_age[queue])
   end
+  return outstanding
 end
 
 local function write_slots(totals)
@@ -284,8 +286,11 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   local totals = totals_of(batch.lanes)
   count_gone(batch, totals)
   remove_carrying(batch)
-  write_fair_share(totals)
+  local outstanding = write_fair_share(totals)
   write_slots(totals)
+  for queue, ms in pairs(outstanding) do
+    advance(queue, totals.worked[queue], ms)
+  end
   for _, record in ipairs(batch.along) do
     enqueue_along(record)
     change_along(record)
