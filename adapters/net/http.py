@@ -3,7 +3,7 @@
 import email.utils
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -96,7 +96,14 @@ class HttpExchange:
         self._first_wait_s = first_wait_s
         self._monotonic = monotonic
 
-    def send(self, request: httpx.Request, *, timeout_s: float | None, repeatable: bool) -> HttpReply:
+    def send(
+        self,
+        request: httpx.Request,
+        *,
+        timeout_s: float | None,
+        repeatable: bool,
+        taken: Collection[int] = (),
+    ) -> HttpReply:
         """The reply, whatever its status, unless it is one that passes by itself.
 
         Each step of an attempt (connecting, sending, waiting for headers, each piece of the body) gets what is
@@ -106,6 +113,7 @@ class HttpExchange:
             request: what to send; its own time-outs are replaced.
             timeout_s: bound on all attempts and waits together; None for no bound.
             repeatable: whether doing it twice does no harm. Without it there is one attempt.
+            taken: statuses that are replies here like any other, although they mostly pass by themselves.
 
         Raises:
             ProviderUnavailable: no usable reply, also after the retries. `retry_after_s` says when the remote service
@@ -115,8 +123,8 @@ class HttpExchange:
         """
         deadline = None if timeout_s is None else self._monotonic() + timeout_s
         if not repeatable:
-            return self._attempt(request, deadline)
-        return self.repeat(lambda: self._attempt(request, deadline), timeout_s=timeout_s)
+            return self._attempt(request, deadline, taken)
+        return self.repeat(lambda: self._attempt(request, deadline, taken), timeout_s=timeout_s)
 
     def repeat(self, step: Callable[[], T], *, timeout_s: float | None) -> T:
         """What a step of several requests returns; the step is run again as a whole where a request would be.
@@ -162,7 +170,7 @@ class HttpExchange:
                 return step()
         raise AssertionError("stamina ends with a result or an error")
 
-    def _attempt(self, request: httpx.Request, deadline: float | None) -> HttpReply:
+    def _attempt(self, request: httpx.Request, deadline: float | None, taken: Collection[int]) -> HttpReply:
         host = request.url.host
         started = self._monotonic()
         attempt_end = started + self._attempt_timeout_s
@@ -195,7 +203,8 @@ class HttpExchange:
         try:
             response = self._client.send(attempt, stream=True, follow_redirects=False)
             try:
-                self._refuse_passing(response, host)
+                if response.status_code not in taken:
+                    self._refuse_passing(response, host)
                 body = self._bounded_body(response, end, host)
             finally:
                 response.close()

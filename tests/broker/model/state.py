@@ -1,7 +1,7 @@
 """All that a shard holds, at one moment, read straight from its keys."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -176,6 +176,12 @@ def read(client: "redis.Redis", base: str) -> State:
             state.lasting.add(name)
         _add(state, name, kind, value)
     return state
+
+
+def without_beats(state: State) -> State:
+    """What is left when heartbeats, and what they tell of the clock, do not count."""
+    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up", "skew")}
+    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers", "skew"})
 
 
 def message_ids(entries: list[str]) -> list[str]:
