@@ -10,8 +10,11 @@ local function read_end(at) return unpack(ARGV, at, at + END_FIELDS - 1) end
 local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) end
 
 -- What ends cost in commands: those of a lane together, and what goes along with one.
-local COMMANDS_OF_ENDS = 12
-local COMMANDS_ALONG = 20
+local COMMANDS_OF_ENDS = 16
+local COMMANDS_ALONG = 24
+-- Of each end, in elements, and more where messages crashed workers or are large.
+local ELEMENTS_OF_END = 3
+local ELEMENTS_NOTED = 2
 
 -- Outcomes, beside done.
 local BACK = 'back'
@@ -298,6 +301,7 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   count_arrivals()
   learn_runtimes(totals.runtimes)
   remove_gone(batch)
-  spend(COMMANDS_OF_ENDS * #batch.lanes)
+  local noted = (batch.any_crashed and ELEMENTS_NOTED or 0) + (batch.any_large and 1 or 0)
+  spend(COMMANDS_OF_ENDS * #batch.lanes, 0, (ELEMENTS_OF_END + noted) * number)
   return batch.refused
 end

@@ -3,14 +3,14 @@
 -- is only estimated; so no refund moves it, and it never falls.
 -- Generalised processor sharing: A. Parekh, R. Gallager, "A Generalized Processor Sharing Approach to Flow Control in
 -- Integrated Services Networks" (IEEE/ACM Transactions on Networking 1, 1993).
--- NEEDS: keys shares
+-- NEEDS: keys shares budget
 
 -- Orgs that join at one time stand so far apart, in the order in which they came.
 local STEP_MS = 0.0001
 -- So many orgs that a call has caught up with stop competing in between, by the virtual time at which they do.
 local MAX_STEPS = 4
 -- So many of them are removed a call. Of what is left only the weight beyond one counts, until the next call.
-local MAX_PASSED = 500
+local MAX_PASSED = 50
 
 local function queue_time(queue) return tonumber(redis.call('GET', virtual_time(queue)) or '0') end
 
@@ -73,6 +73,7 @@ local function forget_passed(queue, until_time)
   end
   if #orgs > 0 then
     redis.call('ZREM', ahead, unpack(orgs))
+    spend(has_shares and #orgs or 0, 0, 2 * #orgs)
     add_weight(queue, -gone)
   end
   return gone

@@ -7,7 +7,6 @@ from broker import sending, server_check
 from tests.broker import (
     test_age_share,
     test_fair_oracle,
-    test_injected_errors,
     test_newcomers,
     test_scripts,
     test_sending,
@@ -28,14 +27,6 @@ def _gate(gate: str) -> Callable[..., None]:
 def _by_age(fair: Any) -> None:
     """Of jobs twenty times as long as the others'."""
     test_age_share.test_a_tenth_of_the_work_goes_by_age(fair, 200.0)
-
-
-def _injected(name: str) -> Callable[..., None]:
-    return lambda quiet_server: (
-        test_injected_errors.test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
-            quiet_server, name
-        )
-    )
 
 
 def _evicting(quiet_server: Any) -> None:
@@ -68,7 +59,7 @@ LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
 GATES, FAIR_SHARE, CLOCK = "parts/gates.lua", "parts/fair_share.lua", "parts/virtual_clock.lua"
-TRANSACTION, DISPATCH = "parts/transaction.lua", "parts/dispatch.lua"
+DISPATCH = "parts/dispatch.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -111,18 +102,6 @@ IN_LUA = [
         "if field_of(key, field, new_field == '') then",
         one.test_an_end_changes_a_hash_only_if_the_lease_is_still_there,
     ),
-    Variant(2, TRANSACTION, "for at = commands, 1, -1 do", "for at = 0, 1, -1 do", _injected("finish")),
-    Variant(
-        1, TRANSACTION, "LPUSH = function(at, entry)", "UNDONE = function(at, entry)", _injected("reconcile")
-    ),
-    Variant(
-        1,
-        TRANSACTION,
-        "if has(entry, 'WITHSCORES') then\n      return in_pairs(entry, member)",
-        "if has(entry, 'WITHSCORES') then\n      return false",
-        _injected("clean_aside"),
-    ),
-    Variant(2, FINISH, "    redis.call('HMGET', MESSAGES, unpack(message_ids))\n", "", _injected("finish")),
     Variant(3, FINISH, "token ~= record.token", "not token", STALE),
     Variant(3, LEASING, "first + i, message.since_ms", "first + 1, message.since_ms", TURNS),
     Variant(4, LOST_LEASES, "heartbeat_ms >= now - silent_ms", "heartbeat_ms >= 0", DEAD_WORKER),
