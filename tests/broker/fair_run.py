@@ -106,7 +106,7 @@ class FairRun:
             self.jobs.append(job)
             self.ideal.add(org, takes_ms)
             self._advance(self.now_ms)
-            self.shard.run("enqueue", *[0] * 6, *sent)
+            self.shard.run("enqueue", *[0] * 6, "", 0, *sent)
         self._start()
 
     def end_next(self) -> None:
