@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking delays crashes large_messages clock sizes
+-- NEEDS: keys values counters virtual_clock wakeups lanes parking delays crashes large_messages clock sizes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -84,7 +84,11 @@ end
 local function count_arrivals()
   local was_empty = {}
   for queue, number in pairs(arrived_in_queues) do
-    was_empty['q:' .. queue] = redis.call('HINCRBY', QUEUE_SIZES, queue, number) == number
+    local was = redis.call('HINCRBY', QUEUE_SIZES, queue, number) == number
+    was_empty['q:' .. queue] = was
+    if was then
+      begin_anew(queue)
+    end
   end
   for org, number in pairs(arrived_in_orgs) do
     was_empty['o:' .. org] = redis.call('HINCRBY', ORG_SIZES, org, number) == number

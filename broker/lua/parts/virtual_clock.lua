@@ -79,6 +79,22 @@ local function forget_passed(queue, until_time)
   return gone
 end
 
+-- A queue that was empty has work again: nobody owes anything from before. Shares that were changed while it was empty are
+-- not in its weights yet.
+local function begin_anew(queue)
+  if redis.call('EXISTS', served_ahead(queue), extra_weights(queue)) == 0 then
+    return
+  end
+  forget_passed(queue, '+inf')
+  local extra = -tonumber(redis.call('GET', extra_weights(queue)) or '0')
+  if redis.call('EXISTS', served_ahead(queue)) == 0 then
+    for _, org in ipairs(redis.call('ZRANGE', ready_orgs(queue), 0, -1)) do
+      extra = extra + extra_weight_of(org)
+    end
+    add_weight(queue, extra)
+  end
+end
+
 -- So much work of a queue was done; `outstanding` is what is charged for leases of it that have not ended. Whoever comes
 -- back from a limit with that has to come back before: where it was is forgotten now, if the clock has passed it.
 local function advance(queue, work_ms, outstanding)
