@@ -29,7 +29,7 @@ BATCH_SIZE: Final = 256
 BATCH_BYTES: Final = 2 * 1024 * 1024
 #: Commands that a call may take for them, by estimate: for each, for the first of a lane, for one that is delayed.
 _BATCH_COMMANDS: Final = 940
-_EACH, _LANE, _DELAYED = 3, 19, 10
+_EACH, _LANE, _DELAYED = 3, 24, 12
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
