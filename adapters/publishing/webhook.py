@@ -1,6 +1,7 @@
 """Publishes to a webhook: one signed POST, which the remote service recognises by its key when it comes again."""
 
 import json
+import time
 from dataclasses import dataclass
 
 import httpx
@@ -8,11 +9,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.credentials import WebhookCredentials
 from adapters.net.http import HttpExchange, raise_for_refusal
+from adapters.net.replies import CutShort, HttpReply, PassingRefusal, UnreadBody
+from domain.errors import ProviderUnavailable
 from domain.ports import Clock
 from domain.publishing import MAX_EXTERNAL_ID_CHARS, Found, Journal, Post
 
 from .reply_urls import usable_url
 from .signatures import sign
+
+#: Statuses with which a service puts off who repeats a key: another request with it is not through yet.
+_AT_WORK = frozenset({409, 423, 425})
 
 
 class _Reply(BaseModel):
@@ -27,8 +33,9 @@ class WebhookPublisher:
     """`domain.publishing.Publisher` for one webhook.
 
     The body is the JSON object `{"key", "title", "body"}`; `adapters.publishing.signatures` says what the headers
-    hold and how they are checked. Any 2xx means that the post is published, or was before. A JSON object in the reply
-    may name the post's `id` and `url`.
+    hold and how they are checked. Any 2xx means that the post is published, or was before, whatever its body is. A
+    JSON object in the reply may name the post's `id` and `url`. 409, 423 and 425 mean that an earlier request with the
+    same key is still being worked on: it is asked again.
 
     Parameters:
         exchange: sends requests.
@@ -62,9 +69,38 @@ class WebhookPublisher:
             },
             content=body,
         )
-        reply = self.exchange.send(request, timeout_s=timeout_s, repeatable=True)
+        reply = self._taken(request, timeout_s)
         raise_for_refusal(reply, request.url.host)
         return _found(reply.body, post.key)
+
+    def _taken(self, request: httpx.Request, timeout_s: float) -> HttpReply:
+        """The reply, whose body may be missing: with a 2xx the post was taken, whatever came behind it."""
+        end = time.monotonic() + timeout_s
+        taken: list[HttpReply] = []
+
+        def step() -> HttpReply:
+            try:
+                reply = self.exchange.send(request, timeout_s=end - time.monotonic(), repeatable=False)
+            except UnreadBody as error:
+                reply = error.reply
+            except CutShort as error:
+                if error.reply.is_success:
+                    taken.append(error.reply)
+                raise
+            if reply.status in _AT_WORK:
+                raise PassingRefusal(
+                    f"{request.url.host} answered {reply.status}: it is still at work on an earlier request with this "
+                    "key; it is asked again later",
+                    status=reply.status,
+                )
+            return reply
+
+        try:
+            return self.exchange.repeat(step, timeout_s=timeout_s)
+        except ProviderUnavailable:
+            if not taken:
+                raise
+            return taken[-1]
 
 
 def _found(body: bytes, key: str) -> Found:

@@ -14,7 +14,8 @@ from domain.errors import InvalidReply, JobError, LeaseLost, ProviderUnavailable
 from domain.publishing import Found, Journal, Post
 
 from .reply_urls import usable_url
-from .wordpress_api import RestPost, UnreadableReply, WordPressApi
+from .wordpress_api import UnreadableReply, WordPressApi
+from .wordpress_replies import RestPost
 
 #: How far the variants go under which a site keeps posts that ask for a slug which is taken: `key-2`, `key-3` ...
 MAX_VARIANT = 20

@@ -1,10 +1,11 @@
 """A site on loopback that speaks WordPress's REST API for posts: what tests and the demo publish to.
 
-Routes, statuses, error bodies, slugs, drafts, trash and paging are those of WordPress's own posts controller; nothing
-is kept on disk. It can be told to be slow, to refuse, to talk nonsense, and to close connections.
+Routes, statuses, error bodies, slugs, drafts, trash, paging and permalinks are those of WordPress itself; nothing is
+kept on disk. It can be told to be slow, to refuse, to talk nonsense, and to close connections.
 """
 
 from .faults import Answer, Fault, HangUp, Hold, Operation
+from .front import Permalinks
 from .server import WordPressSite, wordpress_site
 from .store import SitePost, SiteUser
 
@@ -14,6 +15,7 @@ __all__ = [
     "HangUp",
     "Hold",
     "Operation",
+    "Permalinks",
     "SitePost",
     "SiteUser",
     "WordPressSite",

@@ -43,10 +43,14 @@ class Api:
         store: the posts.
         users: who may sign in.
         base_url: the site's address, which links begin with.
+        most_per_page: the most that a page of a list may have; plugins set it lower.
     """
 
-    def __init__(self, store: PostStore, users: Sequence[SiteUser], base_url: str) -> None:
+    def __init__(
+        self, store: PostStore, users: Sequence[SiteUser], base_url: str, *, most_per_page: int = 100
+    ) -> None:
         self._store = store
+        self._most_per_page = most_per_page
         self._users = {user.name: user for user in users}
         self._base_url = base_url
 
@@ -55,6 +59,7 @@ class Api:
         one = f"{ROOT}/posts/{{post_id:int}}"
         return Starlette(
             routes=[
+                Route("/wp-json/", self._index, methods=["GET"]),
                 Route(f"{ROOT}/posts", self._list, methods=["GET"]),
                 Route(f"{ROOT}/posts", self._create, methods=["POST"]),
                 Route(one, self._read, methods=["GET"]),
@@ -65,25 +70,31 @@ class Api:
             ],
             exception_handlers={
                 Refusal: _refused,
-                404: lambda request, error: no_route().reply(),
-                405: lambda request, error: no_route().reply(),
+                404: _nothing,
+                405: _nothing,
             },
+        )
+
+    async def _index(self, request: Request) -> Response:
+        return JSONResponse(
+            {"namespaces": ["oembed/1.0", "wp/v2"], "authentication": {"application-passwords": {}}}
         )
 
     async def _list(self, request: Request) -> Response:
         user = self._user(request)
         query = request.query_params
+        # Parameters come before permissions, and who may not see a status is told so as one that does not fit.
         edit = is_edit(request)
+        statuses = statuses_of(query.getlist("status") + query.getlist("status[]"), user)
+        slugs = names(query.getlist("slug") + query.getlist("slug[]"))
+        per_page = whole("per_page", query.get("per_page", "10"), 1, self._most_per_page)
+        page = whole("page", query.get("page", "1"), 1, None)
+        order = one_of("order", query.get("order", "desc"), ("asc", "desc"))
+        orderby = one_of("orderby", query.get("orderby", "date"), tuple(_ORDERS))
         if edit and not (user and user.may_edit):
             raise forbidden(
                 user, "rest_forbidden_context", "Sorry, you are not allowed to edit posts in this post type."
             )
-        statuses = statuses_of(query.getlist("status") + query.getlist("status[]"), user)
-        slugs = names(query.getlist("slug") + query.getlist("slug[]"))
-        per_page = whole("per_page", query.get("per_page", "10"), 1, 100)
-        page = whole("page", query.get("page", "1"), 1, None)
-        order = one_of("order", query.get("order", "desc"), ("asc", "desc"))
-        orderby = one_of("orderby", query.get("orderby", "date"), tuple(_ORDERS))
 
         fitting = sorted(
             (
@@ -184,9 +195,10 @@ class Api:
             body |= {
                 "username": user.name,
                 "roles": [user.role],
-                "capabilities": {"edit_posts": user.may_edit, "publish_posts": user.may_publish},
+                "capabilities": {**dict.fromkeys(user.capabilities, True), user.role: True},
             }
-        return JSONResponse(body)
+        fields = names(request.query_params.getlist("_fields"))
+        return JSONResponse({name: value for name, value in body.items() if not fields or name in fields})
 
     async def _page(self, request: Request) -> Response:
         slug = request.path_params["slug"]
@@ -209,17 +221,11 @@ class Api:
         except (binascii.Error, UnicodeDecodeError):
             return None
         user = self._users.get(name)
+        # Whoever cannot sign in is nobody, without a word on why.
         if user is None:
-            raise Refusal(
-                401,
-                "invalid_username",
-                "<strong>Error:</strong> The username is not registered on this site. If you are unsure of your "
-                "username, try your email address instead.",
-            )
+            return None
         if _SECRET_PARTS.sub("", password) != _SECRET_PARTS.sub("", user.application_password):
-            raise Refusal(
-                401, "incorrect_password", "The provided password is an invalid application password."
-            )
+            return None
         return user
 
     def _post(self, request: Request) -> SitePost:
@@ -235,6 +241,12 @@ class Api:
     def _page_link(self, request: Request, page: int, relation: str) -> str:
         query = urlencode({**request.query_params, "page": page})
         return f'<{self._base_url}{ROOT}/posts?{query}>; rel="{relation}"'
+
+
+async def _nothing(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith("/wp-json"):
+        return no_route().reply()
+    return HTMLResponse("<!doctype html><title>Page not found</title>", 404)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """The site's posts and users: who may do what, and which slug a post gets."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,6 +16,16 @@ MAX_SLUG = 200
 
 _TRASHED = "__trashed"
 
+_ROLES: Mapping[Role, tuple[str, ...]] = {
+    "subscriber": ("read",),
+    "contributor": ("read", "edit_posts", "delete_posts"),
+    "author": ("read", "edit_posts", "delete_posts", "publish_posts", "upload_files"),
+    "editor": (
+        *("read", "edit_posts", "delete_posts", "publish_posts", "upload_files"),
+        *("edit_others_posts", "manage_categories", "unfiltered_html"),
+    ),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SiteUser:
@@ -24,6 +34,11 @@ class SiteUser:
     name: str
     application_password: str
     role: Role = "editor"
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What their role may do."""
+        return _ROLES[self.role]
 
     @property
     def may_edit(self) -> bool:
