@@ -7,6 +7,8 @@ from collections.abc import Collection
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from .contract import Model, TenantJob
 from .publishing import RetryOptions
 
@@ -40,6 +42,9 @@ class PublishOutcome(Model):
     """The post's id at the remote service; None only for an intent that was marked as published by hand."""
     external_url: str | None
     """Where readers find it, as far as the remote service said so."""
+    # Builds that know no warnings read what has none.
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
+    """What the remote service made otherwise than it was asked, like scripts that it took out of the text."""
 
 
 def post_key(title: str, intent_id: UUID) -> str:

@@ -10,7 +10,16 @@ from .ports import NewId, Run, T, Transactions
 from .publish_execution import PublishExecution, PublishOutcome, content_outcome, post_key
 from .publish_journal import LeaseJournal, owned, statement_s
 from .publish_ports import Execution, Intent, PublishFailure, PublishRepository, SagaState
-from .publishing import MAX_EXTERNAL_ID_CHARS, MAX_URL_CHARS, Found, Post, Publishers, RetryOptions
+from .publishing import (
+    MAX_EXTERNAL_ID_CHARS,
+    MAX_URL_CHARS,
+    MAX_WARNING_CHARS,
+    MAX_WARNINGS,
+    Found,
+    Post,
+    Publishers,
+    RetryOptions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,4 +263,7 @@ def _outcome(public: Found) -> PublishOutcome:
         status="published",
         external_id=public.external_id.replace("\x00", "")[:MAX_EXTERNAL_ID_CHARS],
         external_url=url,
+        warnings=tuple(
+            each.replace("\x00", "")[:MAX_WARNING_CHARS] for each in public.warnings[:MAX_WARNINGS]
+        ),
     )

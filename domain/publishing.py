@@ -11,6 +11,9 @@ from .contract import Model
 #: Characters of a post's id and address at the remote service that are kept; a longer address is not.
 MAX_EXTERNAL_ID_CHARS = 512
 MAX_URL_CHARS = 2048
+#: Warnings of one publish that are kept, and characters of each.
+MAX_WARNINGS = 10
+MAX_WARNING_CHARS = 500
 
 #: What kinds of remote service there are.
 AdapterName = Literal["wordpress", "webhook"]
@@ -53,6 +56,8 @@ class Found:
     url: str | None
     #: Whether readers see it; False for a draft.
     is_public: bool
+    #: What the remote service made otherwise than it was asked, for people.
+    warnings: tuple[str, ...] = ()
 
 
 class Journal(Protocol):

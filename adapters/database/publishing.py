@@ -129,7 +129,7 @@ class SqlPublishing:
             lease_left_s=float(row.lease_left_s or 0),
             # Lists of JSON are tuples here, which a strict model takes only where it may convert.
             state=SagaState.model_validate(row.state, strict=False),
-            result=None if row.result is None else PublishOutcome.model_validate(row.result),
+            result=None if row.result is None else PublishOutcome.model_validate(row.result, strict=False),
         )
 
     def add_execution(self, intent_id: UUID, job_id: UUID, spare_id: UUID) -> Execution:

@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from adapters.net.http import HttpExchange
 from domain.errors import InvalidReply, JobError, LeaseLost, ProviderUnavailable
@@ -15,13 +16,14 @@ from domain.publishing import Found, Journal, Post
 
 from .reply_urls import usable_url
 from .wordpress_api import UnreadableReply, WordPressApi
+from .wordpress_markup import scripted, taken_out
 from .wordpress_replies import RestPost
 
 #: How far the variants go under which a site keeps posts that ask for a slug which is taken: `key-2`, `key-3` ...
 MAX_VARIANT = 20
 #: How often a draft that vanished is made anew.
 ROUNDS = 3
-#: Seconds for removing a draft that nobody wants.
+#: Seconds for removing a draft that nobody wants, and for looking what became of a text.
 CLEAN_UP_S = 10.0
 
 _log = logging.getLogger(__name__)
@@ -50,7 +52,8 @@ class WordPressPublisher:
     def find(self, post: Post, journal: Journal) -> Found | None:
         """The post that the site has under this key, as `domain.publishing.Publisher.find` says."""
         left_s = self._time_left(journal.hold())
-        return self._exchange.repeat(lambda: self._look_up(post, journal, left_s), timeout_s=left_s())
+        found = self._exchange.repeat(lambda: self._look_up(post, journal, left_s), timeout_s=left_s())
+        return None if found is None else self._with_warnings(post, found)
 
     def publish(self, post: Post, journal: Journal) -> Found:
         """Make the post public, as `domain.publishing.Publisher.publish` says."""
@@ -59,12 +62,12 @@ class WordPressPublisher:
             if draft_id is None:
                 there = self._find_or_create(post, journal)
                 if there.is_public:
-                    return there
+                    return self._with_warnings(post, there)
                 self._remember(there.external_id, journal)
                 draft_id = there.external_id
             published = self._make_public(draft_id, journal)
             if published is not None:
-                return published
+                return self._with_warnings(post, published)
             draft_id = None
         raise ProviderUnavailable(
             f"drafts on {self._api.host} vanish as soon as they are made; find out what removes them there"
@@ -128,6 +131,33 @@ class WordPressPublisher:
                 "or whether posts of this user wait for a review"
             )
         return _found(post)
+
+    def _with_warnings(self, post: Post, found: Found) -> Found:
+        """Add what the site took out of the text; what cannot be found out does not spoil a publish."""
+        if not found.is_public or not scripted(post.body):
+            return found
+        try:
+            gone = self._taken_out(post, found.external_id)
+        except JobError as error:
+            _log.warning("what %s made of a text could not be looked up: %s", self._api.host, error)
+            return found
+        if not gone:
+            return found
+        warning = (
+            f"{self._api.host} took {', '.join(gone)} out of the text, since its user may not write all HTML; make "
+            "them an Editor there, or an administrator of the network"
+        )
+        return replace(found, warnings=(*found.warnings, warning))
+
+    def _taken_out(self, post: Post, post_id: str) -> Sequence[str]:
+        try:
+            there = self._api.post(post_id, timeout_s=CLEAN_UP_S, with_text=True)
+        except InvalidReply:
+            there = None  # the text may be too large to be sent back
+        if there is not None and there.text is not None:
+            return taken_out(post.body, there.text)
+        may = self._api.user(timeout_s=CLEAN_UP_S).capabilities
+        return taken_out(post.body, "") if may is not None and "unfiltered_html" not in may else ()
 
     def _discard(self, draft_id: str, journal: Journal) -> None:
         """Remove a draft unless somebody uses it; what fails here does not hide why."""

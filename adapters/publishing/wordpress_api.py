@@ -90,11 +90,10 @@ class WordPressApi:
         self._raise_for_refusal(reply)
         return self._parsed(RestPost, reply)
 
-    def post(self, post_id: str, *, timeout_s: float) -> RestPost | None:
-        """The post as it is; None when there is no such post."""
-        reply = self._ask(
-            "GET", f"posts/{post_id}", {"context": "edit"}, timeout_s=timeout_s, repeatable=True
-        )
+    def post(self, post_id: str, *, timeout_s: float, with_text: bool = False) -> RestPost | None:
+        """The post as it is, with its text only where that is wanted; None when there is no such post."""
+        query = {"context": "edit", "_fields": f"{_FIELDS},content.raw" if with_text else _FIELDS}
+        reply = self._ask("GET", f"posts/{post_id}", query, timeout_s=timeout_s, repeatable=True)
         if _is_gone(reply):
             return None
         self._raise_for_refusal(reply)

@@ -36,6 +36,14 @@ class RestPost(Reply):
     slug: str = Field(max_length=400)
     status: str = Field(max_length=40)
     link: str | None = Field(default=None)
+    text: str | None = Field(default=None, validation_alias="content")
+    """Its text as the site keeps it; None where that was not asked for."""
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _raw(cls, given: object) -> object:
+        raw = _field(given, "raw")
+        return raw if isinstance(raw, str) else None
 
 
 class RestPosts(RootModel[list[RestPost]]):

@@ -136,7 +136,11 @@ class Api:
             raise Refusal(400, "empty_content", "Content, title, and excerpt are empty.")
         slug = slug_of(fields)
         post = self._store.create(
-            author=user.name, title=title or "", content=content or "", status=status, slug=slug or ""
+            author=user.name,
+            title=title or "",
+            content=user.kept(content or ""),
+            status=status,
+            slug=slug or "",
         )
         reply = JSONResponse(self._body(request, post, edit=True), 201)
         reply.headers["Location"] = f"{self._base_url}{ROOT}/posts/{post.id}"
@@ -158,10 +162,11 @@ class Api:
         fields = await json_fields(request)
         if user is None or not user.may_change(post):
             raise forbidden(user, "rest_cannot_edit", "Sorry, you are not allowed to edit this post.")
+        content = text(fields, "content")
         changed = self._store.update(
             post.id,
             title=text(fields, "title"),
-            content=text(fields, "content"),
+            content=None if content is None else user.kept(content),
             status=status_of(fields, user, before=post.status),
             slug=slug_of(fields),
         )

@@ -1,5 +1,6 @@
 """The site's posts and users: who may do what, and which slug a post gets."""
 
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,9 @@ UNIQUE = frozenset({"publish", "future", "private"})
 #: Characters of a slug.
 MAX_SLUG = 200
 
+#: A little of what `wp_kses_post` takes out; what stands between the tags stays, as there.
+_SCRIPTS = re.compile(r"</?(?:script|iframe|style|form|input|embed|object|svg)\b[^>]*>", re.IGNORECASE)
+_HANDLERS = re.compile(r"""\son[a-z]+\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 _TRASHED = "__trashed"
 
 _ROLES: Mapping[Role, tuple[str, ...]] = {
@@ -49,6 +53,10 @@ class SiteUser:
     def may_publish(self) -> bool:
         """True if they may make them public."""
         return self.role in ("editor", "author")
+
+    def kept(self, text: str) -> str:
+        """What is kept of a text of theirs: without scripts, frames and handlers, unless they may write all HTML."""
+        return text if "unfiltered_html" in self.capabilities else _HANDLERS.sub("", _SCRIPTS.sub("", text))
 
     def may_change(self, post: "SitePost") -> bool:
         """True if this very post is theirs to change or remove."""
