@@ -26,7 +26,7 @@ up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground unti
 	$(BIN)/python -m app up
 
 test: $(STAMP) ## The whole suite, on real embedded servers
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
@@ -46,7 +46,7 @@ test-redis7: REDIS_SERVER ?= redis-server
 test-redis7: $(STAMP) ## Broker, guards, kills and demo on Redis 7: `redis-server`, or REDIS_SERVER=/path/to/it
 	@$(REDIS_SERVER) --version 2>/dev/null | grep -q 'v=7\.' \
 		|| { echo "test-redis7 needs Redis 7, and $(REDIS_SERVER) is not. Debian 12: apt-get install redis-server; or: make test-redis7 REDIS_SERVER=/path/to/redis-server"; exit 1; }
-	TEST_REDIS_SERVER=$(REDIS_SERVER) $(BIN)/python -m pytest -n 3 --dist loadfile tests/broker tests/middleware tests/crash tests/e2e
+	TEST_REDIS_SERVER=$(REDIS_SERVER) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/broker tests/middleware tests/crash tests/e2e
 
 check: $(STAMP) ## Format, lint, types, import contracts and the fast tests
 	$(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -39,6 +40,8 @@ UNPREFIXED = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 RUN_FILE = "run.json"
 
 _DEFAULTS = Limits()
+
+_REDIS_URL = re.compile(r"(rediss?|unix)://|rediss?\+sentinel://[^/]+/[^/?]+")
 
 
 class SettingsError(Exception):
@@ -79,7 +82,8 @@ class Settings(BaseSettings):
     ] = None
     """PostgreSQL as the role that owns the tables, for migrations only."""
     redis_url: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("REDIS_URL"))] = None
-    """Redis or Valkey. Default: the embedded server."""
+    """Redis or Valkey: redis://, rediss://, unix://, or redis+sentinel://host:port,host:port/service. Default: the
+    embedded server."""
     redis_server: Path | None = None
     """Program of the embedded server. Default: Valkey, which is installed along."""
 
@@ -182,6 +186,14 @@ class Settings(BaseSettings):
     """Entities of one feedback job; at most what its contract takes."""
     max_active_jobs_per_org: PositiveInt = _DEFAULTS.max_active_jobs_per_org
     """Jobs of one org running at once."""
+    max_org_depth: NonNegativeInt = _DEFAULTS.max_org_depth
+    """Jobs of one org that are not done, delayed ones too; more are refused when they are sent. 0: any number."""
+    max_queue_depth: NonNegativeInt = _DEFAULTS.max_queue_depth
+    """The same of one queue. 0: any number."""
+    max_org_bytes: NonNegativeInt = _DEFAULTS.max_org_bytes
+    """Bytes that the messages of one org have whose jobs are not done. 0: any number."""
+    max_queue_bytes: NonNegativeInt = _DEFAULTS.max_queue_bytes
+    """The same of one queue. 0: any number."""
     max_schedules_per_org: PositiveInt = _DEFAULTS.max_schedules_per_org
     """Schedules one org may keep."""
     export_expiry_days: PositiveInt = _DEFAULTS.export_expiry_days
@@ -205,8 +217,10 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if url and not _REDIS_URL.match(url.get_secret_value()):
+            raise ValueError(
+                "must begin with redis://, rediss:// or unix://, or be redis+sentinel://host:port[,host:port...]/service"
+            )
         return url
 
     @field_validator("feedback_source_url")
@@ -333,7 +347,8 @@ def masked(url: str) -> str:
         >>> masked("redis://me:secret@cache/0")
         'redis://me:***@cache/0'
     """
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    shown = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", shown)
 
 
 def _home() -> Path:

@@ -3,18 +3,22 @@
 Import from here. It knows nothing of the guards, and they nothing of it.
 """
 
+from .clients import client_from_url
 from .configuration import OrgShare
 from .delegation import AnyMessage, ConcurrencyKeys, Gates, MaxActive, Rule, StartRate
 from .enqueuing import Route
 from .errors import (
     BrokerScriptError,
+    FullOf,
     MessageTooLarge,
     NewerSchema,
     NotReplicated,
     PoisonMessage,
     QueueFull,
+    ServerFull,
     UnsafeServer,
     UnsupportedConnection,
+    UnsupportedServer,
 )
 from .inspection.admin import Moved, Operations
 from .inspection.inspector import Inspector
@@ -47,6 +51,7 @@ __all__ = [
     "EmitEvent",
     "ExitCode",
     "FairRedisBroker",
+    "FullOf",
     "Gates",
     "InFlightMessage",
     "Inspector",
@@ -67,17 +72,20 @@ __all__ = [
     "Route",
     "Rule",
     "RunningProcess",
+    "ServerFull",
     "StartProcess",
     "StartRate",
     "Supervisor",
     "SupervisorOptions",
     "UnsafeServer",
     "UnsupportedConnection",
+    "UnsupportedServer",
     "WaitingMessage",
     "WaitingState",
     "Why",
     "WorkerView",
     "base_key",
+    "client_from_url",
     "on_stop_signal",
 ]
 

@@ -1,20 +1,27 @@
 """What is configured beside the messages: shares of orgs, start rates, gates; and what becomes of it at once."""
 
+import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import redis
 
+from .connection import ask
 from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_BATCH_SIZE: Final = 256
+_BATCH_SIZE: Final = 200
+#: Gates that one call reads, or changes.
+_GATES_AT_ONCE: Final = 250
+#: Orgs that one call looks at.
+_LANES_BATCH_SIZE: Final = 250
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
+_FREE_LANES = Script("free_lanes")
 _LIMIT = Script("set_rates")
 _RELEASE = Script("release")
 _SHUT = Script("set_gates")
@@ -67,12 +74,20 @@ class Configuration:
         return int(_CONFIGURE(self._client, self._base, arguments))
 
     def limit(self, actor: str, interval_ms: float, tolerance_ms: float) -> None:
-        """Set how often an actor's jobs may start for one org; an interval of 0 removes the limit."""
+        """Set how often an actor's jobs may start for one org; an interval of 0 removes the limit.
+
+        What waits for a rate that held before is checked again at once.
+        """
+        name = part(actor)
         rate = (repr(interval_ms), repr(tolerance_ms)) if interval_ms > 0 else ("", "")
-        _LIMIT(self._client, self._base, [part(actor), *rate])
+        queues = _LIMIT(self._client, self._base, [name, *rate])
+        for queue in queues:
+            self._free_lanes(name, queue)
+        if queues:
+            _FREE_LANES(self._client, self._base, [name, "", 0, 0, 0])
 
     def shut(self, source: str, gates: Mapping[str, tuple[int, str]]) -> bool:
-        """Replace all gates that a source blocks; an empty mapping unblocks them all.
+        """Replace all gates that a source blocks, in batches; an empty mapping unblocks them all.
 
         Parameters:
             source: who blocks them.
@@ -85,10 +100,34 @@ class Configuration:
         Raises:
             ValueError: a gate is none of these.
         """
-        arguments: list[Argument] = [source]
-        for gate, (until_ms, cause) in gates.items():
-            arguments += [gate_of(gate), until_ms, cause]
-        return bool(_SHUT(self._client, self._base, arguments))
+        wanted = {gate_of(gate): (until_ms, cause) for gate, (until_ms, cause) in gates.items()}
+        changes: list[tuple[Argument, ...]] = []
+        for gate, blocks in self._gates():
+            old, new = blocks.get(source), wanted.pop(gate, None)
+            if new is None and old is not None:
+                changes.append((gate, "", ""))
+            elif new is not None and (old is None or tuple(old) != new):
+                changes.append((gate, *new))
+        changes += [(gate, *new) for gate, new in wanted.items()]
+        changed = 0
+        while changes:
+            batch = [value for change in changes[:_GATES_AT_ONCE] for value in change]
+            done, of_them = _SHUT(self._client, self._base, [source, *batch])
+            del changes[:done]
+            changed += of_them
+        return changed > 0
+
+    def _gates(self) -> Iterator[tuple[str, dict[str, tuple[int, str]]]]:
+        """All that are blocked, each once, by source: until when and why."""
+        seen: set[bytes] = set()
+        cursor: int | None = None
+        while cursor != 0:
+            cursor, found = ask(
+                self._client, "HSCAN", f"{self._base}:g", cursor or 0, "COUNT", _GATES_AT_ONCE
+            )
+            for gate in found.keys() - seen:
+                seen.add(gate)
+                yield gate.decode(), json.loads(found[gate])
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages."""
@@ -96,6 +135,13 @@ class Configuration:
         while batch := int(_RELEASE(self._client, self._base, [key, _BATCH_SIZE])):
             released += batch
         return released
+
+    def _free_lanes(self, actor: str, queue: str | bytes) -> None:
+        looked_at, from_ms, skip = 1, "0", 0
+        while looked_at:
+            looked_at, from_ms, skip = _FREE_LANES(
+                self._client, self._base, [actor, queue, from_ms, skip, _LANES_BATCH_SIZE]
+            )
 
     def report_death(self, worker_id: str, code: int | None, *, stopped: bool) -> None:
         """Report that a supervisor saw a worker end: what it held comes back with the next call of anybody.

@@ -7,6 +7,7 @@ from typing import Any
 from dramatiq import Broker, Message
 from dramatiq.common import q_name
 
+from .bounds import cut_delay, delay_of
 from .hooks import HookRunner
 from .leasing.lease import Sent
 from .sending import Encoder, Sender
@@ -46,14 +47,19 @@ class Enqueuer:
             parked: `<cause>\\n<key>`, where it is parked; no bound holds for it then. Default: it is not.
         """
         message = self._routed(message)
-        self._broker.emit_before("enqueue", message, delay)
-        sent = self._encode(message, max(0, delay or 0), parked)
         lease = self._hooks.current_lease
+        delay_ms = cut_delay(delay) if parked or lease is not None else delay_of(delay)
+        self._broker.emit_before("enqueue", message, delay)
         if lease is not None:
-            lease.carried.append(sent)
+            # Nobody would hear of an error: what goes along with an end is never dropped.
+            lease.carried.append(self._encode.salvage(message, delay_ms, parked))
         else:
+            sent = self._encode(message, delay_ms, parked)
             self._sender.check_size(message.actor_name, sent)
-            self._sender.send([sent], bounded=not parked)
+            if parked:
+                self._sender.park(sent)
+            else:
+                self._sender.send([sent])
         self._broker.emit_after("enqueue", message, delay)
         return message
 
@@ -61,13 +67,16 @@ class Enqueuer:
         self, messages: Iterable[Message[Any]], delay: int | None
     ) -> list[Message[Any] | Exception]:
         """Enqueue many messages; see `FairRedisBroker.send_many`."""
+        carrying = self._hooks.current_lease is not None
+        delay_ms = cut_delay(delay) if carrying else delay_of(delay)
+        encode = self._encode.salvage if carrying else self._encode
         results: list[Message[Any] | Exception] = []
         encoded: list[tuple[int, Message[Any], Sent]] = []
         for index, message in enumerate(messages):
             try:
                 routed = self._routed(message)
                 self._broker.emit_before("enqueue", routed, delay)
-                sent = self._encode(routed, max(0, delay or 0))
+                sent = encode(routed, delay_ms)
                 self._sender.check_size(routed.actor_name, sent)
             except Exception as error:  # noqa: BLE001  # it is this message's answer
                 results.append(error)

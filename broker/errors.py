@@ -3,8 +3,10 @@
     dramatiq.errors.BrokerError     every error of the broker's; the first two are Dramatiq's own
     ├── dramatiq.errors.ConnectionClosed  the server does not answer; what was asked may have been done or not
     ├── dramatiq.errors.QueueJoinTimeout  from `join`: the queue still has messages
-    ├── BrokerScriptError           the server refused: no memory left, or its access rules
-    ├── QueueFull                   at send: the queue or the org has too many; `retry_after_s` says for how long
+    ├── BrokerScriptError           the server refused
+    │   ├── ServerFull              no memory is left for it
+    │   └── UnsupportedServer       at first use and at worker boot: it is in cluster mode, or its user lacks rights
+    ├── QueueFull                   at send: queue, org or server are full; `retry_after_s` says for how long
     ├── MessageTooLarge             at send: more bytes than the broker takes
     ├── NotReplicated               at send: sent, but no replica has confirmed it in time
     ├── NewerSchema                 at worker boot and first send: the server was converted by a newer release
@@ -12,42 +14,66 @@
     Exception
     └── PoisonMessage               the error of a message that killed its workers; given to hooks, not raised
     ValueError
-    └── UnsupportedConnection       the heartbeat's helper cannot connect as the client does; a warning says so
+    └── UnsupportedConnection       a client or an address that the broker cannot use, when it is made; or which the
+                                    heartbeat's helper cannot use: a warning says so
     OSError
     └── Refused                     inside the heartbeat's helper process: the server answered with an error
 
 Wrong parameters are a plain `ValueError`, and modules that a worker cannot load are an `ImportError` or a `TypeError`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from dramatiq.errors import BrokerError
 
+#: What there may be too much of.
+FullOf = Literal["messages", "bytes", "memory"]
+
 
 class BrokerScriptError(BrokerError):
-    """The server refused a script, because of its memory limit or its access rules for example."""
+    """The server refused a script."""
+
+
+class UnsupportedServer(BrokerScriptError):
+    """The server is none that the broker works on, or its user may not do what that takes; the message says the fix."""
+
+
+class ServerFull(BrokerScriptError):
+    """The server has no memory left for what was asked (`maxmemory`); what frees memory it goes on doing."""
 
 
 class QueueFull(BrokerError):
-    """A queue, or an org, has as many messages as it may; nothing was sent.
+    """A queue, an org, or the server itself holds as much as it may; nothing was sent.
 
     Parameters:
         queue: its name.
-        org: whose messages are too many; None where the whole queue is too full.
-        depth: how many there are.
+        org: whose messages are too many; None where the whole queue, or the server, is too full.
+        depth: how many messages, or bytes, there are; 0 where the server is full.
         retry_after_s: seconds after which to try again.
+        full: what there is too much of; `memory` is the server's. Default `messages`.
     """
 
-    def __init__(self, queue: str, org: str | None, depth: int, retry_after_s: float) -> None:
-        whose = f"org {org}" if org is not None else f"queue {queue}"
-        super().__init__(
-            f"{whose} has {depth} messages, as many as it may; nothing was sent. Try again in {retry_after_s:g} s, "
-            "or raise max_queue_depth or max_org_depth of the broker."
-        )  # type: ignore[no-untyped-call]
+    def __init__(
+        self, queue: str, org: str | None, depth: int, retry_after_s: float, *, full: FullOf = "messages"
+    ) -> None:
+        if full == "memory":
+            why = (
+                "the server's memory is full (maxmemory); nothing was sent. Workers go on and free it: try again in "
+                f"{retry_after_s:g} s. If it stays full, pause or clean what fills it, or raise maxmemory."
+            )
+        else:
+            whose, bound = (f"org {org}", "org") if org is not None else (f"queue {queue}", "queue")
+            setting = "depth" if full == "messages" else "bytes"
+            why = (
+                f"{whose} has {depth} {full}, as many as it may; nothing was sent. Try again in {retry_after_s:g} s, "
+                f"or raise max_{bound}_{setting} of the broker."
+            )
+        super().__init__(why)  # type: ignore[no-untyped-call]
         self.queue = queue
         self.org = org
         self.depth = depth
         self.retry_after_s = retry_after_s
+        self.full = full
 
 
 class MessageTooLarge(BrokerError):
@@ -88,7 +114,7 @@ class NewerSchema(BrokerError):
 
 
 class UnsupportedConnection(ValueError):
-    """The heartbeat's helper cannot make connections of this kind; the message says which it can."""
+    """The broker, or the heartbeat's helper, cannot make connections of this kind; the message says which it can."""
 
 
 class PoisonMessage(Exception):

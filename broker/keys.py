@@ -4,25 +4,38 @@ Every key of a shard begins with the base `B = <namespace>:{<shard>}`, so that a
 name them in `lua/parts/keys.lua`:
 
     B:m                       hash   message id -> record     every message that is not dead
+    B:mb                      hash   message id -> bytes      records of more than 8 KiB
     B:n                       hash   queue -> how many        messages that are not dead
     B:no                      hash   org -> how many          the same, over all queues
+    B:by                      hash   q:<queue>, o:<org> -> bytes  of messages that are not dead and have the mark
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
-    B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them that may run
+    B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
+                                                              that may not run; of those in qk the first alone
+    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or with a priority
+                                                              beyond a hundred
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
     B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<lane>" -> ms   blocked lanes, and orgs (empty lane): by a gate or rate
-                                                              until then
+    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), that are blocked until
+                                                              then by a gate of theirs or a rate; "|\\n": look into qb;
+                                                              "|\\n:<org>:<key>": look into bz
+    B:qb:<queue>              zset   actor -> ms              actors whose gate holds orgs, until then
+    B:qg:<queue>:<actor>      zset   org -> ms                orgs that it holds, since then
     B:qx:<queue>              zset   message id -> since ms   suspects: messages that run in isolation
+    B:xs:<queue>              string counter                  of suspects that were searched in vain (TTL)
     B:b:<org>                 set    "<queue>\\n"             where the org waits for one of its own leases to end
-    B:bk:<org>:<key>          set    "<queue>\\n<lane>"       lanes that wait for a slot of a concurrency key
+    B:bz:<org>:<key>          zset   "<queue>\\n<lane>" -> score  lanes that wait for a slot of a concurrency key
+    B:bk:<org>:<key>          set    "<queue>\\n<lane>"       the same, of schema 1
+    B:aq                      hash   queue -> how many        leased
     B:a                       hash   org -> how many          leased
     B:ak                      hash   "<org>\\n<key>" -> how many  leased with that concurrency key
     B:p                       hash   message id -> "<cause>\\n<key>"  parked: why, and what may release it
     B:pk:<key>                set    message id               parked under a key (TTL)
     B:pn                      hash   "<queue>\\n<kind>" -> how many  parked, by the first word of key or cause
+    B:skew                    string ms                       by which timers are ahead of the server's clock, since
+                                                              that stepped back; added to what qd, qs and t hold
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|
@@ -42,16 +55,25 @@ name them in `lua/parts/keys.lua`:
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
+    B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
+    B:waited                  string "1"                      what a replica is waited for by after a lost answer (TTL)
+    B:rights                  any                             where a user's rights are tried (gone at once, or TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
 lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record
-is `queue \\n org \\n lane \\n enqueue id \\n encoded message`.
+is `queue \\n org \\n lane \\n enqueue id \\n encoded message`. An enqueue id that begins with `.` marks a message whose
+bytes are counted: release 0.1.0, which may run beside this one, counts none.
 """
 
 import itertools
 import os
 from typing import Final
+
+from .bounds import from_wire
+
+#: What the enqueue id of a message begins with whose bytes are counted.
+COUNTED: Final = "."
 
 #: What may not stand inside a part of a key or of a record's header.
 _ESCAPES: Final = {"%": "%25", ":": "%3A", "\n": "%0A", "|": "%7C"}
@@ -104,7 +126,7 @@ def record_of(queue: str, org: str, lane: str, enqueue_id: str, body: bytes) -> 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:
     """Queue, org (escaped), lane and encoded message of a record."""
     queue, org, lane, _, body = record.split(b"\n", 4)
-    return queue.decode(), org.decode(), lane.decode(), body
+    return from_wire(queue), from_wire(org), from_wire(lane), body
 
 
 def gate_of(gate: str) -> str:
@@ -141,4 +163,4 @@ class EnqueueIds:
         if self._pid != os.getpid():  # a fork would repeat its parent's
             self._prefix = os.urandom(9).hex()
             self._pid = os.getpid()
-        return f"{self._prefix}{next(self._next):x}"
+        return f"{COUNTED}{self._prefix}{next(self._next):x}"

@@ -8,15 +8,20 @@ from typing import Any, Final
 import redis
 from dramatiq import Message, Worker
 from dramatiq.broker import Broker, Consumer, MessageProxy
+from dramatiq.common import q_name
 from dramatiq.errors import QueueJoinTimeout
 from dramatiq.middleware import Middleware
+from redis.sentinel import Sentinel
 
+from .bounds import printable, to_wire
+from .clients import client_from_url, own_client
 from .configuration import Configuration, OrgShare
-from .connection import connection_errors, server_time_ms
+from .connection import ask, check_mode_at_first_use, server_time_ms
 from .delegation import AnyMessage, Delegation, Rule
 from .enqueuing import Enqueuer, Route
 from .hooks import HookRunner
 from .inspection.inspector import DEFAULT_HEARTBEAT_TIMEOUT_MS, Inspector
+from .inspection.removal import flush
 from .inspection.views import QueueState
 from .keys import base_key
 from .leasing.consumer import FairConsumer
@@ -26,7 +31,6 @@ from .leasing.prefetch import Mode
 from .leasing.session import WorkerSession
 from .leasing.session_manager import SessionManager
 from .schema import Schema
-from .scripts import Script
 from .sending import DEFAULT_MAX_MESSAGE_BYTES, Bounds, Durability, Encoder, Sender
 from .server_check import check_server
 
@@ -34,11 +38,6 @@ from .server_check import check_server
 DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
-
-#: Most messages that one call drops.
-_BATCH_SIZE: Final = 1_000
-
-_FLUSH = Script("flush")
 
 
 class FairRedisBroker(Broker):
@@ -51,7 +50,8 @@ class FairRedisBroker(Broker):
     the very call that ends the message, or not at all.
 
     Parameters:
-        url: Like `redis://localhost:6379/0`. Default None: the connection parameters.
+        url: Like `redis://localhost:6379/0`, or `redis+sentinel://host:26379,host:26379/service`; see
+            `client_from_url`. Default None: the connection parameters.
         middleware: The whole stack. Default None: Dramatiq's own.
         namespace: What all keys begin with. Default `dramatiq`.
         heartbeat_timeout: Milliseconds of silence after which a worker's messages go to others. Default 15,000.
@@ -63,17 +63,26 @@ class FairRedisBroker(Broker):
         max_message_bytes: The largest message that is taken. Default 2 MiB.
         max_queue_depth: Messages of a queue that are not done; more are refused at send. Default None: any number.
         max_org_depth: The same of an org, over all queues. Default None.
+        max_queue_bytes: Bytes that the messages of a queue have which are not done; more are refused at send. Default
+            None: any number.
+        max_org_bytes: The same of an org, over all queues. Default None.
         route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
-        client: A client of redis-py to use; workers make connections of their own with its parameters.
+        client: A client of redis-py to use, also one by `Sentinel.master_for`, or a Sentinel; workers make connections
+            of their own with its parameters.
+        service_name: What `sentinel monitor` calls the primary, where `client` is a Sentinel. Default None.
         parameters: What `redis.Redis` takes.
 
     Raises:
-        ConnectionClosed: From sending: the server does not answer.
-        QueueFull: From sending: the queue or the org has too many; retries and the like are never refused.
+        UnsupportedConnection: the client leads to a cluster or to replicas, or no connection can be made as it says.
+        ConnectionClosed: From sending: the server does not answer, or is a replica by now.
+        UnsupportedServer: From sending: it is in cluster mode, or its user may not do what the broker does.
+        QueueFull: From sending: the queue or the org has too many, or the server no memory left; retries and the like
+            are never refused.
         MessageTooLarge: From sending.
+        ValueError: From sending: the message cannot be encoded, or its delay is more than ten years.
         BrokerScriptError: From sending: the server refused; its message says why.
 
     Example:
@@ -97,9 +106,12 @@ class FairRedisBroker(Broker):
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_queue_depth: int | None = None,
         max_org_depth: int | None = None,
+        max_queue_bytes: int | None = None,
+        max_org_bytes: int | None = None,
         route: Route | None = None,
         durability: Durability = "local",
-        client: "redis.Redis | None" = None,
+        client: "redis.Redis | Sentinel | None" = None,
+        service_name: str | None = None,
         **parameters: Any,
     ) -> None:
         if min(heartbeat_timeout, dead_message_ttl, stall_timeout) < 1:
@@ -107,10 +119,10 @@ class FairRedisBroker(Broker):
                 "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
                 f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
-        if url:
-            parameters["connection_pool"] = redis.ConnectionPool.from_url(url)
-        self.client = client or redis.Redis(**parameters)
-        self._made_client = [] if client else [self.client]
+        given = client or (client_from_url(url, **parameters) if url else redis.Redis(**parameters))
+        self.client = own_client(given, service_name)
+        check_mode_at_first_use(self.client)
+        self._made_client = [] if self.client is client else [self.client]
         self.namespace = namespace
         self.base = base_key(namespace)
         self.heartbeat_timeout = heartbeat_timeout
@@ -128,10 +140,14 @@ class FairRedisBroker(Broker):
         self._sessions = SessionManager(self.client, self._open_session)
         self._hooks = HookRunner(self, self._sessions, on_boot=self._check_server, on_booted=self._booted)
         bounds = Bounds(
-            max_message_bytes=max_message_bytes, max_queue_depth=max_queue_depth, max_org_depth=max_org_depth
+            max_message_bytes=max_message_bytes,
+            max_queue_depth=max_queue_depth,
+            max_org_depth=max_org_depth,
+            max_queue_bytes=max_queue_bytes,
+            max_org_bytes=max_org_bytes,
         )
-        sender = Sender(self.client, self.base, bounds, durability)
-        self._enqueuer = Enqueuer(self, self.encoder, sender, self._hooks, route)
+        self._sender = Sender(self.client, self.base, bounds, durability)
+        self._enqueuer = Enqueuer(self, self.encoder, self._sender, self._hooks, route)
         # Last: it adds the middleware, whose hooks are found through what is above.
         super().__init__(middleware=middleware)
         self.queues: set[str] = set()
@@ -174,7 +190,7 @@ class FairRedisBroker(Broker):
 
         Parameters:
             message: What to send.
-            delay: Milliseconds until it is due, any number of them. Default None: now.
+            delay: Milliseconds until it is due, at most ten years. Default None: now.
 
         Returns:
             The message as it was sent.
@@ -213,7 +229,7 @@ class FairRedisBroker(Broker):
 
         Parameters:
             message: what waits.
-            delay_ms: milliseconds until it is due all the same.
+            delay_ms: milliseconds until it is due all the same; more than ten years are cut to that, with a warning.
             cause: why it waits, for people.
             key: what `release` may call it by. Default None: nothing.
 
@@ -221,7 +237,7 @@ class FairRedisBroker(Broker):
             ConnectionClosed: the server does not answer.
         """
         raw = message._message if isinstance(message, MessageProxy) else message
-        self._enqueuer.enqueue(raw, max(0, delay_ms), parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
+        self._enqueuer.enqueue(raw, delay_ms, parked=f"{cause.replace(chr(10), ' ')}\n{key or ''}")
 
     def release(self, key: str) -> int:
         """Make due what is parked under a key. Returns how many messages.
@@ -229,7 +245,7 @@ class FairRedisBroker(Broker):
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        return self._configuration.release(key)
+        return self._configuration.release(printable(key))
 
     def on_ack(
         self, message: AnyMessage, operation: tuple[str, str, str, tuple[str, str] | None, int]
@@ -291,8 +307,7 @@ class FairRedisBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
-        while _FLUSH(self.client, self.base, (queue_name, _BATCH_SIZE)):
-            pass
+        flush(self.client, self.base, queue_name)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""
@@ -319,11 +334,12 @@ class FairRedisBroker(Broker):
     def do_qsize(self, queue_name: str) -> int:
         """How many messages of a queue are not done, named as on Dramatiq's own Redis broker.
 
+        As there, delayed ones count, and the name of the queue that it has for them (`<queue>.DQ`) means the same.
+
         Raises:
             ConnectionClosed: the server does not answer.
         """
-        with connection_errors():
-            return int(self.client.hget(f"{self.base}:n", queue_name) or 0)
+        return int(ask(self.client, "HGET", f"{self.base}:n", q_name(queue_name)) or 0)
 
     def close(self) -> None:
         """Return what was fetched, report what is finished, and close the connections.
@@ -332,12 +348,13 @@ class FairRedisBroker(Broker):
         """
         self._sessions.end()
         self._sessions.disconnect()
+        self._sender.disconnect()
         for client in self._made_client:
             with suppress(redis.RedisError):
                 client.connection_pool.disconnect()
 
     def _check_server(self) -> None:
-        check_server(self.client)
+        check_server(self.client, self.base)
         Schema(self.client, self.base).convert()
 
     def _booted(self) -> None:
@@ -361,5 +378,5 @@ class FairRedisBroker(Broker):
         )
 
     def _deaths_of(self, message_id: str) -> str:
-        deaths = self.client.hget(f"{self.base}:d", message_id)
+        deaths = ask(self.client, "HGET", f"{self.base}:d", to_wire(message_id))
         return deaths.decode() if isinstance(deaths, bytes) else "0|0|unknown"

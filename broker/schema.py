@@ -10,7 +10,7 @@ from typing import Final
 
 import redis
 
-from .connection import connection_errors
+from .connection import connection_errors, is_away
 from .errors import NewerSchema
 from .scripts import Script
 
@@ -23,7 +23,7 @@ BATCH_SIZE: Final = 500
 
 #: By number, what makes of that schema the next one: scripts that convert one batch each. They take a cursor (empty at
 #: the start) and a batch size, return the next cursor (empty at the end), and change nothing when they are run again.
-CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {1: ()}
+CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {1: (Script("convert_lanes"), Script("count_bytes"))}
 
 _RAISE = Script("raise_schema")
 
@@ -51,10 +51,12 @@ class Schema:
 
     def check(self) -> int:
         """Read the number. Returns it: 1 where there is none."""
-        with connection_errors():
+        with connection_errors(self._client):
             try:
                 found: str | bytes | None = self._client.get(f"{self._base}:schema")
-            except (redis.ResponseError, UnicodeDecodeError):
+            except (redis.ResponseError, UnicodeDecodeError) as error:
+                if is_away(error):
+                    raise
                 found = "?"  # no string, or no text to a client that decodes
         if found is None:
             return 1

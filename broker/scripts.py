@@ -1,10 +1,18 @@
-"""Loads the Lua scripts, one operation a file, and maps what goes wrong to Dramatiq's errors.
+"""Loads the Lua scripts, one operation a file, and calls them.
 
 Functions that several operations need stand in `lua/parts/`. An operation, and a part, names in its line `-- NEEDS:`
 the parts whose names it uses itself; a script is all that its operation needs, each part once and after what it needs.
 
 The server makes all functions of a script anew at each call, which costs as much as a command or two. So what parts
 define on one line, as keys and constants are, is written out where it is used.
+
+A server that is full (`maxmemory`, `noeviction`) refuses what writes. Most scripts free more than they take, and have
+to run then: they are let through. An operation that brings messages in says `-- WHEN FULL: refused`; one that says
+`Reads only.` needs nothing.
+
+Every script stands in a frame: what it has written is taken back when it fails half-way (`parts/transaction.lua`). If
+that was because of something in Redis that no encoder of ours wrote, this becomes a dead letter (`parts/foreign.lua`)
+and the script begins anew.
 """
 
 import hashlib
@@ -15,11 +23,11 @@ from importlib import resources
 from typing import Any
 
 import redis
-from dramatiq.errors import ConnectionClosed
 
-from .errors import BrokerScriptError
+from .connection import check_mode, fault_of
 
 _NEEDS = re.compile(r"^-- NEEDS:(.*)$", re.MULTILINE)
+_REFUSED_WHEN_FULL = re.compile(r"^-- WHEN FULL: refused$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 #: What one line defines.
 _FUNCTION = re.compile(
@@ -31,11 +39,40 @@ _NAME = re.compile(r"'[^'\n]*'|(?<![\w.])[A-Za-z_]\w*")  # or a string, which is
 _SIMPLE_CALL = re.compile(r"(?<![\w.])([a-z]\w*)\(([^()]*)\)")
 _STRING_OR_ARGUMENTS = re.compile(r"'[^'\n]*'|\([^()']*\)")
 
-#: What every script begins with.
+#: What a script begins with that a full server lets through, or refuses as a whole.
+_LET_THROUGH, _REFUSED = "#!lua flags=allow-oom\n", "#!lua\n"
+#: What every script begins with, or has behind that.
 _PROLOGUE = """local B = KEYS[1]
 local time = redis.call('TIME')
 local now = math.floor(time[1] * 1000 + time[2] / 1000)
 """
+
+#: What stands around all that a script does.
+_FRAME_PARTS = ("keys", "transaction", "foreign")
+_BEGIN = "local function body()\n"
+_END = """end
+local failure
+for _ = 1, 10 do
+  local ended, reply = pcall(body)
+  if ended then
+    return reply
+  end
+  take_back()
+  failure = tostring(reply)
+  -- What the whole server refuses is nobody's fault.
+  if string.match(failure, '^[-]?(%u+) ') and not string.match(failure, '^[-]?ERR ')
+    and not string.match(failure, '^[-]?WRONGTYPE ') then
+    break
+  end
+  if not remove_foreign() then
+    break
+  end
+  restart()
+end
+return redis.error_reply(string.match(failure, '^%u+ ') and failure or 'ERR ' .. failure)
+"""
+#: Which of its arguments says how long dead letters are kept, by script.
+_TTL_ARGUMENTS = {"fetch": 3, "finish": 3, "drain_dramatiq": 4, "drain_dramatiq_dead_letters": 4}
 
 #: Strings, bytes and numbers, as redis-py takes them.
 Argument = str | bytes | int | float
@@ -48,8 +85,10 @@ class Script:
         name: The file in `lua/`, without its ending.
 
     Raises:
-        ConnectionClosed: From calls: the server does not answer; what was asked may have been done or not.
-        BrokerScriptError: From calls: the server refused it.
+        ConnectionClosed: From calls: the server does not answer, and what was asked may have been done or not; or it
+            says that it is not the one to ask, as a replica does.
+        UnsupportedServer: From calls: it is in cluster mode, or its user may not do that.
+        BrokerScriptError: From calls: the server refused it; as `ServerFull` when it has no memory left for it.
 
     Example:
         >>> Script("release")(client, "dramatiq:{0}", ["flag:x", 100])
@@ -62,20 +101,14 @@ class Script:
 
     def __call__(self, client: "redis.Redis", base: str, arguments: Sequence[Argument]) -> Any:
         try:
+            check_mode(client)
             run: Callable[..., Any] = client.execute_command
             try:
                 return run("EVALSHA", self._sha, 1, base, *arguments)
             except redis.exceptions.NoScriptError:
                 return run("EVAL", self._source, 1, base, *arguments)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise away(error) from error
         except redis.RedisError as error:
-            raise BrokerScriptError(f"the server refused {self.name}: {error}") from error  # type: ignore[no-untyped-call]
-
-
-def away(error: Exception) -> ConnectionClosed:
-    """Dramatiq's word for a server that does not answer."""
-    return ConnectionClosed(error)  # type: ignore[no-untyped-call]
+            raise fault_of(client, self.name, error) from error
 
 
 @cache
@@ -86,7 +119,31 @@ def source(name: str) -> str:
         ValueError: as `assemble`.
     """
     folder = resources.files(__package__) / "lua"
-    return assemble(name, lambda file: folder.joinpath(file).read_text())
+    return framed(name, lambda file: folder.joinpath(file).read_text())
+
+
+def framed(name: str, read: Callable[[str], str]) -> str:
+    """Put an operation and its parts into the frame.
+
+    Parameters:
+        name: of the operation.
+        read: as for `assemble`.
+
+    Raises:
+        ValueError: as `assemble`.
+    """
+    parts = [read(f"parts/{part}.lua") for part in _FRAME_PARTS]
+    defining = tuple(_COMMENT.sub("", part) for part in parts)
+    frame = [
+        _written_out(f"parts/{part}.lua", text, defining)
+        for part, text in zip(_FRAME_PARTS, defining, strict=True)
+    ]
+    argument = _TTL_ARGUMENTS.get(name)
+    ttl = f"tonumber(ARGV[{argument}])" if argument else "FOREIGN_TTL_MS"
+    ttl = _written_out("", f"local letter_ttl_ms = {ttl}\n", defining)
+    permission, _, body = assemble(name, read).partition(_PROLOGUE)
+    body = body.replace("redis.call(", "call(")
+    return permission + "\n".join((_PROLOGUE, ttl, *frame, _BEGIN + body, _END))
 
 
 def assemble(name: str, read: Callable[[str], str]) -> str:
@@ -123,7 +180,13 @@ def assemble(name: str, read: Callable[[str], str]) -> str:
 
     files = add(f"{name}.lua", ())
     written = [_written_out(file, texts[file], tuple(texts[each] for each in needs[file])) for file in files]
-    return "\n".join((_PROLOGUE, *written))
+    return _permission(read(f"{name}.lua")) + "\n".join((_PROLOGUE, *written))
+
+
+def _permission(text: str) -> str:
+    if "Reads only." in "".join(_COMMENT.findall(text)):
+        return ""  # any first line would make it a script that writes: a replica or a server without disk refuses those
+    return _REFUSED if _REFUSED_WHEN_FULL.search(text) else _LET_THROUGH
 
 
 @cache

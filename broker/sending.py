@@ -1,5 +1,6 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -8,9 +9,11 @@ import redis
 from dramatiq import Broker, Message
 from dramatiq.errors import ConnectionClosed
 
-from .connection import connection_errors
-from .errors import MessageTooLarge, NotReplicated, QueueFull
-from .keys import EnqueueIds, lane_of, record_of, split_record
+from .bounds import is_text, printable
+from .clients import client_like, never_twice
+from .connection import ask, connection_errors, drop_connections
+from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, ServerFull
+from .keys import EnqueueIds, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
 
@@ -20,13 +23,25 @@ DEFAULT_MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 FULL_RETRY_AFTER_S: Final = 5.0
 #: How long a replica may take to confirm a message, in milliseconds.
 REPLICA_TIMEOUT_MS: Final = 1_000
-#: Messages that one call carries.
+#: Messages that one call carries, and their bytes; one that is larger goes alone.
 BATCH_SIZE: Final = 256
+BATCH_BYTES: Final = 2 * 1024 * 1024
+#: Commands that a call may take for them, by estimate: for each, for the first of a lane, for one that is delayed.
+_BATCH_COMMANDS: Final = 940
+_EACH, _LANE, _DELAYED = 3, 19, 10
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
 
+#: Priorities and slots beyond this mean no more than it.
+_MAX_RANK: Final = 10**9
+#: The lane of what cannot be encoded: it is no actor's.
+_NO_LANE: Final = f"{part('?')}:0"
+
 _ENQUEUE = Script("enqueue")
+_PARK = Script("park")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +52,15 @@ class Bounds:
         max_message_bytes: of one encoded message. Default 2 MiB.
         max_queue_depth: messages of a queue that are not done. Default None: any number.
         max_org_depth: messages of an org that are not done, over all queues. Default None: any number.
+        max_queue_bytes: what the messages of a queue that are not done have together. Default None: any number.
+        max_org_bytes: the same of an org, over all queues. Default None: any number.
     """
 
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
     max_queue_depth: int | None = None
     max_org_depth: int | None = None
+    max_queue_bytes: int | None = None
+    max_org_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -64,7 +83,9 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
-        self._max_depths: tuple[Argument, Argument] = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
+        self._max_depths = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
+        self._max_bytes = (bounds.max_queue_bytes or 0, bounds.max_org_bytes or 0)
 
     def check_size(self, actor_name: str, sent: Sent) -> None:
         """Refuse what is too large.
@@ -75,31 +96,49 @@ class Sender:
         if len(sent.record) > self._bounds.max_message_bytes:
             raise MessageTooLarge(actor_name, len(sent.record), self._bounds.max_message_bytes)
 
-    def send(self, messages: Sequence[Sent], *, more: int = 0, bounded: bool = True) -> None:
+    def send(self, messages: Sequence[Sent], *, more: Sequence[Sent] = (), bounded: bool = True) -> None:
         """Send these, all or none.
 
         Parameters:
             messages: at most a few hundred.
-            more: how many of the same queue are still to come; they count when the queue's bound is checked. Default 0.
+            more: of the same queue, still to come; they count when the queue's bounds are checked. Default none.
             bounded: False for what a call before has checked. Default True.
 
         Raises:
-            QueueFull: a queue or an org has too many.
+            QueueFull: a queue or an org has too many or too much, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
-        max_depths = self._max_depths if bounded else (0, 0)
-        arguments = [*max_depths, more, *(value for each in messages for value in each)]
+        none = (0, 0)
+        arguments: list[Argument] = [
+            *(self._max_depths if bounded else none),
+            len(more),
+            *(self._max_bytes if bounded else none),
+            sum(len(each.record) for each in more),
+            *(value for each in messages for value in each),
+        ]
         try:
-            refused = _ENQUEUE(self._client, self._base, arguments)
-        except ConnectionClosed:
-            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            refused = _ENQUEUE(self._client, self._base, arguments)
+            refused = self._call(_ENQUEUE, arguments)
+        except ServerFull as error:
+            queue = split_record(messages[0].record)[0]
+            raise QueueFull(queue, None, 0, FULL_RETRY_AFTER_S, full="memory") from error
         if refused:
-            queue, org, depth = refused
-            raise QueueFull(queue.decode(), org.decode() or None, int(depth), FULL_RETRY_AFTER_S)
-        if self._durability == "replica":
-            self._wait_for_replica()
+            queue, org, depth, what = refused
+            full: FullOf = "bytes" if _text(what) == "bytes" else "messages"
+            raise QueueFull(_text(queue), _text(org) or None, int(depth), FULL_RETRY_AFTER_S, full=full)
+
+    def park(self, message: Sent) -> None:
+        """Send a message that waits, whatever is full.
+
+        Raises:
+            ConnectionClosed, NotReplicated: as from `send`.
+        """
+        self._call(_PARK, list(message))
+
+    def disconnect(self) -> None:
+        """Close the connections that it made for itself."""
+        if self._once is not self._client:
+            drop_connections(self._once)
 
     def send_all(self, messages: Sequence[Sent]) -> list[Exception | None]:
         """Send any number, a queue all or none; for each, what went wrong.
@@ -117,20 +156,43 @@ class Sender:
     def _send_queue(
         self, messages: Sequence[Sent], indexes: list[int], faults: list[Exception | None]
     ) -> None:
-        for start in range(0, len(indexes), BATCH_SIZE):
-            batch = indexes[start : start + BATCH_SIZE]
+        start = 0
+        while start < len(indexes):
+            batch = _first_batch(messages, indexes, start)
             try:
                 # The first call checks for all of them; what it has let in is not refused half-way.
-                more = len(indexes) - len(batch)
-                self.send([messages[index] for index in batch], more=more, bounded=start == 0)
+                more = [messages[index] for index in indexes[len(batch) :]] if start == 0 else ()
+                self.send(batch, more=more, bounded=start == 0)
             except Exception as error:  # noqa: BLE001  # it is each message's answer
                 for index in indexes[start:]:
                     faults[index] = error
                 return
+            start += len(batch)
 
-    def _wait_for_replica(self) -> None:
-        with connection_errors():
-            confirmed = int(self._client.execute_command("WAIT", 1, REPLICA_TIMEOUT_MS))  # type: ignore[no-untyped-call]
+    def _call(self, script: Script, arguments: list[Argument]) -> Any:
+        run = self._run if self._durability == "local" else self._run_safely
+        try:
+            return run(script, arguments)
+        except ConnectionClosed:
+            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
+            return run(script, arguments, repeated=True)
+
+    def _run(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        return script(self._client, self._base, arguments)
+
+    def _run_safely(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+        # WAIT counts what its own connection has written, and says yes where that is nothing. So both go over one,
+        # which is not made anew between them: after a fail-over that would ask a server that never had the message.
+        with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
+            answer = script(connection, self._base, arguments)
+            if not (isinstance(answer, list) and answer):  # that would be a refusal
+                if repeated:  # it may have written nothing, and then that is not waited for
+                    ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
+                self._wait_for_replica(connection)
+        return answer
+
+    def _wait_for_replica(self, connection: "redis.Redis") -> None:
+        confirmed = int(ask(connection, "WAIT", 1, REPLICA_TIMEOUT_MS))
         if confirmed < 1:
             raise NotReplicated(
                 f"no replica confirmed the message within {REPLICA_TIMEOUT_MS} ms; the server itself has it. Send it "
@@ -156,26 +218,83 @@ class Encoder:
             message: on its real queue.
             delay_ms: until it is due; 0 for now.
             parked: `<cause>\\n<key>`, where it is parked. Default: it is not.
+
+        Raises:
+            ValueError: it cannot be stored; the error names what is wrong with it.
         """
+        for name, value in (("message_id", message.message_id), ("queue_name", message.queue_name)):
+            if not is_text(value) or (name == "queue_name" and "\n" in value):
+                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
+        if not isinstance(message.actor_name, str):
+            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")  # noqa: TRY004  # as all of these
+        try:
+            body = message.encode()
+        except Exception as error:
+            raise ValueError(f"a message of {message.actor_name!r} cannot be encoded: {error}") from error
+        enqueue_id = self._enqueue_ids()
+        record = record_of(message.queue_name, _org(message), self._lane(message), enqueue_id, body)
+        return Sent(message.message_id, enqueue_id, delay_ms, printable(parked), record)
+
+    def salvage(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
+        """Encode what goes along with an end, whatever it is: what cannot be encoded is a dead letter at its worker."""
+        try:
+            return self(message, delay_ms, parked)
+        except ValueError:
+            logger.exception("What goes along with a message's end cannot be sent and will be dead.")
+            enqueue_id = self._enqueue_ids()
+            queue = printable(str(message.queue_name)).replace("\n", "\\n")
+            record = record_of(queue, "", _NO_LANE, enqueue_id, _shown(message))
+            return Sent(printable(str(message.message_id)), enqueue_id, 0, "", record)
+
+    def _lane(self, message: Message[Any]) -> str:
         options = message.options
-        name = message.actor_name
-        actor = self._broker.actors.get(name)
+        actor = self._broker.actors.get(message.actor_name)
         priority = options.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
             priority = actor.priority if actor is not None else 0
+        priority = max(-_MAX_RANK, min(priority, _MAX_RANK))
         concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
-        lane = lane_of(name, priority, _slots(concurrency) if concurrency else None)
-        org = options.get("org")
-        enqueue_id = self._enqueue_ids()
-        record = record_of(
-            message.queue_name, "" if org is None else str(org), lane, enqueue_id, message.encode()
-        )
-        return Sent(message.message_id, enqueue_id, delay_ms, parked, record)
+        return lane_of(message.actor_name, priority, _slots(concurrency) if concurrency else None)
+
+
+def _org(message: Message[Any]) -> str:
+    org = message.options.get("org")
+    return "" if org is None else str(org)
+
+
+def _shown(message: Message[Any]) -> bytes:
+    try:
+        return printable(repr(message)).encode()
+    except Exception as error:  # noqa: BLE001  # its values' own
+        return f"a message that cannot be shown ({type(error).__name__})".encode()
+
+
+def _text(answer: bytes | str) -> str:
+    """A name in an answer; a client may decode them."""
+    return answer if isinstance(answer, str) else answer.decode()
+
+
+def _first_batch(messages: Sequence[Sent], indexes: Sequence[int], start: int) -> list[Sent]:
+    """Those of a queue from one on that go with one call."""
+    batch: list[Sent] = []
+    lanes: set[bytes] = set()
+    commands = size = 0
+    for index in indexes[start : start + BATCH_SIZE]:
+        sent = messages[index]
+        # Queue, org and lane.
+        lane = b"\n".join(sent.record.split(b"\n", 3)[:3])
+        commands += _EACH + (_DELAYED if sent.delay_ms > 0 else 0 if lane in lanes else _LANE)
+        size += len(sent.record)
+        if batch and (commands > _BATCH_COMMANDS or size > BATCH_BYTES):
+            break
+        lanes.add(lane)
+        batch.append(sent)
+    return batch
 
 
 def _slots(option: object) -> tuple[str, int] | None:
     """The option as a key and a number; what is neither is the guards' to refuse, and limits nothing here."""
     match option:
         case (str(key), int(most)) if key and most >= 1:
-            return key, most
+            return key, min(most, _MAX_RANK)
     return None

@@ -1,11 +1,12 @@
-"""Refuses a server that may drop messages by itself, before a worker fetches its first."""
+"""Refuses a server that cannot be worked on, or that may drop messages by itself, before a worker fetches its first."""
 
 import logging
 
 import redis
 
-from .connection import connection_errors
+from .connection import check_mode, check_mode_at_first_use, connection_errors
 from .errors import UnsafeServer
+from .rights import check_rights
 
 #: The only policy under which a full server refuses to take more, instead of dropping what it has.
 SAFE_POLICY = "noeviction"
@@ -13,21 +14,26 @@ SAFE_POLICY = "noeviction"
 logger = logging.getLogger(__name__)
 
 
-def check_server(client: "redis.Redis") -> None:
-    """Check that the server is set up to drop no messages.
+def check_server(client: "redis.Redis", base: str | None = None) -> None:
+    """Check that the server is one that workers can work on, and is set up to drop no messages.
 
     A server that hides its policy passes with a warning: managed ones may forbid the command.
 
     Parameters:
         client: of the server.
+        base: of the keys that its user must be allowed to use. Default None: that is not checked.
 
     Raises:
         UnsafeServer: it may evict messages when its memory is full.
-        ConnectionClosed: it does not answer.
+        UnsupportedServer: it is in cluster mode, or its user may not do what workers do.
+        ConnectionClosed: it does not answer, or is a replica.
 
     Example:
         >>> check_server(redis.Redis())
     """
+    check_mode_at_first_use(client)
+    with connection_errors(client):
+        check_mode(client)
     policy = memory_policy(client)
     if policy is None:
         logger.warning(
@@ -35,6 +41,8 @@ def check_server(client: "redis.Redis") -> None:
         )
     elif policy != SAFE_POLICY:
         raise UnsafeServer(unsafe(policy))  # type: ignore[no-untyped-call]
+    if base is not None:
+        check_rights(client, base)
 
 
 def memory_policy(client: "redis.Redis") -> str | None:
@@ -44,7 +52,7 @@ def memory_policy(client: "redis.Redis") -> str | None:
         ConnectionClosed: it does not answer.
     """
     try:
-        with connection_errors():
+        with connection_errors(client):
             # Not CONFIG: that is for administrators, where anything is forbidden at all.
             known: dict[str, object] = client.info("memory")
     except redis.ResponseError:

@@ -38,6 +38,14 @@ class Limits:
     max_entities: int = 100
     #: Jobs of one org running at once (seed M3, MAX_ACTIVE_JOBS_PER_ORG).
     max_active_jobs_per_org: int = 10
+    #: Jobs of one org that are not done, waiting and delayed ones too; 0 for any number.
+    max_org_depth: int = 100_000
+    #: Jobs of one queue that are not done; 0 for any number.
+    max_queue_depth: int = 1_000_000
+    #: What the jobs of one org that are not done take in Redis, in bytes of their messages; 0 for any number.
+    max_org_bytes: int = 256 * MIB
+    #: The same of one queue; 0 for any number.
+    max_queue_bytes: int = 2 * GIB
     #: Schedules one org may keep.
     max_schedules_per_org: int = 100
     #: Days an export to a path or a bucket is kept.

@@ -19,6 +19,7 @@ from .base.emit import emit_counter, labels_of
 from .base.errors import Parked
 from .base.guard import Guard, Outcome, Position
 from .base.interrupts import Window, make_interruptible, window_of
+from .base.stop_signals import catch_repeated_signals
 
 #: Seconds that running jobs may take to end: less than the 30 that Kubernetes gives a pod by default.
 DEFAULT_DRAIN_S = 25.0
@@ -47,6 +48,9 @@ class Draining(Guard[int]):
       its message back with the attempt uncharged;
     - what cannot be interrupted, inside C code, is given up: its message is handed back uncharged, its thread ends
       with the process, and `clean` is False, for whoever decides the exit code.
+
+    Under Dramatiq's own command it begins with the signal, and signals that follow within two seconds are the same
+    request, as when a whole group is signalled; a later one ends the process at once.
 
     Costs no round trip while the worker runs. Needs CPython without gevent for the interrupts.
 
@@ -106,6 +110,7 @@ class Draining(Guard[int]):
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         self._stop = _Stop(worker)
+        catch_repeated_signals(self.begin)
         threading.Thread(
             target=self._drain, args=(self._stop,), name="pressroom-draining", daemon=True
         ).start()

@@ -17,6 +17,7 @@ from app.settings import is_setting, variable
 from tests.databases import Database
 from tests.redis_server import other_server
 from tests.tenants import engine, new_tenant, tenant
+from tests.turns import scheduler, turn
 
 __all__ = ["engine", "new_tenant", "tenant"]
 
@@ -48,6 +49,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if unwanted and collection_path.is_relative_to(ROOT / "tests") else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return scheduler(config, log) if config.option.dist == "loadfile" else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     # What is collected stays. To look through it for garbage, time and again, costs collecting a sixth of its time, and
@@ -69,6 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_servers = "servers" in getattr(item, "fixturenames", ())
         if SLOW_FOLDERS & set(place.parts) or place.stem.endswith(SLOW_MODULES) or on_redis or on_servers:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 @pytest.fixture(scope="session")

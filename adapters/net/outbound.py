@@ -46,7 +46,7 @@ def system_lookup(
         OSError: the name has no address.
         TimeoutError: no answer came in time.
     """
-    answers: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+    answers: queue.Queue[list[str] | OSError] = queue.Queue()
 
     def look_up() -> None:
         try:

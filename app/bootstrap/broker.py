@@ -27,6 +27,10 @@ def build_broker(settings: Settings) -> FairRedisBroker:
         namespace=NAMESPACE,
         middleware=build_stack(settings, client, circuit_breakers(client)),
         dead_message_ttl=DEAD_MESSAGE_TTL_MS,
+        max_org_depth=settings.max_org_depth or None,
+        max_queue_depth=settings.max_queue_depth or None,
+        max_org_bytes=settings.max_org_bytes or None,
+        max_queue_bytes=settings.max_queue_bytes or None,
         route=route_to_region(org_regions(settings, client)),
     )
     region = {} if settings.region is None else {"region": settings.region}

@@ -10,11 +10,15 @@ from typing import Literal
 
 import psycopg
 import redis
+from dramatiq.errors import BrokerError
 
 from adapters.database.migrate import pending
-from app.bootstrap.redis import redis_client
+from app.bootstrap.redis import NAMESPACE, redis_client
 from app.embedded.postgres import SYSTEM
 from app.settings import Settings
+from broker import UnsupportedServer, base_key
+from broker.connection import check_mode, check_mode_at_first_use
+from broker.rights import check_rights
 from broker.server_check import SAFE_POLICY, memory_policy, unsafe
 from domain.errors import JobError
 
@@ -46,7 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
     for check, look in _CHECKS.items():
         try:
             findings.extend(look(settings))
-        except (psycopg.Error, redis.RedisError, JobError, OSError, _NotSet) as error:
+        except (psycopg.Error, redis.RedisError, BrokerError, JobError, OSError, _NotSet) as error:
             findings.append(Finding(check=check, verdict="broken", seen=str(error).strip(), fix=_fix(error)))
     return findings
 
@@ -111,15 +115,35 @@ def _migrations(settings: Settings) -> Iterator[Finding]:
 def _redis(settings: Settings) -> Iterator[Finding]:
     _url(settings, "redis_url")
     with redis_client(settings) as client:
-        info = client.info()
-        name = "Valkey" if "valkey_version" in info else "Redis"
-        yield Finding(
-            check="redis", verdict="ok", seen=f"{name} {info.get('valkey_version', info['redis_version'])}"
-        )
+        yield from _server(client)
         yield _memory_policy(client)
-        yield _durability(client, bool(info["aof_enabled"]))
         seconds, microseconds = client.time()
         yield _skew("redis clock", seconds + microseconds / 1e6)
+
+
+def _server(client: "redis.Redis") -> Iterator[Finding]:
+    try:
+        info = client.info()
+    except redis.exceptions.NoPermissionError:
+        fix = "grant its user +info, or look yourself what the server is and how it keeps what it has"
+        yield Finding(check="redis", verdict="warning", seen="the server does not say what it is", fix=fix)
+    else:
+        name = "Valkey" if "valkey_version" in info else "Redis"
+        seen = f"{name} {info.get('valkey_version', info['redis_version'])}"
+        yield Finding(check="redis", verdict="ok", seen=seen)
+        yield _durability(client, bool(info["aof_enabled"]))
+    yield _use(client)
+
+
+def _use(client: "redis.Redis") -> Finding:
+    check = "redis use"
+    try:
+        check_mode_at_first_use(client)
+        check_mode(client)
+        check_rights(client, base_key(NAMESPACE))
+    except UnsupportedServer as error:
+        return Finding(check=check, verdict="broken", seen="workers refuse it", fix=str(error))
+    return Finding(check=check, verdict="ok", seen="no cluster, and its user may do what workers do")
 
 
 def _memory_policy(client: "redis.Redis") -> Finding:

@@ -121,7 +121,7 @@ class DramatiqDrain:
         begin = f"{self._namespace}:"
         pattern = _SPECIAL.sub(r"\\\1", begin) + "*" + _MESSAGES
         found = set()
-        with connection_errors():
+        with connection_errors(self._client):
             for key in self._client.scan_iter(match=pattern, count=1_000, _type="HASH"):
                 name = key.decode()[len(begin) : -len(_MESSAGES)]
                 if _QUEUE.fullmatch(name):
@@ -135,7 +135,7 @@ class DramatiqDrain:
             queue: its name.
         """
         ready, delayed = self._list(queue), self._list(dq_name(queue))
-        with connection_errors():
+        with connection_errors(self._client):
             seconds, _ = self._client.time()
             workers = self._client.zrange(f"{self._namespace}:__heartbeats__", 0, -1, withscores=True)
             with self._client.pipeline(transaction=False) as pipe:
@@ -183,7 +183,7 @@ class DramatiqDrain:
         """
         heartbeats = f"{self._namespace}:__heartbeats__"
         back = 0
-        with connection_errors():
+        with connection_errors(self._client):
             workers = [worker.decode() for worker in self._client.zrange(heartbeats, 0, -1)]
         for worker in workers:
             for name in (queue, dq_name(queue)):
@@ -229,7 +229,7 @@ class DramatiqDrain:
 
     def _head(self, key: str, count: int, *, sorted_set: bool = False) -> list[tuple[bytes, _Body]]:
         """Ids, and what they stand for."""
-        with connection_errors():
+        with connection_errors(self._client):
             ids = (self._client.zrange if sorted_set else self._client.lrange)(key, 0, count - 1)
             bodies = self._client.hmget(key + _MESSAGES, ids) if ids else []
         return [(id_, body and _decoded(body)) for id_, body in zip(ids, bodies, strict=True)]

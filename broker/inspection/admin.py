@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Final, Literal
 from dramatiq import Message
 from dramatiq.errors import DecodeError
 
-from ..connection import connection_errors, server_time_ms
+from ..clients import own_client
+from ..connection import ask, server_time_ms
 from ..keys import part
 from ..scripts import Argument, Script
-from .lookup import entry_of, lanes_of, org_of, stored_org
-from .views import WaitingState, read_lane
+from .lookup import entry_of, org_of, stored_org
+from .removal import clean_lanes
+from .views import WaitingState
 
 if TYPE_CHECKING:
     import redis
 
 #: All states in which messages can be dropped.
 WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held", "suspect"})
-#: How many messages one call drops, and of how many lanes.
-BATCH_SIZE: Final = 1_000
-MAX_LANES: Final = 10_000
+#: How many messages that stand in no lane one call drops, or counts.
+BATCH_SIZE: Final = 55
+COUNTED_SIZE: Final = 250
 
 #: What became of a message that was to get another priority: it has it, a worker has the message already, the
 #: message is not here, or it cannot be read.
@@ -28,7 +30,6 @@ Moved = Literal["done", "in_hand", "unknown", "undecodable"]
 #: A message may move while it is searched for; so often the search is repeated.
 _TRIES = 3
 
-_CLEAN_LANE = Script("clean_lane")
 _CLEAN_ASIDE = Script("clean_aside")
 _REPRIORITISE = Script("reprioritise")
 _QUIET = Script("quiet")
@@ -38,7 +39,7 @@ class Operations:
     """Changes what waits in a `FairRedisBroker`, from anywhere; the broker itself is not needed.
 
     Parameters:
-        client: a client of redis-py that does not decode responses.
+        client: a client of redis-py.
         base: the broker's `base`.
 
     Raises:
@@ -50,7 +51,7 @@ class Operations:
     """
 
     def __init__(self, client: "redis.Redis", base: str) -> None:
-        self._client = client
+        self._client = own_client(client)
         self._base = base
 
     def clean(
@@ -65,7 +66,7 @@ class Operations:
     ) -> int:
         """Drop a queue's messages that wait, for good: they do not become dead letters.
 
-        Done in batches of 1,000; what is sent meanwhile stays. Leased messages are left as they are.
+        Done in small batches; what is sent meanwhile stays. Leased messages are left as they are.
 
         Parameters:
             queue: its name.
@@ -81,16 +82,25 @@ class Operations:
         """
         now = server_time_ms(self._client)
         before = "inf" if older_than_ms is None else f"{now - older_than_ms:.0f}"
+        stored_actor = "" if actor is None else part(actor)
         found = 0
         if "ready" in states:
             # What was sent since is not meant.
             due_before = f"{now:.0f}" if older_than_ms is None and not dry_run else before
-            found += self._clean_lanes(queue, org, actor, due_before, dry_run)
-        chosen = (queue, stored_org(org), "" if actor is None else part(actor), before, int(dry_run))
+            found += clean_lanes(
+                self._client,
+                self._base,
+                queue,
+                org=org,
+                actor=stored_actor,
+                before=due_before,
+                dry_run=dry_run,
+            )
+        chosen = (queue, stored_org(org), stored_actor, before, int(dry_run))
         if put_off := sorted(set(states) - {"ready", "suspect"}):
-            found += self._clean_aside(("qd", *chosen), put_off)
+            found += self._clean_aside(("qd", *chosen), put_off, COUNTED_SIZE if dry_run else BATCH_SIZE)
         if "suspect" in states:
-            found += self._clean_aside(("qx", *chosen), ["suspect"])
+            found += self._clean_aside(("qx", *chosen), ["suspect"], COUNTED_SIZE if dry_run else BATCH_SIZE)
         return found
 
     def set_priority(self, message_id: str, priority: int, *, org: str | None = None) -> Moved:
@@ -124,29 +134,16 @@ class Operations:
         """Resume fetching. Returns False if the worker was not quiet."""
         return bool(_QUIET(self._client, self._base, [worker_id, 0]))
 
-    def _clean_lanes(self, queue: str, org: str | None, actor: str | None, before: str, dry_run: bool) -> int:
-        found = 0
-        for row in lanes_of(self._client, self._base, queue, org, MAX_LANES):
-            if actor not in (None, read_lane(row["lane"]).actor):
-                continue
-            arguments = [queue, row["org"], row["lane"], before, BATCH_SIZE, int(dry_run)]
-            while dropped := int(_CLEAN_LANE(self._client, self._base, arguments)):
-                found += dropped
-                if dry_run:
-                    break
-        return found
-
-    def _clean_aside(self, chosen: Sequence[Argument], states: Collection[WaitingState]) -> int:
-        found, looked_at, from_ms, skip = 0, BATCH_SIZE, "-inf", 0
-        while looked_at == BATCH_SIZE:
-            arguments = [*chosen, from_ms, skip, BATCH_SIZE, *states]
+    def _clean_aside(self, chosen: Sequence[Argument], states: Collection[WaitingState], number: int) -> int:
+        found, looked_at, from_ms, skip = 0, number, "-inf", 0
+        while looked_at:
+            arguments = [*chosen, from_ms, skip, number, *states]
             dropped, looked_at, from_ms, skip = _CLEAN_ASIDE(self._client, self._base, arguments)
             found += dropped
         return found
 
     def _record(self, message_id: str) -> bytes | None:
-        with connection_errors():
-            record = self._client.hget(f"{self._base}:m", message_id)
+        record = ask(self._client, "HGET", f"{self._base}:m", message_id)
         return record if isinstance(record, bytes) else None
 
 

@@ -1,14 +1,17 @@
 """Inspection of a broker: what waits where, for how long, on whom, and why. Nothing here changes anything."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ..connection import connection_errors
+from ..clients import own_client
+from ..connection import ask
 from ..scripts import Argument, Script
 from . import views
-from .lookup import LANES, batch, entry_of, lane_key, lanes_of, org_of, stored_org
+from .lane_walk import Step, orgs_of, walk_lanes
+from .lookup import batch, entry_of, lane_key, org_of, stored_org
 from .views import Facts, Lane, QueueDepth, QueueState, WaitingMessage, WaitingState, WorkerView
 from .why import Why, explain, shut_reasons
 
@@ -23,7 +26,12 @@ DEFAULT_LIMIT: Final = 100
 MAX_INSPECTED: Final = 10_000
 
 #: So much of what is delayed comes with one call.
-_BATCH_SIZE = 1_000
+_BATCH_SIZE = 150
+#: So many lanes, workers, leases and queues.
+_ROWS_AT_ONCE = 200
+_WORKERS_AT_ONCE = 150
+_LEASES_AT_ONCE = 200
+_QUEUES_AT_ONCE = 15
 #: A message may move while it is searched for; so often the search is repeated.
 _TRIES = 3
 
@@ -32,7 +40,9 @@ _DEPTHS = Script("depths")
 _QUEUE_STATE = Script("queue_state")
 _PARKED = Script("parked_by_cause")
 _ASIDE = Script("list_aside")
+_LANES = Script("list_lanes")
 _WORKERS = Script("list_workers")
+_LEASES = Script("list_leases")
 
 
 class Inspector:
@@ -56,7 +66,7 @@ class Inspector:
     def __init__(
         self, client: "redis.Redis", base: str, *, heartbeat_timeout_ms: int = DEFAULT_HEARTBEAT_TIMEOUT_MS
     ) -> None:
-        self._client = client
+        self._client = own_client(client)
         self._base = base
         self._silent_ms = heartbeat_timeout_ms
 
@@ -80,29 +90,38 @@ class Inspector:
         return explain(message_id, facts, record, silent_ms=self._silent_ms)
 
     def depth(self, *queues: str, org: str | None = None) -> list[QueueDepth]:
-        """How many messages are where, by queue. Costs a scan of all that is leased.
+        """How many messages are where, by queue. With `org` it goes through that org's lanes, and all that is leased.
 
         Parameters:
             queues: their names. Default: all that have a message that is not dead.
             org: count only this org's. Default all.
         """
-        now_ms, rows, parked = _DEPTHS(self._client, self._base, [stored_org(org), *queues])
-        kinds = _by_queue(parked)
-        found = [_depth(row, now_ms, kinds.get(row["queue"], {})) for row in json.loads(rows)]
-        return sorted(found, key=lambda each: each.queue)
+        names, found = sorted(set(queues)) or self.queues(), []
+        leased = Counter(self._leased_queues(org)) if org is not None else Counter[str]()
+        for start in range(0, len(names), _QUEUES_AT_ONCE):
+            batched = names[start : start + _QUEUES_AT_ONCE]
+            now_ms, rows, parked = _DEPTHS(self._client, self._base, [stored_org(org), *batched])
+            kinds = _by_queue(parked)
+            for row in json.loads(rows):
+                name = row["queue"]
+                if org is not None:
+                    row |= {"ready": self._length(name, org), "leased": leased[name]}
+                found.append(_depth(row, now_ms, kinds.get(name, {})))
+        return found
 
     def oldest(self, queue: str) -> float | None:
         """Seconds that the oldest message waits of those that nothing holds back; None where there is none."""
         return self.queue_state(queue).oldest_age_s
 
     def queue_state(self, queue: str) -> QueueState:
-        """How full a queue is, in one round trip, for metrics. The oldest of the first 1,000 orgs' messages."""
+        """How full a queue is, in one round trip, for metrics. The oldest of the first 30 orgs' messages."""
         now_ms, depth, *since = _QUEUE_STATE(self._client, self._base, [queue])
         return QueueState(depth=depth, oldest_age_s=views.age_s(since[0], now_ms) if since else None)
 
     def parked_by_cause(self, queue: str) -> dict[str, int]:
         """How many messages of a queue wait for what, in one word, in one round trip: those that are parked, and those
-        whose lane or org may not run (`pause`, `breaker`, `limit`, `key`, `rate`; of the first 1,000 lanes).
+        that may not run (`pause`, `breaker`, `limit`, `key`, `rate`). Where more than some tens of orgs stand aside, the
+        latter is an estimate: of some, times how many there are.
 
         Example:
             >>> inspector.parked_by_cause("publishing")
@@ -115,9 +134,7 @@ class Inspector:
 
     def queues(self) -> list[str]:
         """The queues that have a message which is not dead."""
-        read: Callable[[str], Any] = self._client.hkeys
-        with connection_errors():
-            return sorted(name.decode() for name in read(f"{self._base}:n"))
+        return sorted(name.decode() for name in ask(self._client, "HKEYS", f"{self._base}:n"))
 
     def lanes(self, queue: str, org: str | None = None, *, limit: int = DEFAULT_LIMIT) -> list[Lane]:
         """A queue's lanes that are not empty: orgs in the order of their turns, and last those that have to wait.
@@ -127,8 +144,8 @@ class Inspector:
             org: only this org's. Default all.
             limit: how many at most. Default 100.
         """
-        now_ms, rows = LANES(self._client, self._base, [queue, stored_org(org), limit, 1])
-        return [_lane(queue, row, now_ms) for row in json.loads(rows)]
+        found = self._lanes(queue, org, limit, with_facts=True)
+        return [_lane(queue, row, now_ms) for row, now_ms in islice(found, limit)]
 
     def waiting(
         self, queue: str, org: str | None = None, *, actor: str | None = None, limit: int = DEFAULT_LIMIT
@@ -154,11 +171,14 @@ class Inspector:
         Parameters:
             org: show only this org's messages. Default all.
         """
-        now_ms, rows = _WORKERS(self._client, self._base, [])
-        return [views.read_worker(row, now_ms, org) for row in json.loads(rows)]
+        found: list[WorkerView] = []
+        for row, now_ms in self._worker_rows():
+            row["messages"] = list(self._leases(row["id"]))
+            found.append(views.read_worker(row, now_ms, org))
+        return found
 
     def _ready(self, queue: str, org: str | None, actor: str | None, limit: int) -> Iterator[WaitingMessage]:
-        for row in lanes_of(self._client, self._base, queue, org, limit):
+        for row, _ in self._lanes(queue, org, limit):
             if actor not in (None, views.read_lane(row["lane"]).actor):
                 continue
             key = lane_key(self._base, queue, row["org"], row["lane"])
@@ -167,7 +187,8 @@ class Inspector:
                 yield _waiting(queue, message_id, since_ms, row["org"], row["lane"], "ready")
 
     def _aside(self, which: str, queue: str, org: str | None) -> Iterator[WaitingMessage]:
-        for start in range(0, MAX_INSPECTED, _BATCH_SIZE):
+        start = 0
+        while start < MAX_INSPECTED:
             arguments: list[Argument] = [which, queue, stored_org(org), start, _BATCH_SIZE]
             looked_at, *reply = _ASIDE(self._client, self._base, arguments)
             texts = [each.decode() for each in reply]
@@ -175,8 +196,61 @@ class Inspector:
                 message_id, due_ms, whose, lane, parked = texts[at : at + 5]
                 cause = parked.partition("\n")[0]
                 yield _waiting(queue, message_id, due_ms, whose, lane, _state_aside(which, parked), cause)
-            if looked_at < _BATCH_SIZE:
+            start += looked_at
+            if not looked_at:
                 return
+
+    def _lanes(
+        self, queue: str, org: str | None, limit: int, *, with_facts: bool = False
+    ) -> Iterator[tuple[dict[str, Any], int]]:
+        """Lanes that are not empty as the script describes them, each with the server's time, until all are seen."""
+
+        def call(step: Step) -> tuple[tuple[list[dict[str, Any]], int], int, int, int]:
+            arguments = [queue, min(limit, _ROWS_AT_ONCE), int(with_facts), *step.arguments()]
+            now_ms, rows, through, place, rank = _LANES(self._client, self._base, arguments)
+            return (json.loads(rows), now_ms), through, place, rank
+
+        left = self.depth(queue)[0].ready if org is None else 0
+        for rows, now_ms in walk_lanes(orgs_of(self._client, self._base, queue, org, ready_first=True), call):
+            for row in rows:
+                yield row, now_ms
+                left -= row["length"]
+            # Beyond the ready ones, orgs without any are searched: no longer than there is something to be found.
+            if org is None and left <= 0:
+                return
+
+    def _length(self, queue: str, org: str) -> int:
+        return sum(row["length"] for row, _ in self._lanes(queue, org, _ROWS_AT_ONCE))
+
+    def _worker_rows(self) -> Iterator[tuple[dict[str, Any], int]]:
+        start = 0
+        while True:
+            now_ms, text = _WORKERS(self._client, self._base, [start, _WORKERS_AT_ONCE])
+            rows = json.loads(text)
+            for row in rows:
+                yield row, now_ms
+            if len(rows) < _WORKERS_AT_ONCE:
+                return
+            start += len(rows)
+
+    def _leases(self, worker_id: str) -> Iterator[dict[str, str]]:
+        """What a worker has leased, a few in each call."""
+        cursor: int | None = None
+        key = f"{self._base}:lease:{worker_id}"
+        while cursor != 0:
+            cursor, tokens = ask(self._client, "HSCAN", key, cursor or 0, "COUNT", _LEASES_AT_ONCE)
+            left = list(tokens)
+            while left:
+                read, *reply = _LEASES(self._client, self._base, left[:_LEASES_AT_ONCE])
+                for at in range(0, len(reply), 4):
+                    message_id, queue, org, lane = (each.decode() for each in reply[at : at + 4])
+                    token = tokens[reply[at]].decode()
+                    yield {"id": message_id, "token": token, "queue": queue, "org": org, "lane": lane}
+                del left[:read]
+
+    def _leased_queues(self, org: str) -> Iterator[str]:
+        for row, _ in self._worker_rows():
+            yield from (each["queue"] for each in self._leases(row["id"]) if each["org"] == stored_org(org))
 
 
 def _by_queue(flat: Sequence[bytes]) -> dict[str, dict[str, int]]:
@@ -194,11 +268,12 @@ def _depth(row: Mapping[str, Any], now_ms: int, parked_by_kind: Mapping[str, int
         return QueueDepth(queue=row["queue"], ready=row["ready"], leased=row["leased"], oldest_age_s=oldest_s)
     parked = sum(parked_by_kind.values())
     held = sum(number for kind, number in parked_by_kind.items() if views.is_held(kind))
-    waiting = row["delayed"] + row["suspects"] + row["leased"]
+    leased = int(row["leased"])
+    waiting = row["delayed"] + row["suspects"] + leased
     return QueueDepth(
         queue=row["queue"],
         ready=max(0, int(row["all"]) - waiting),
-        leased=row["leased"],
+        leased=leased,
         delayed=max(0, row["delayed"] - parked),
         parked=parked - held,
         held=held,

@@ -1,14 +1,11 @@
 """Finds a message: whose it is, and its position in a lane, as they are stored."""
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import redis
 
-from ..connection import connection_errors
+from ..connection import ask
 from ..keys import part
-from ..scripts import Script
 from .views import read_org
 
 #: Stands for all orgs in the arguments of scripts; no org is stored under this name.
@@ -16,24 +13,10 @@ ANY_ORG: Final = "|"
 #: So much of a lane comes with one call.
 BATCH_SIZE: Final = 1_000
 
-LANES = Script("list_lanes")
-
 
 def stored_org(org: str | None) -> str:
     """An org as the scripts take it; None for all."""
     return ANY_ORG if org is None else part(org)
-
-
-def lanes_of(
-    client: "redis.Redis", base: str, queue: str, org: str | None, limit: int
-) -> Sequence[dict[str, Any]]:
-    """Lanes that are not empty, each with `org`, `lane` and `length`, as they are stored.
-
-    Raises:
-        ConnectionClosed: the server does not answer.
-    """
-    _, rows = LANES(client, base, [queue, stored_org(org), limit, 0])
-    return list(json.loads(rows))
 
 
 def lane_key(base: str, queue: str, org: str, lane: str) -> str:
@@ -70,6 +53,4 @@ def batch(client: "redis.Redis", key: str, start: int, count: int) -> list[bytes
     Raises:
         ConnectionClosed: the server does not answer.
     """
-    ask: Callable[..., list[bytes]] = client.execute_command
-    with connection_errors():
-        return ask("LRANGE", key, start, start + count - 1)
+    return list(ask(client, "LRANGE", key, start, start + count - 1))

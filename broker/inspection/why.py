@@ -154,7 +154,7 @@ def shut_reasons(facts: Facts) -> list[Reason]:
     if most is not None and (running >= most or facts.get("key_waits") == 1):
         text = f"Its concurrency key is full: {running} of {most} run."
         reasons.append(Reason("key_full", text, running=running, limit=most, key=str(facts.get("key"))))
-    until_ms = _rate_until(facts)
+    until_ms = _rate_until(facts, blocked=bool(reasons))
     if until_ms is not None and until_ms > now_ms:
         text = f"Its org is over the actor's rate; the next may start at {_at(until_ms)}."
         reasons.append(Reason("rate", text, until_ms=until_ms))
@@ -295,11 +295,10 @@ def _org_limit(facts: Facts) -> int | None:
     return int(most) if most else None
 
 
-def _rate_until(facts: Facts) -> int | None:
-    rate, arrival = facts.get("rate"), facts.get("arrival")
-    if not isinstance(rate, str) or not isinstance(arrival, str):
-        return None
-    return round(float(arrival) - float(rate.partition("|")[2]))
+def _rate_until(facts: Facts, *, blocked: bool) -> int | None:
+    """When the rate lets the next one start; a lane that nothing else holds back is aside for a rate."""
+    times = [_number(facts, "starts_at"), None if blocked else _number(facts, "aside_until")]
+    return max((each for each in times if each is not None), default=None)
 
 
 def _number(facts: Facts, name: str) -> int | None:

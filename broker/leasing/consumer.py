@@ -1,19 +1,24 @@
 """Hands one queue's messages to Dramatiq's worker, and waits for more without polling all the time."""
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from uuid import uuid4
 
 import redis
 from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import BrokerError, ConnectionClosed
 
+from ..connection import drop_connections
 from ..keys import wake_key
+from ..scripts import Script
 from .lease import BACK, DEAD, DONE, Lease, LeasedMessage
 from .session import WorkerSession
+from .wakeup import Wakeup
 
 #: What becomes of a lease and its bytes before the worker sees them.
 Receive = Callable[[Lease, bytes], LeasedMessage | None]
@@ -21,13 +26,15 @@ Receive = Callable[[Lease, bytes], LeasedMessage | None]
 #: An idle worker polls by itself this often, in seconds; what wakes it in time is the sender's token.
 MAX_WAIT_S = 5.0
 
-#: A token nobody takes is gone after this, in milliseconds (as in parts/wakeups.lua).
-WAKE_TTL_MS = 10_000
-
-#: How long to leave a server alone that does not answer, in seconds.
+#: How long to leave a server alone that does not answer, in seconds; doubled each time, up to the longest.
 _PAUSE_S = 0.1
+_MAX_PAUSE_S = 1.0
 #: How long a waiting thread may take to end, in seconds.
 _END_S = 1.0
+
+_PASS_ON = Script("pass_on")
+
+logger = logging.getLogger(__name__)
 
 
 class FairConsumer(Consumer):
@@ -49,8 +56,11 @@ class FairConsumer(Consumer):
         self._queue = queue
         self._timeout_s = timeout_ms / 1_000
         self._buffer: deque[tuple[Lease, bytes]] = deque()
-        self._signals: SimpleQueue[None] = SimpleQueue()
-        self._waiter = _Waiter(session.waiting_client, wake_key(base, queue), self._signals)
+        self._base = base
+        self._wakeup = Wakeup()
+        self._waiter = self._new_waiter()
+        self._losses = 0
+        self._pause_s = 0.0
         self._poll_at_s = 0.0
         session.register_consumer(self._poll, close=self._close_waiter)
 
@@ -64,15 +74,15 @@ class FairConsumer(Consumer):
             if left_s <= 0:
                 return None
             if self._session.stopping:
-                self._wait(left_s)
-            elif not self._session.budget.wait_for_capacity(self._queue, self._signals, left_s):
+                self._wakeup.wait(left_s)
+            elif not self._session.budget.wait_for_capacity(self._queue, self._wakeup, left_s):
                 self._waiter.pass_on()
             elif self._waiter.woken or time.monotonic() >= self._poll_at_s:
-                self._fetch()
+                self._fetch_or_pause(left_s)
             else:
                 self._session.budget.wake_consumers()
-                self._waiter.arm()
-                self._wait(min(left_s, self._poll_at_s - time.monotonic()))
+                self._arm_waiter()
+                self._wakeup.wait(min(left_s, self._poll_at_s - time.monotonic()))
 
     def ack(self, message: MessageProxy) -> None:
         """Remember that the message is done; never fails, the lease is held until that is reported."""
@@ -105,6 +115,34 @@ class FairConsumer(Consumer):
                 return message
         return None
 
+    def _fetch_or_pause(self, left_s: float) -> None:
+        """Fetch; a worker whose server is away tries again by itself, sooner than Dramatiq would."""
+        try:
+            self._fetch()
+        except ConnectionClosed as error:
+            if self._session.worker is None:
+                raise
+            if not self._pause_s:
+                logger.warning(
+                    "The broker is away (%s); queue %s is fetched from when it is back.", error, self._queue
+                )
+            self._pause_s = min(2 * self._pause_s or _PAUSE_S, _MAX_PAUSE_S)
+            self._poll_at_s = 0.0
+            self._wakeup.wait(min(left_s, self._pause_s))
+        else:
+            self._pause_s = 0.0
+
+    def _arm_waiter(self) -> None:
+        if self._losses != self._session.losses:
+            # It may wait at a server that is frozen, or no primary any more; the tokens are left elsewhere by now.
+            self._losses = self._session.losses
+            self._waiter.abandon()
+            self._waiter = self._new_waiter()
+        self._waiter.arm()
+
+    def _new_waiter(self) -> "_Waiter":
+        return _Waiter(self._session.waiting_client, self._base, self._queue, self._wakeup)
+
     def _fetch(self) -> None:
         self._waiter.woken = False
         try:
@@ -116,28 +154,25 @@ class FairConsumer(Consumer):
         self._poll_at_s = time.monotonic() + wait_s
 
     def _close_waiter(self) -> None:
-        with suppress(redis.RedisError):
+        with suppress(BrokerError):
             self._waiter.close()
 
     def _poll(self) -> None:
         self._poll_at_s = 0.0
-        self._signals.put(None)
-
-    def _wait(self, timeout_s: float) -> None:
-        with suppress(Empty):
-            self._signals.get(timeout=max(0.0, timeout_s))
+        self._wakeup.set()
 
 
 class _Waiter:
     """A thread that waits for a token on a connection of its own, once it was armed."""
 
-    def __init__(self, client: "redis.Redis", key: str, signals: "SimpleQueue[None]") -> None:
+    def __init__(self, client: "redis.Redis", base: str, queue: str, wakeup: Wakeup) -> None:
         self.woken = False
         self._client = client
-        self._key = key
+        self._base = base
+        self._queue = queue
         #: What ends the waiting.
-        self._own_key = f"{key}:{uuid4().hex}"
-        self._signals = signals
+        self._own = f"{queue}:{uuid4().hex}"
+        self._wakeup = wakeup
         self._arming: SimpleQueue[bool] = SimpleQueue()
         self._armed = False
         self._closed = False
@@ -157,7 +192,12 @@ class _Waiter:
         """Pass the token on to another worker, since this one is busy."""
         if self.woken:
             self.woken = False
-            _push(self._client, self._key)
+            _PASS_ON(self._client, self._base, [self._queue])
+
+    def abandon(self) -> None:
+        """Have the thread end when it wakes; a token it gets goes to others."""
+        self._closed = True
+        self._arming.put(False)
 
     def close(self) -> None:
         """End the thread; a token it has goes to others."""
@@ -165,30 +205,27 @@ class _Waiter:
         self._arming.put(False)
         thread = self._thread
         if thread is not None and thread.is_alive():
-            _push(self._client, self._own_key)
+            _PASS_ON(self._client, self._base, [self._own])
             thread.join(_END_S)
         self.pass_on()
 
     def _run(self) -> None:
+        key, own_key = wake_key(self._base, self._queue), wake_key(self._base, self._own)
         while self._arming.get():
             try:
                 while not self._closed:
-                    found = self._client.blpop([self._key, self._own_key], MAX_WAIT_S)
+                    found = self._client.blpop([key, own_key], MAX_WAIT_S)
                     if found is not None:
-                        self.woken = found[0] == self._key.encode()
+                        self.woken = found[0] == key.encode()
                         break
             except redis.RedisError:
+                drop_connections(self._client)
                 # The consumer's own poll finds out, and reports, what is wrong.
-                self.woken = True
+                self.woken = not self._closed
                 time.sleep(_PAUSE_S)
             self._armed = False
             if self._closed:
+                with suppress(BrokerError):
+                    self.pass_on()
                 return
-            self._signals.put(None)
-
-
-def _push(client: "redis.Redis", key: str) -> None:
-    with client.pipeline() as both:
-        both.lpush(key, "1")
-        both.pexpire(key, WAKE_TTL_MS)
-        both.execute()
+            self._wakeup.set()

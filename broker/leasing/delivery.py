@@ -10,9 +10,12 @@ from uuid import uuid4
 from dramatiq import Broker, Message
 from dramatiq.errors import BrokerError, DecodeError
 
+from ..bounds import printable
 from ..errors import PoisonMessage
+from ..keys import COUNTED
 from .lease import DEAD, DONE, QUARANTINED, Lease, LeasedMessage, Sent
 from .session import WorkerSession
+from .shape import fault_of
 
 #: How long a message of an actor that nobody here knows waits for a worker that does, in milliseconds: a day.
 DEFAULT_HOLD_MS = 24 * 60 * 60 * 1_000
@@ -77,30 +80,41 @@ class Intake:
     def __call__(self, lease: Lease, body: bytes) -> LeasedMessage | None:
         """The message for the worker; None where there is none for it."""
         try:
+            return self._message_of(lease, body)
+        except DecodeError as error:
+            self._dead_letter(lease, body, str(error))
+        except Exception as error:  # noqa: BLE001  # one message's, whatever it is: others wait behind it
+            self._dead_letter(lease, body, type(error).__name__)
+        return None
+
+    def _message_of(self, lease: Lease, body: bytes) -> LeasedMessage | None:
+        try:
             message: Message[Any] = Message.decode(body)
-        except DecodeError:
-            self._dead_letter(lease, body)
-            return None
+        except DecodeError as error:
+            raise DecodeError("it cannot be decoded", b"", error) from None  # type: ignore[no-untyped-call]
+        fault = fault_of(message, lease)
+        if fault is not None:
+            raise DecodeError(fault, b"", None)  # type: ignore[no-untyped-call]
         works = self._session.worker is not None
         if works and message.actor_name not in self._broker.actors and self._holds(lease, message):
             return None
         leased = LeasedMessage(message, lease)
         if lease.flag == QUARANTINED:
             leased.fail()
-            deaths, _, last = self._deaths_of(lease.message_id).split("|", 2)
-            leased.stuff_exception(PoisonMessage(int(deaths), last))
+            leased.stuff_exception(_poison(self._deaths_of(lease.message_id)))
         return leased
 
-    def _dead_letter(self, lease: Lease, body: bytes) -> None:
+    def _dead_letter(self, lease: Lease, body: bytes, fault: str) -> None:
         # Its bytes are in nobody's log: they may be anybody's data.
-        logger.error("A message of queue %s cannot be decoded; it is dead.", lease.queue)
+        logger.error("A message of queue %s is none (%s); it is dead.", printable(lease.queue), fault)
         try:
             for each in self._broker.middleware:
                 if isinstance(each, KeepsUndecodable):
                     each.keep_undecodable(self._broker, lease.queue, body, lease.message_id)
         except Exception as error:  # noqa: BLE001  # a store's errors are its client's
             logger.warning("It cannot be kept (%s) and comes again.", type(error).__name__)
-            record = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{uuid4().hex}\n".encode() + body
+            header = f"{lease.queue}\n{lease.org}\n{lease.lane}\n{COUNTED}{uuid4().hex}\n"
+            record = header.encode("utf-8", "surrogateescape") + body
             parked = "its bytes cannot be kept\nundecodable"
             lease.carried = [Sent(lease.message_id, uuid4().hex, KEEP_AGAIN_MS, parked, record)]
             self._session.end(lease, DONE)
@@ -111,7 +125,8 @@ class Intake:
         now_ms, until_ms = self._now_ms(), message.options.get(HELD_UNTIL)
         if isinstance(until_ms, int) and until_ms <= now_ms:
             return False
-        if not isinstance(until_ms, int):
+        # Nothing is held for longer, whoever says so.
+        if not isinstance(until_ms, int) or until_ms > now_ms + self._hold_ms:
             until_ms = now_ms + self._hold_ms
             message = replace(message, options={**message.options, HELD_UNTIL: until_ms})
         logger.warning(
@@ -123,6 +138,11 @@ class Intake:
         lease.carried = [self._copy_of(message, until_ms - now_ms, parked)]
         self._session.end(lease, DONE)
         return True
+
+
+def _poison(accounts: str) -> PoisonMessage:
+    deaths, _, last = (*accounts.split("|", 2), "unknown", "unknown")[:3]
+    return PoisonMessage(int(deaths) if deaths.isdecimal() else 0, last)
 
 
 def unknown_actor(actor_name: str) -> str:

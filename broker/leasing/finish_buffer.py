@@ -3,28 +3,34 @@
 import time
 from collections import deque
 from collections.abc import Collection, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
-from .lease import Lease
+from .lease import BACK, DEAD, DONE, Lease
+from .wakeup import Wakeup
 
 #: A finished message waits this long for a fetch to go with, in seconds.
 FLUSH_S = 0.005
 
 #: Most leases ended by one call.
-_BATCH_SIZE = 256
+_BATCH_SIZE = 136
+#: Commands that one call may take for them, by estimate, and bytes of messages that it may move; a call does more than
+#: end leases.
+_MAX_COMMANDS = 500
+_MAX_BYTES = 1024 * 1024
+#: What ends cost in commands: the first of a lane, one with a concurrency key, what is sent along, a change of a hash, a
+#: dead letter, and what goes back.
+_LANE, _KEYED_LANE, _ALONG, _CHANGE, _DEAD, _BACK = 12, 40, 20, 3, 9, 9
 
 
 class FinishBuffer:
     """Ended leases, the oldest first, and the wake-up of whoever flushes them.
 
-    State: a deque, a flag and a `SimpleQueue`. Any thread appends, in atomic steps and under no lock; batches are
+    State: a deque, a flag and a wake-up. Any thread appends, in atomic steps and under no lock; batches are
     taken and put back by the thread that holds the session's call lock; the session's timer waits.
     """
 
     def __init__(self) -> None:
         self._ended: deque[Lease] = deque()
-        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._wakeup = Wakeup()
         #: The timer is about to flush; what is appended until it begins needs no wake-up of its own.
         self._woken = False
 
@@ -36,7 +42,7 @@ class FinishBuffer:
         self._ended.append(lease)
         if not self._woken:
             self._woken = True
-            self._wakeups.put(None)
+            self._wakeup.set()
 
     def extend(self, leases: Iterable[Lease]) -> None:
         """Add leases that ended some time ago."""
@@ -45,7 +51,19 @@ class FinishBuffer:
     def take(self) -> list[Lease]:
         """Remove and return the oldest, as many as one call carries."""
         batch: list[Lease] = []
+        lanes: set[tuple[str, str, str]] = set()
+        commands = size = 0
         while self._ended and len(batch) < _BATCH_SIZE:
+            lease = self._ended[0]
+            lane = (lease.queue, lease.org, lease.lane)
+            if lane not in lanes:
+                lanes.add(lane)
+                commands += _KEYED_LANE if lease.lane.count(":") > 1 else _LANE
+            if lease.outcome != DONE or lease.carried or lease.operations:
+                own_commands, own_bytes = _own_cost(lease)
+                commands, size = commands + own_commands, size + own_bytes
+            if batch and (commands > _MAX_COMMANDS or size > _MAX_BYTES):
+                break
             batch.append(self._ended.popleft())
         return batch
 
@@ -66,10 +84,19 @@ class FinishBuffer:
 
     def wait(self, timeout_s: float) -> None:
         """Block until something is appended or `wake` is called, for so many seconds at most."""
-        with suppress(Empty):
-            self._wakeups.get(timeout=max(0.0, timeout_s))
+        self._wakeup.wait(timeout_s)
         self._woken = False
 
     def wake(self) -> None:
         """End a wait."""
-        self._wakeups.put(None)
+        self._wakeup.set()
+
+
+def _own_cost(lease: Lease) -> tuple[int, int]:
+    """Commands and bytes that an end costs beside those that it shares with others of its lane."""
+    commands = _ALONG * len(lease.carried) + _CHANGE * len(lease.operations)
+    size = sum(len(sent.record) for sent in lease.carried)
+    if lease.outcome == DEAD:
+        # It is read and written.
+        return commands + _DEAD, size + 2 * lease.size
+    return commands + (_BACK if lease.outcome == BACK else 0), size

@@ -3,18 +3,16 @@
 import json
 import logging
 import os
-import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Self
 
 import redis
 
 from ..errors import UnsupportedConnection
+from .heartbeat_address import Address
 
 #: Seconds between two beats.
 EVERY_S = 1.0
@@ -28,56 +26,6 @@ _HELPER = Path(__file__).with_name("heartbeat_process.py")
 _SCRIPT = Path(__file__).parent.with_name("lua") / "beat.lua"
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tls:
-    """How a connection is encrypted."""
-
-    ca_file: str | None = None
-    certificate_file: str | None = None
-    key_file: str | None = None
-    verify: bool = True
-    check_hostname: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Address and credentials of the server, which the helper gets through a pipe that no process list shows."""
-
-    host: str = "localhost"
-    port: int = 6379
-    #: Of a Unix socket; then host and port mean nothing.
-    path: str | None = None
-    db: int = 0
-    username: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    tls: Tls | None = None
-
-    @classmethod
-    def from_client(cls, client: "redis.Redis") -> Self:
-        """The address that a client of redis-py connects to.
-
-        Raises:
-            UnsupportedConnection: through Sentinel, a cluster or a credential provider.
-        """
-        pool = client.connection_pool
-        kind, arguments = pool.connection_class, pool.connection_kwargs
-        known = (redis.Connection, redis.SSLConnection, redis.UnixDomainSocketConnection)
-        if kind not in known or arguments.get("credential_provider") is not None:
-            raise UnsupportedConnection(
-                f"The heartbeat's helper cannot connect by {kind.__name__} or a credential provider; "
-                "it takes redis://, rediss:// and unix:// with a fixed password."
-            )
-        return cls(
-            host=arguments.get("host") or "localhost",
-            port=int(arguments.get("port") or 6379),
-            path=arguments.get("path"),
-            db=int(arguments.get("db") or 0),
-            username=arguments.get("username"),
-            password=arguments.get("password"),
-            tls=_tls(arguments) if kind is redis.SSLConnection else None,
-        )
 
 
 class HeartbeatSender:
@@ -154,7 +102,7 @@ class HeartbeatSender:
         """Start beating at the server of a client; where the helper cannot connect or start, that is logged."""
         try:
             self.start(worker_id, base, Address.from_client(client))
-        except (UnsupportedConnection, OSError) as error:
+        except (UnsupportedConnection, OSError, TypeError) as error:
             logger.warning(
                 "No helper process beats for this worker (%s); a job that holds the interpreter's lock for "
                 "longer than the heartbeat's time-out runs twice.",
@@ -217,18 +165,3 @@ def _end(helper: "subprocess.Popen[bytes]") -> None:
     if helper.stdin is not None:
         helper.stdin.close()
     helper.wait()
-
-
-def _tls(arguments: Mapping[str, object]) -> Tls:
-    def text(name: str) -> str | None:
-        value = arguments.get(name)
-        return None if value is None else str(value)
-
-    requirement = arguments.get("ssl_cert_reqs", "required")
-    return Tls(
-        ca_file=text("ssl_ca_certs"),
-        certificate_file=text("ssl_certfile"),
-        key_file=text("ssl_keyfile"),
-        verify=requirement not in ("none", None, ssl.CERT_NONE),
-        check_hostname=bool(arguments.get("ssl_check_hostname", True)),
-    )

@@ -63,6 +63,8 @@ class Lease:
     queue: str
     org: str
     lane: str
+    #: Bytes of the message.
+    size: int = 0
     fetched_s: float = field(default_factory=time.monotonic, init=False)
     began_s: float | None = field(default=None, init=False)
     done_s: float = field(default=0.0, init=False)
@@ -71,6 +73,8 @@ class Lease:
     operations: list[AckOperation] = field(default_factory=list, init=False)
     #: Its start was none, and is given back to the actor's rate.
     refund: bool = field(default=False, init=False)
+    #: Its end was sent, and no answer came: it may be known.
+    unanswered: bool = field(default=False, init=False)
     #: What the run took, where somebody knows better than the clock.
     took_ms: float | None = field(default=None, init=False)
 

@@ -27,6 +27,10 @@ class LeaseTable:
         for lease in leases:
             self._unstarted[lease.message_id] = self._leases[lease.message_id] = lease
 
+    def unstarted_bytes(self) -> int:
+        """Bytes of the messages that were fetched and have not begun."""
+        return sum(lease.size for lease in list(self._unstarted.values()))
+
     def start(self, lease: Lease, thread: threading.Thread, now_s: float) -> bool:
         """Mark a lease as running on a thread. Returns False if it was returned or lost before."""
         if not drop(self._unstarted, lease):

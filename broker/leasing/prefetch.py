@@ -1,15 +1,19 @@
 """How much a session may fetch: what its threads can take, and a little ahead; nothing while it is quiet."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from ..announcements import announce_suspects
+from .wakeup import Wakeup
 
 #: Fetched ahead is what the threads finish in this time, in milliseconds, and never more than so many messages.
 AHEAD_MS: Final = 20
 MAX_AHEAD: Final = 128
+#: Nothing more is fetched while so many bytes are held that have not begun; but for one message where it is larger.
+MAX_AHEAD_BYTES: Final = 4 * 1024 * 1024
+#: One fetch brings so many messages at most, and so many bytes of them, or one message.
+MAX_ROOM: Final = 136
+MAX_ROOM_BYTES: Final = 2 * 1024 * 1024
 
 #: A fetch is worth while for what the threads finish in this time, in milliseconds: so long may it take until what
 #: another org sends is known here.
@@ -33,12 +37,24 @@ class PrefetchBudget:
         threads: jobs that run at once.
         ahead: whether more may be fetched than run.
         held: how many messages are held and not finished.
+        unstarted_bytes: how many bytes the messages have that are held and not begun.
         mode: `share` (suspects are another process's), `any` (this one may be chosen for one) or `probe` (it runs
             nothing else).
     """
 
-    def __init__(self, threads: int, *, ahead: bool, held: Callable[[], int], mode: Mode) -> None:
+    def __init__(
+        self,
+        threads: int,
+        *,
+        ahead: bool,
+        held: Callable[[], int],
+        mode: Mode,
+        unstarted_bytes: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.threads = threads
+        #: There was no capacity for the bytes of what has not begun: a message that begins may make room.
+        self.is_full_of_bytes = False
+        self._unstarted_bytes = unstarted_bytes
         #: An operator asked the worker to fetch nothing.
         self.quiet = False
         #: Jobs run for so long that nothing fetched ahead would begin soon.
@@ -49,7 +65,7 @@ class PrefetchBudget:
         self._held = held
         self._mode: Mode = mode
         self._mean_ms = _FIRST_GUESS_MS
-        self._waiting_consumers: dict[int, tuple[str, SimpleQueue[None]]] = {}
+        self._waiting_consumers: dict[int, tuple[str, Wakeup]] = {}
         #: While more messages than this are held, no consumer need be woken.
         self._wake_at_held = 0
 
@@ -66,7 +82,18 @@ class PrefetchBudget:
             return 1 if served and self._held() <= 0 else 0
         ahead = self._ahead()
         free = self.threads + ahead - self._held()
-        return free if free >= self._min_batch(ahead) else 0
+        if free < self._min_batch(ahead):
+            return 0
+        self.is_full_of_bytes = self.room_bytes() <= 0
+        return 0 if self.is_full_of_bytes else min(free, MAX_ROOM)
+
+    def room_bytes(self) -> int:
+        """How many bytes one fetch may bring now; it may bring one message all the same."""
+        return (
+            min(MAX_ROOM_BYTES, MAX_AHEAD_BYTES - self._unstarted_bytes())
+            if self._with_ahead
+            else MAX_ROOM_BYTES
+        )
 
     def mode(self, queue: str) -> Mode:
         """What a fetch of the queue may bring."""
@@ -92,31 +119,29 @@ class PrefetchBudget:
         elif self.isolated_in == queue and not isolated:
             self.isolated_in = None
 
-    def wait_for_capacity(self, queue: str, signals: "SimpleQueue[None]", timeout_s: float) -> bool:
+    def wait_for_capacity(self, queue: str, wakeup: Wakeup, timeout_s: float) -> bool:
         """Block until messages of a queue may be fetched and it is this consumer's turn: they go in order of arrival.
 
         Without turns a flooded queue's consumer, which is always ready to fetch, would win most of the room there is.
 
         Parameters:
             queue: the queue's name.
-            signals: the consumer's own; whatever is put into it ends the wait as well.
+            wakeup: the consumer's own; whoever else raises it ends the wait as well.
             timeout_s: most seconds to wait.
 
         Returns:
             False when the time is over. Who gets True calls `wake_consumers` when it has fetched, or will not.
         """
-        while not signals.empty():  # they are of a turn that is over, and would end the wait for this one
-            signals.get_nowait()
-        self._waiting_consumers[id(signals)] = (queue, signals)
+        wakeup.wait(0.0)  # what is up is of a turn that is over, and would end the wait for this one
+        self._waiting_consumers[id(wakeup)] = (queue, wakeup)
         self._wake_at_held = self._max_held()
         try:
-            if self._next_consumer() is signals:
+            if self._next_consumer() is wakeup:
                 return True
-            with suppress(Empty):
-                signals.get(timeout=timeout_s)
-            return self._next_consumer() is signals
+            wakeup.wait(timeout_s)
+            return self._next_consumer() is wakeup
         finally:
-            self._waiting_consumers.pop(id(signals), None)
+            self._waiting_consumers.pop(id(wakeup), None)
 
     def release_capacity(self) -> None:
         """Wake the consumer whose turn it is, where the end of a message made room for it."""
@@ -130,14 +155,14 @@ class PrefetchBudget:
         """Wake the consumer whose turn it is, where there is capacity. Returns False where there is none."""
         following = self._next_consumer()
         if following is not None:
-            following.put(None)
+            following.set()
         return following is not None
 
-    def _next_consumer(self) -> "SimpleQueue[None] | None":
+    def _next_consumer(self) -> Wakeup | None:
         """Who has waited longest of those whose queue may be fetched."""
-        for queue, signals in list(self._waiting_consumers.values()):
+        for queue, wakeup in list(self._waiting_consumers.values()):
             if self.capacity(queue):
-                return signals
+                return wakeup
         return None
 
     def _max_held(self) -> int:

@@ -1,7 +1,7 @@
 """What one worker process does with the server: fetches leases, reports their ends, and stays known as alive.
 
 Worker threads may be interrupted between any two lines of Python. Whatever they do here is therefore one atomic step
-on a deque, a dictionary or a `SimpleQueue`; nothing they run takes a lock. What an interrupt leaves half done is found
+on a deque, a dictionary or a `Wakeup`; nothing they run takes a lock. What an interrupt leaves half done is found
 by the timer's next check.
 """
 
@@ -11,16 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import redis
 from dramatiq import Worker
-from dramatiq.errors import BrokerError
+from dramatiq.errors import BrokerError, ConnectionClosed
 
 from ..announcements import announce_worker_id
+from ..bounds import from_wire, to_wire
 from ..keys import split_record
 from ..scripts import Argument, Script
+from .culprits import Culprits
 from .dramatiq_worker import drop_ended, replace_dead_threads
 from .finish_buffer import FinishBuffer
 from .heartbeat import HeartbeatSender
@@ -35,8 +38,6 @@ UNSTARTED_S = 1.0
 #: Seconds between two beats of a process that makes no other call, and of its helper.
 BEAT_S = 2.0
 
-#: How long it stays known that a worker which stops was asked to, in milliseconds.
-_STOP_KNOWN_MS = 10 * 60 * 1_000
 #: Numbers before the messages in the answer to a fetch.
 _HEAD = 5
 
@@ -44,6 +45,7 @@ _FETCH = Script("fetch")
 _FINISH = Script("finish")
 _RECONCILE = Script("reconcile")
 _LEAVE = Script("leave")
+_REPORT_STOP = Script("report_stop")
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +94,8 @@ class WorkerSession:
         self.queues: set[str] = set()
         #: How many finishes were refused, because the lease was somebody else's by then.
         self.refused = 0
+        #: How often the server was found away: what waits on a connection made before may wait in vain.
+        self.losses = 0
         self._client = client
         self._base = base
         self._max_active = max_active
@@ -101,12 +105,20 @@ class WorkerSession:
         self._head: tuple[Argument, ...] = (self.worker_id, int(self._silent_s * 1_000), dead_ttl_ms)
         self._leases = LeaseTable()
         self._finished = FinishBuffer()
+        self._culprits = Culprits(client, base, dead_ttl_ms, end=partial(self._report, _FINISH))
         threads = worker.worker_threads if worker else 1
         #: How much may be fetched now; consumers wait for it.
-        self.budget = PrefetchBudget(threads, ahead=worker is not None, held=self._held, mode=mode)
+        self.budget = PrefetchBudget(
+            threads,
+            ahead=worker is not None,
+            held=self._held,
+            unstarted_bytes=self._leases.unstarted_bytes,
+            mode=mode,
+        )
         self._worker_info = WorkerInfo(self.worker_id, threads, facts or {})
         self._call_lock = threading.Lock()
         self._reply_lost = False
+        self._away = False
         self._known = False
         self._last_reply_s = time.monotonic()
         self._consumers: list[tuple[Callable[[], None], Callable[[], None]]] = []
@@ -140,14 +152,14 @@ class WorkerSession:
         budget = self.budget
         with self._call_lock:
             self._reconcile()
-            capacity, mode, batch = budget.capacity(queue), budget.mode(queue), self._finished.take()
-            arguments = [*self._ends(batch), queue, capacity, self._max_active() or 0, mode]
-            reply = self._call(_FETCH, arguments, batch)
+            capacity, mode = budget.capacity(queue), budget.mode(queue)
+            room_bytes = budget.room_bytes()
+            reply = self._call(_FETCH, queue, capacity, room_bytes, self._max_active() or 0, mode)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
-                message_id, token = reply[at].decode(), reply[at + 1].decode()
-                where, org, lane, body = split_record(reply[at + 2])
-                fetched.append((Lease(message_id, token, where, org, lane), body))
+                message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])
+                stored_in, org, lane, body = split_record(reply[at + 2])
+                fetched.append((Lease(message_id, token, stored_in, org, lane, len(body)), body))
             self._leases.add([lease for lease, _ in fetched])
             budget.note_suspects(queue, reply[4], isolated=mode == "alone" and bool(fetched))
         more = len(fetched) >= capacity or budget.isolated_in == queue
@@ -161,7 +173,10 @@ class WorkerSession:
             with suppress(BrokerError):
                 self.flush(beat=True)
             now_s = time.monotonic()
-        return self._leases.start(lease, threading.current_thread(), now_s)
+        has_begun = self._leases.start(lease, threading.current_thread(), now_s)
+        if self.budget.is_full_of_bytes:
+            self.budget.release_capacity()
+        return has_begun
 
     def end(self, lease: Lease, outcome: str) -> None:
         """Record what became of a message; it is reported with the next fetch, or in a few milliseconds."""
@@ -188,12 +203,10 @@ class WorkerSession:
         with self._call_lock:
             while self._finished or beat:
                 beat = False
-                batch = self._finished.take()
-                reply = self._call(_FINISH, self._ends(batch), batch)
+                reply = self._call(_FINISH)
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
-                    for poll, _ in self._consumers:
-                        poll()
+                    self._poll_consumers()
         self.budget.wake_consumers()
 
     def hand_back(self, *, older_than_s: float = 0.0, queue: str | None = None) -> int:
@@ -219,8 +232,8 @@ class WorkerSession:
         """Fetch nothing more, and return what was not begun."""
         self.stopping = True
         # Whatever ends this process now, its messages are not to blame.
-        with suppress(redis.RedisError):
-            self._client.set(f"{self._base}:dw:{self.worker_id}", "stopped", px=_STOP_KNOWN_MS)
+        with suppress(BrokerError):
+            _REPORT_STOP(self._client, self._base, [self.worker_id])
         self.hand_back()
 
     def close(self) -> None:
@@ -241,26 +254,62 @@ class WorkerSession:
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)
 
-    def _ends(self, batch: list[Lease]) -> list[Argument]:
-        return [*self._head, len(batch), *(value for lease in batch for value in lease.record())]
+    def _call(self, script: Script, *rest: Argument) -> Any:
+        """Report what is finished, and whatever else the script does.
 
-    def _call(self, script: Script, arguments: list[Argument], batch: list[Lease]) -> Any:
+        Where that fails though the server answers, each end is reported by itself, and the call made without them.
+        """
+        batch = self._finished.take()
         try:
-            reply = script(self._client, self._base, arguments)
-        except BaseException:
-            self._reply_lost = True
+            return self._report(script, batch, *rest)
+        except ConnectionClosed:
             self._finished.put_back(batch)
             raise
+        except Exception:
+            left = batch
+            try:
+                self._culprits.end_each(left)
+            finally:
+                self._finished.put_back(left)
+            if left:
+                raise
+        except BaseException:
+            self._finished.put_back(batch)
+            raise
+        return self._report(script, [], *rest)
+
+    def _report(self, script: Script, batch: list[Lease], *rest: Argument) -> Any:
+        try:
+            ends = [to_wire(value) for lease in batch for value in lease.record()]
+            arguments = [*self._head, len(batch), *ends, *rest]
+            reply = script(self._client, self._base, arguments)
+        except BaseException as error:
+            self._reply_lost = True
+            for lease in batch:
+                lease.unanswered = True
+            if isinstance(error, ConnectionClosed) and not self._away:
+                self._away = True
+                self.losses += 1
+            raise
+        if self._away:
+            self._away = False
+            self._poll_consumers()
         self._leases.remove(batch)
         self.budget.quiet = bool(reply[2])
-        if reply[0]:
-            self.refused += reply[0]
-            logger.warning("%s messages were finished too late: others have them by now.", reply[0])
+        # Who is on the list as before has lost no lease: what is refused then was ended by the call without an answer.
+        known = 0 if reply[1] else sum(lease.unanswered for lease in batch)
+        if reply[0] > known:
+            self.refused += reply[0] - known
+            logger.warning("%s messages were finished too late: others have them by now.", reply[0] - known)
         if reply[1] and self._known:
             self._forfeit_all()
         self._known = True
         self._last_reply_s = time.monotonic()
         return reply
+
+    def _poll_consumers(self) -> None:
+        for poll, _ in self._consumers:
+            poll()
 
     def _forfeit_all(self) -> None:
         """Others took this process for dead: whatever it held is theirs."""
@@ -272,7 +321,11 @@ class WorkerSession:
     def _reconcile(self) -> None:
         """A fetch whose answer got lost has leased messages that nobody here knows of."""
         if self._reply_lost:
-            given_back = _RECONCILE(self._client, self._base, [self.worker_id, *self._leases.tokens()])
+            given_back, is_all = 0, 0
+            while not is_all:
+                known = map(to_wire, self._leases.tokens())
+                number, is_all = _RECONCILE(self._client, self._base, [self.worker_id, *known])
+                given_back += number
             self._reply_lost = False
             if given_back:
                 logger.warning("%s messages came with an answer that got lost; they went back.", given_back)

@@ -8,16 +8,15 @@ from typing import Any, Final
 
 import redis
 from dramatiq import Worker
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from ..clients import client_like, never_twice
 from .dramatiq_worker import FairWorkQueue
 from .lease import Lease
 from .session import WorkerSession
 
 #: A connection on which consumers wait is given up after so many seconds without an answer: longer than any wait, so
 #: that one which died without a word is noticed.
-WAITING_TIMEOUT_S: Final = 15.0
+WAITING_TIMEOUT_S: Final = 7.0
 
 #: Opens a session: with the client for calls, the one for waits, and Dramatiq's worker where there is one.
 OpenSession = Callable[["redis.Redis", "redis.Redis", Worker | None], WorkerSession]
@@ -86,9 +85,6 @@ class SessionManager:
         self._clients.clear()
 
     def _new_client(self, **changed: Any) -> "redis.Redis":
-        ours = self._client.connection_pool
-        changed = {"decode_responses": False, "retry": Retry(NoBackoff(), 0), **changed}
-        parameters = {"connection_class": ours.connection_class, **ours.connection_kwargs, **changed}
-        made = redis.Redis(connection_pool=redis.ConnectionPool(**parameters))
+        made = client_like(self._client, retry=never_twice(), **changed)
         self._clients.append(made)
         return made

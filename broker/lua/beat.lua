@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Records that a worker lives. One that was taken for dead, or has left, stays so: a late heartbeat must not bring it back.
 -- KEYS: base
 -- DERIVED: base:workers

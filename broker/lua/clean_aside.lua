@@ -1,11 +1,11 @@
 -- Removes those of a batch of a queue's messages that match and stand in no lane, or counts them.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:d, base:p, base:pn, base:pk:*, base:qd:*, base:qx:*
+-- DERIVED: base:m, base:mb, base:n, base:no, base:qd:*, base:qx:*, base:p, base:pn, base:pk:*, base:d, base:by
 -- ARGV: set queue org actor sent_before_ms dry_run from_ms skip max, then states: delayed, parked, held, suspect; the set
 --       is qd for the first three, qx for the last; the org `|` and an empty actor mean any; sent_before_ms is 'inf' for
 --       all; so many due at from_ms were checked and are still there
 -- Returns: {how many were removed or would be, how many were checked, from_ms and skip of the next batch}
--- NEEDS: keys values parking inspection removal
+-- NEEDS: keys values parking inspection removal large_messages
 local set, queue, only_org, actor, sent_before_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local dry_run, from_ms, skip, max, states = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), {}
 for i = 10, #ARGV do
@@ -42,8 +42,12 @@ end
 
 local aside = set == 'qx' and suspect_messages(queue) or delayed_messages(queue)
 local due = redis.call('ZRANGEBYSCORE', aside, from_ms, '+inf', 'WITHSCORES', 'LIMIT', skip, max)
-local removed = 0
+local removed, message_ids = 0, {}
 for i = 1, #due, 2 do
+  message_ids[#message_ids + 1] = due[i]
+end
+local number = readable(message_ids, 0)
+for i = 1, 2 * number, 2 do
   local message_id, due_ms = due[i], due[i + 1]
   local record = redis.call('HGET', MESSAGES, message_id)
   local is_match = record and matches(message_id, record)
@@ -52,10 +56,10 @@ for i = 1, #due, 2 do
   end
   if is_match and not dry_run then
     redis.call('ZREM', aside, message_id)
-    remove_messages(queue, {message_id})
+    remove_message(queue, message_id, record)
   else
     skip = due_ms == from_ms and skip + 1 or 1
     from_ms = due_ms
   end
 end
-return {removed, #due / 2, from_ms, skip}
+return {removed, number, from_ms, skip}

@@ -1,6 +1,7 @@
 -- Replaces the shares of all orgs. Orgs whose number of leases has changed may run again at once.
 -- KEYS: base
--- DERIVED: base:o, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:b:*, base:wake:*
+-- DERIVED: base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:wake:*, base:o,
+--          base:b:*
 -- ARGV: any number of times: org weight max; max is empty where the default holds
 -- Returns: how many orgs changed
 -- NEEDS: keys lanes
@@ -25,6 +26,6 @@ for org, share in pairs(wanted) do
   changed[#changed + 1] = org
 end
 for _, org in ipairs(changed) do
-  readmit_all(org_waiters(org), org)
+  readmit_org(org)
 end
 return #changed

@@ -1,13 +1,15 @@
 -- Moves messages from the head of a list of Dramatiq's own Redis broker into ours. Each is put here before it is
 -- taken there, so that a server without memory refuses it where it is.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*, base:xq:*, base:xm:*; and on the same
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
+--          base:xq:*, base:xm:*, base:skew, base:by; and on the same
 --          server, outside of the base, the list and the hash that are named
 -- ARGV: list hash queue dead_ttl_ms, then any number of times, in the order of the list: dramatiq_id due_ms message_id
 --       enqueue_id record; due_ms is 0 for what is ready, -1 for what is no message and therefore dead; the record is
 --       empty where none was found
 -- Returns: {moved, dead, gone}; gone is what has an id and no message
+-- WHEN FULL: refused
 -- NEEDS: enqueueing dead_letters
 local list, hash, queue, dead_ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local moved, dead, gone = 0, 0, 0

@@ -3,6 +3,7 @@
 -- DERIVED: base:xq:*, base:xm:*; and on the same server, outside of the base, the sorted set and the hash that are named
 -- ARGV: set hash queue dead_ttl_ms, then any number of times: dramatiq_id message_id enqueue_id record
 -- Returns: how many were moved
+-- WHEN FULL: refused
 -- NEEDS: dead_letters
 local set, hash, queue, dead_ttl_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local moved = 0

@@ -1,48 +1,66 @@
 -- Makes messages ready, delayed or parked, unless a queue or an org is too full. All or nothing: what is refused is
 -- refused before anything is written.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:b:*, base:p, base:pn, base:pk:*, base:d, base:wake:*
--- ARGV: max_of_queue max_of_org more; 0 means any number, `more` is how many are still to come of the same queue and
---       count as well; then any number of times: message_id enqueue_id delay_ms parked record; parked is
---       "<cause>\n<key>", empty for what is not
--- Returns: {} or, when too full, {queue, org, depth}; org is empty where the queue is too full
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
+--          base:skew, base:by
+-- ARGV: max_of_queue max_of_org more max_bytes_of_queue max_bytes_of_org more_bytes; 0 means any number, `more` is how many
+--       are still to come of the same queue, and how many bytes, and count as well; then any number of times: message_id
+--       enqueue_id delay_ms parked record; parked is "<cause>\n<key>", empty for what is not
+-- Returns: {} or, when too full, {queue, org, depth, what}; org is empty where the queue is too full; what is 'messages' or
+--          'bytes', and the depth so many of them
+-- WHEN FULL: refused
 -- NEEDS: keys values enqueueing
+local FIRST = 7
 local max_of_queue, max_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local max_bytes_of_queue, max_bytes_of_org, more_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
--- What is too full for so many more, and how many it holds.
-local function too_full(sizes, arriving, max)
-  for name, number in pairs(arriving) do
-    local depth = tonumber(redis.call('HGET', sizes, name) or '0')
+-- What is too full for so much more, and how much it holds.
+local function too_full(sizes, prefix, arriving, max)
+  for name, number in pairs(max > 0 and arriving or {}) do
+    local depth = tonumber(redis.call('HGET', sizes, prefix .. name) or '0')
     if depth + number > max then
       return name, depth
     end
   end
 end
 
-if max_of_queue > 0 or max_of_org > 0 then
-  local in_queues, in_orgs = {}, {}
-  for at = 4, #ARGV, ENQUEUE_FIELDS do
+local function refusal()
+  local in_queues, in_orgs, bytes_in_queues, bytes_in_orgs = {}, {}, {}, {}
+  for at = FIRST, #ARGV, ENQUEUE_FIELDS do
     local message_id, enqueue_id, _, _, record = read_enqueue(at)
     -- One that has arrived was let in by a call whose answer got lost: it needs no room.
     if not has_arrived(message_id, enqueue_id) then
       local queue, org = split_record(record)
       in_queues[queue] = (in_queues[queue] or more) + 1
       in_orgs[org] = (in_orgs[org] or 0) + 1
+      bytes_in_queues[queue] = (bytes_in_queues[queue] or more_bytes) + #record
+      bytes_in_orgs[org] = (bytes_in_orgs[org] or 0) + #record
     end
   end
-  local full_queue, queue_depth = too_full(QUEUE_SIZES, max_of_queue > 0 and in_queues or {}, max_of_queue)
-  if full_queue then
-    return {full_queue, '', queue_depth}
+  local full, depth = too_full(QUEUE_SIZES, '', in_queues, max_of_queue)
+  if full then
+    return {full, '', depth, 'messages'}
   end
-  local full_org, org_depth = too_full(ORG_SIZES, max_of_org > 0 and in_orgs or {}, max_of_org)
-  if full_org then
-    local _, _, _, _, first = read_enqueue(4)
-    local queue = split_record(first)
-    return {queue, full_org, org_depth}
+  full, depth = too_full(BYTES, 'q:', bytes_in_queues, max_bytes_of_queue)
+  if full then
+    return {full, '', depth, 'bytes'}
   end
+  local _, _, _, _, first = read_enqueue(FIRST)
+  local queue, what = split_record(first), 'messages'
+  full, depth = too_full(ORG_SIZES, '', in_orgs, max_of_org)
+  if not full then
+    full, depth = too_full(BYTES, 'o:', bytes_in_orgs, max_bytes_of_org)
+    what = 'bytes'
+  end
+  return full and {queue, full, depth, what}
 end
-for at = 4, #ARGV, ENQUEUE_FIELDS do
+
+local refused = max_of_queue + max_of_org + max_bytes_of_queue + max_bytes_of_org > 0 and refusal()
+if refused then
+  return refused
+end
+for at = FIRST, #ARGV, ENQUEUE_FIELDS do
   enqueue(read_enqueue(at))
 end
 count_arrivals()

@@ -1,8 +1,9 @@
 -- Ends leases, records that the worker lives, and reclaims the leases of one worker that does not.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:wake:*, base:avg, base:o, base:t:*, base:a, base:ak, base:b:*, base:bk:*, base:p, base:pn,
---          base:pk:*, base:d, base:dw:*, base:workers, base:heard, base:up, base:wi, base:quiet, base:lease:*, base:xq:*, base:xm:*
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:avg, base:o, base:t:*, base:a, base:aq,
+--          base:ak, base:b:*, base:bz:*, base:p, base:pn, base:pk:*, base:d, base:dw:*, base:workers, base:heard,
+--          base:up, base:wi, base:quiet, base:lease:*, base:xq:*, base:xm:*, base:skew, base:by
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua)
 -- Returns: {refused, new, quiet, back}: how many leases were not the worker's any more; 1 when the worker was not on the
 --          list; 1 when it is to fetch nothing; how many messages came back from a worker that does not live

@@ -1,105 +1,65 @@
--- Removes a batch of a queue's messages: ready, delayed, parked, suspect, leased and dead.
+-- Removes a batch of a queue's messages that stand in no lane: delayed, parked, suspect, leased and dead.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:no, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qx:*, base:a, base:ak, base:b:*, base:bk:*, base:p, base:pn, base:pk:*, base:d, base:wake:*,
---          base:workers, base:lease:*, base:xq:*, base:xm:*
+-- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
+--          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:a, base:aq, base:ak, base:b:*, base:bz:*,
+--          base:p, base:pn, base:pk:*, base:d, base:workers, base:lease:*, base:xq:*, base:xm:*, base:by
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
--- NEEDS: keys values lanes slots removal
-local queue, max = ARGV[1], tonumber(ARGV[2])
+-- NEEDS: keys values counters budget large_messages slots removal
+local MAX_REMOVED = 60
+local queue, max = ARGV[1], math.min(tonumber(ARGV[2]), MAX_REMOVED)
 
--- Lanes and orgs that a gate or a rate blocks.
-local function readmit_blocked()
-  local blocked = blocked_lanes(queue)
-  for _, org_and_lane in ipairs(redis.call('ZRANGE', blocked, 0, max - 1)) do
-    redis.call('ZREM', blocked, org_and_lane)
-    readmit(queue, split_pair(org_and_lane))
+local function remove_from_set(set)
+  -- With what is not asked for here, so that a call that fails can put it back.
+  local some, message_ids, removed = redis.call('ZRANGE', set, 0, max - 1, 'WITHSCORES'), {}, 0
+  for i = 1, #some, 2 do
+    message_ids[#message_ids + 1] = some[i]
   end
+  for i = 1, readable(message_ids, 0) do
+    local message_id = message_ids[i]
+    redis.call('ZREM', set, message_id)
+    -- A batch that found nothing to remove is not the end.
+    removed = removed + math.max(1, remove_message(queue, message_id, redis.call('HGET', MESSAGES, message_id)))
+  end
+  return removed
 end
 
--- Lanes and orgs that wait for a slot, which leases of another queue may hold. Returns whether there were any.
-local function readmit_waiting()
-  local found = false
-  for _, org in ipairs(redis.call('HKEYS', LEASED_BY_ORG)) do
-    if redis.call('SREM', org_waiters(org), pair(queue, '')) == 1 then
-      readmit(queue, org, '')
-      found = true
-    end
-  end
-  for _, org_and_key in ipairs(redis.call('HKEYS', LEASED_BY_KEY)) do
-    local org, key = split_pair(org_and_key)
-    local waiters = key_waiters(org, key)
-    for _, waiter in ipairs(redis.call('SMEMBERS', waiters)) do
-      local waits_in, lane = split_pair(waiter)
-      if waits_in == queue then
-        redis.call('SREM', waiters, waiter)
-        readmit(queue, org, lane)
-        found = true
-      end
-    end
-  end
-  return found
-end
-
-local function take_from_lane(org)
-  local lanes = org_lanes(queue, org)
-  local lane = redis.call('ZRANGE', lanes, 0, 0)[1]
-  local taken = {}
-  if lane then
-    local key = lane_key(queue, org, lane)
-    for i, entry in ipairs(redis.call('LPOP', key, max) or {}) do
-      local _, message_id = split_entry(entry)
-      taken[i] = message_id
-    end
-    if redis.call('EXISTS', key) == 0 then
-      redis.call('ZREM', lanes, lane)
-    end
-  end
-  if redis.call('EXISTS', lanes) == 0 then
-    redis.call('ZREM', ready_orgs(queue), org)
-  end
-  return taken
-end
-
-local function take_from_set(set)
-  local taken = redis.call('ZRANGE', set, 0, max - 1)
-  if #taken > 0 then
-    redis.call('ZREM', set, unpack(taken))
-  end
-  return taken
-end
-
-local function take_leased()
-  local taken = {}
+local function remove_leased()
+  local removed = 0
   for _, worker_id in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-    local leases = lease_key(worker_id)
-    for _, message_id in ipairs(redis.call('HKEYS', leases)) do
-      local record = redis.call('HGET', MESSAGES, message_id)
+    local leases, taken = lease_key(worker_id), {}
+    local held = redis.call('HGETALL', leases)
+    for i = 1, math.min(#held, 400), 2 do
+      taken[#taken + 1] = held[i]
+    end
+    spend(3)
+    for i = 1, readable(taken, 0) do
+      local record = redis.call('HGET', MESSAGES, taken[i])
       local leased_from, org, lane = split_record(record)
+      spend(1)
       if record and leased_from == queue then
-        redis.call('HDEL', leases, message_id)
+        redis.call('HDEL', leases, taken[i])
         release_slot(org, lane)
-        taken[#taken + 1] = message_id
+        count_down(LEASED_BY_QUEUE, queue, 1)
+        removed = removed + remove_message(queue, taken[i], record)
+        spend(24)
+      end
+      if commands_left < 30 then
+        return removed
       end
     end
   end
-  return taken
+  return removed
 end
 
-readmit_blocked()
-local org, taken = redis.call('ZRANGE', ready_orgs(queue), 0, 0)[1], nil
-if org then
-  taken = take_from_lane(org)
-else
-  taken = take_from_set(delayed_messages(queue))
-  if #taken == 0 then
-    taken = take_from_set(suspect_messages(queue))
-  end
+local removed = remove_from_set(delayed_messages(queue))
+if removed == 0 then
+  removed = remove_from_set(suspect_messages(queue))
 end
-if org or #taken > 0 or readmit_waiting() then
-  -- A batch that found nothing to remove is not the end.
-  return math.max(remove_messages(queue, taken), 1)
+if removed == 0 then
+  removed = remove_leased()
 end
-taken = take_leased()
-redis.call('DEL', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue))
-return remove_messages(queue, taken)
+if removed == 0 then
+  redis.call('UNLINK', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue))
+end
+return removed

@@ -1,9 +1,9 @@
--- Gives back what the worker was leased by a fetch whose answer it never got.
+-- Gives back some of what the worker was leased by a fetch whose answer it never got.
 -- KEYS: base
--- DERIVED: base:m, base:l:*, base:ql:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:qx:*, base:t:*, base:a,
---          base:ak, base:b:*, base:bk:*, base:d, base:wake:*, base:lease:*
+-- DERIVED: base:m, base:mb, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*,
+--          base:qx:*, base:wake:*, base:t:*, base:a, base:aq, base:ak, base:b:*, base:bz:*, base:d, base:lease:*
 -- ARGV: worker_id, then message_id and token of each lease that the worker knows of
--- Returns: how many went back
+-- Returns: {how many went back, 1 when those were all}
 -- NEEDS: keys lost_leases
 local worker_id, known, kept = ARGV[1], {}, {}
 for i = 2, #ARGV, 2 do
@@ -15,4 +15,5 @@ for i = 1, #message_ids_and_tokens, 2 do
   local message_id, token = message_ids_and_tokens[i], message_ids_and_tokens[i + 1]
   kept[message_id] = known[message_id] == token
 end
-return return_leases(leases, message_ids_and_tokens, kept)
+local returned, was_all = return_leases(leases, message_ids_and_tokens, kept)
+return {returned, was_all and 1 or 0}

@@ -1,16 +1,16 @@
 -- Everything that decides when one message starts, as it is at one moment. Reads only.
 -- KEYS: base
--- DERIVED: base:m, base:n, base:p, base:d, base:qd:*, base:qx:*, base:probe:*, base:l:*, base:ql:*, base:qr:*, base:b:*,
---          base:bk:*, base:g, base:r, base:t:*, base:o, base:a, base:ak, base:workers, base:lease:*, base:wi, base:quiet,
---          base:xq:*, base:xm:*
+-- DERIVED: base:m, base:n, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qd:*, base:qs:*, base:qx:*, base:o, base:r,
+--          base:t:*, base:g, base:a, base:ak, base:b:*, base:bz:*, base:p, base:d, base:probe:*, base:workers, base:wi,
+--          base:quiet, base:lease:*, base:xq:*, base:xm:*, base:skew
 -- ARGV: message_id entry, then queues whose dead letters are searched; entry is where it stands in its lane, as
---       "<since ms>|<message id>", or empty: then only the first 10,000 of the lane are searched
+--       "<since ms>|<message id>", or empty: then only the first 300 of the lane are searched
 -- Returns: JSON of what is known, and the record where the message is there or dead
 -- NEEDS: keys values inspection
-local BATCH = 1000
-local MAX_ENTRIES = 10000
+local MAX_WORKERS = 40
+local MAX_ENTRIES = 300
 local message_id, entry = ARGV[1], ARGV[2]
-local known = {now = now, workers = worker_facts()}
+local known = {now = now, workers = worker_facts(0, MAX_WORKERS - 1)}
 
 local function find_dead_letter()
   local queues = redis.call('HKEYS', QUEUE_SIZES)
@@ -33,15 +33,9 @@ local function find_in_lane(key)
     return redis.call('LPOS', key, entry), since_of(entry)
   end
   local ending = '|' .. message_id
-  for start = 0, MAX_ENTRIES - 1, BATCH do
-    local entries = redis.call('LRANGE', key, start, start + BATCH - 1)
-    for i, candidate in ipairs(entries) do
-      if string.sub(candidate, -#ending) == ending then
-        return start + i - 1, since_of(candidate)
-      end
-    end
-    if #entries < BATCH then
-      return
+  for i, candidate in ipairs(redis.call('LRANGE', key, 0, MAX_ENTRIES - 1)) do
+    if string.sub(candidate, -#ending) == ending then
+      return i - 1, since_of(candidate)
     end
   end
 end
@@ -69,7 +63,8 @@ end
 
 local function add_message(queue, org, lane)
   known.deaths = redis.call('HGET', CRASHES, message_id)
-  known.due = redis.call('ZSCORE', delayed_messages(queue), message_id)
+  local due_ms = redis.call('ZSCORE', delayed_messages(queue), message_id)
+  known.due = due_ms and due_by_clock(due_ms)
   if known.due then
     known.state, known.parked = 'delayed', redis.call('HGET', PARKED_CAUSES, message_id)
     return

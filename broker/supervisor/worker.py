@@ -20,7 +20,7 @@ from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
 
 from ..announcements import announce_max_jobs_reached, announce_ready, announce_stopping, announce_to
-from ..errors import NewerSchema, UnsafeServer
+from ..errors import NewerSchema, UnsafeServer, UnsupportedServer
 from .death_reports import Probed, report_from
 from .exit_codes import ExitCode
 from .parent_death import end_with
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         worker = Worker(broker, queues=set(options.queues) or None, worker_threads=options.threads)
         worker.start()
-    except BrokerConnectionError:
-        logger.critical("The broker cannot be reached.", exc_info=True)
+    except BrokerConnectionError as error:
+        logger.critical("The broker cannot be reached: %s", error)
         return ExitCode.CONNECT
-    except (NewerSchema, UnsafeServer) as error:
+    except (NewerSchema, UnsafeServer, UnsupportedServer) as error:
         logger.critical("%s", error)
         return ExitCode.IMPORT
     threads = list(worker.workers)

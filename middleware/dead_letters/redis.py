@@ -116,7 +116,7 @@ class RedisDeadLetterBox:
         gone = 0
         newest = f"({max(0, before_ms):016d}:"
         while True:
-            with answering("dead letters, purge"):
+            with answering(self._client, "dead letters, purge"):
                 old = self._client.zrangebylex(f"{self._base}:{self._scope}", "-", newest, start=0, num=BATCH)
             if not old:
                 return gone
@@ -124,7 +124,7 @@ class RedisDeadLetterBox:
             gone += int(self._delete(keys=[self._base], args=[self._org, *ids]))
 
     def stats(self) -> Stats:
-        with answering("dead letters, stats"):
+        with answering(self._client, "dead letters, stats"):
             counts = self._client.hgetall(f"{self._base}:counts:{self._scope}")
         stats: Stats = {name: {} for name in COUNTED_BY}
         for field, count in counts.items():
@@ -138,7 +138,7 @@ class RedisDeadLetterBox:
         return [DeadLetter.from_record(json.loads(data)) for data in found if data]
 
     def _find(self, letter_id: str) -> tuple[str | bytes, DeadLetter] | None:
-        with answering("dead letters, get"):
+        with answering(self._client, "dead letters, get"):
             data = self._client.hget(f"{self._base}:entries", letter_id)
         if data is None:
             return None

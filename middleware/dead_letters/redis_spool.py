@@ -54,5 +54,5 @@ class RedisDeadLetterSpool:
             self._remove(keys=[self._base], args=ids)
 
     def depth(self) -> int:
-        with answering("dead letter spool, depth"):
+        with answering(self._client, "dead letter spool, depth"):
             return int(self._client.hlen(f"{self._base}:waiting"))

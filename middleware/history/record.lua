@@ -3,6 +3,7 @@
 -- DERIVED: <base>org:<org> and <base>message:<message_id>, indexes like `newest`; <base>attempt:<id>, a hash
 -- ARGV: base keep_ms most, then for each attempt: id member org message_id body over
 --   over: 1, or 0 while it runs; one that is known stays as it is, unless it ran and is over now
+-- WHEN FULL: refused
 -- Returns: how many were new
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]

@@ -42,7 +42,7 @@ class RedisProgressStore:
 
     def read(self, message_id: str) -> JobProgress | None:
         """See `ProgressStore`."""
-        with answering("progress_read"):
+        with answering(self._client, "progress_read"):
             kept = self._client.hgetall(f"{self._lines_key}:{message_id}")
         fields = {text_of(name): text_of(value) for name, value in kept.items()}
         return _latest(message_id, fields) if fields else None

@@ -3,6 +3,7 @@
 -- DERIVED: lines:<message id>, one hash a message
 -- ARGV: keep_for_ms line...
 --   line: a JSON object of texts, with `message_id` and `turn`
+-- WHEN FULL: refused
 -- Returns: how many were kept
 
 local time = redis.call('TIME')

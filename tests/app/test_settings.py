@@ -70,6 +70,7 @@ def test_an_unknown_name_like_no_other_points_to_the_list(monkeypatch: pytest.Mo
         ("PRESSROOM_FEEDBACK_SOURCE_URL", f"ftp://me:{SECRET}@host", "must begin with http://"),
         ("DATABASE_URL", f"mysql://me:{SECRET}@host/db", "must begin with postgresql://"),
         ("REDIS_URL", f"http://me:{SECRET}@host", "must begin with redis://"),
+        ("REDIS_URL", f"redis+sentinel://me:{SECRET}@host:26379", "redis+sentinel://host:port"),
         ("PRESSROOM_AI_PROVIDERS", json.dumps([{"name": "a", "base_url": "b", "api_key": SECRET}]), "model"),
         ("PRESSROOM_AI_PROVIDERS", f"[{SECRET}", "JSON"),
     ],
@@ -160,6 +161,10 @@ def test_settings_pass_to_a_child_unchanged(monkeypatch: pytest.MonkeyPatch) -> 
         ("redis://:secret@host/0", "redis://:***@host/0"),
         ("unix:///run/valkey.sock?db=0", "unix:///run/valkey.sock?db=0"),
         ("redis://host:6379/0", "redis://host:6379/0"),
+        (
+            "redis+sentinel://me:secret@one:1,two:2/main?sentinel_password=secret&db=1",
+            "redis+sentinel://me:***@one:1,two:2/main?sentinel_password=***&db=1",
+        ),
     ],
 )
 def test_a_masked_url_keeps_all_but_the_password(url: str, shown: str) -> None:

@@ -6,7 +6,11 @@ from typing import Final
 
 #: What stands in every script: Lua's, the server's, and the loader's.
 GLOBALS: Final = frozenset(
-    re.findall(r"\w+", "ARGV B KEYS cjson ipairs math next now pairs redis string table time tonumber unpack")
+    re.findall(
+        r"\w+",
+        "ARGV B KEYS cjson error ipairs letter_ttl_ms math next now pairs pcall redis string table time tonumber "
+        "tostring type unpack",
+    )
 )
 _KEYWORDS: Final = frozenset(
     re.findall(
@@ -46,19 +50,24 @@ def used(text: str) -> set[str]:
 
 def reached(text: str, parts: Collection[str]) -> set[str]:
     """Names that it uses, and those that the definitions of these use in turn."""
-    definitions = {
-        name: definition
-        for part in parts
-        for definition in re.split(r"^(?=local )", part, flags=re.MULTILINE)[1:]
-        for name in exported(definition)
-    }
+    known = definitions(parts)
     found: set[str] = set()
     left = used(text)
     while left:
         name = left.pop()
         found.add(name)
-        left |= used(definitions.get(name, "")) - found
+        left |= used(known.get(name, "")) - found
     return found
+
+
+def definitions(parts: Collection[str]) -> dict[str, str]:
+    """The text that defines each name of these parts."""
+    return {
+        name: definition
+        for part in parts
+        for definition in re.split(r"^(?=local )", part, flags=re.MULTILINE)[1:]
+        for name in exported(definition)
+    }
 
 
 def keys_by_name(text: str) -> dict[str, str]:
@@ -67,5 +76,5 @@ def keys_by_name(text: str) -> dict[str, str]:
 
 
 def _code(text: str) -> str:
-    """Without comments, and with nothing in its strings."""
-    return re.sub(r"'[^'\n]*'", "''", re.sub(r"--.*", "", text))
+    """Without comments, its flags among them, and with nothing in its strings."""
+    return re.sub(r"'[^'\n]*'", "''", re.sub(r"^#!.*|--.*", "", text, flags=re.MULTILINE))

@@ -5,6 +5,7 @@ import time
 
 import dramatiq
 import pytest
+from dramatiq.errors import QueueJoinTimeout
 from redis import Redis
 
 from broker import FairRedisBroker
@@ -81,3 +82,16 @@ def test_a_delayed_message_is_the_one_that_was_sent(fair: FairRedisBroker, raw: 
     consumer.close()
     fair.close()
     assert left_for_ever(raw, fair) == []
+
+
+def test_a_queue_goes_by_the_name_that_dramatiq_has_for_what_is_delayed(fair: FairRedisBroker) -> None:
+    """Counted with the others, as on its own Redis broker; who joins waits for them."""
+    actor = dramatiq.actor(broker=fair)(lambda: None)
+    actor.send()
+    actor.send_with_options(delay=100_000)
+
+    assert (fair.do_qsize("default"), fair.do_qsize("default.DQ")) == (2, 2)
+    with pytest.raises(QueueJoinTimeout):
+        fair.join("default.DQ", timeout=50)
+    fair.flush("default")
+    fair.join("default.DQ", timeout=50)

@@ -69,7 +69,9 @@ def test_a_suspect_behind_a_gate_stops_no_worker(
     other = dramatiq.actor(broker=fair, actor_name="other")(_nothing)
     suspect.send()
     for worker in ("w1", "w2"):
-        Script("fetch")(fair.client, fair.base, [worker, 10_000, 60_000, 0, "default", 1, 0, "share"])
+        Script("fetch")(
+            fair.client, fair.base, [worker, 10_000, 60_000, 0, "default", 1, 1_000_000, 0, "share"]
+        )
         fair.report_death(worker, -9, stopped=False)
     Script("finish")(fair.client, fair.base, ["w3", 10_000, 60_000, 0])
     assert raw.zcard(f"{fair.base}:qx:default") == 1
@@ -92,7 +94,7 @@ def test_an_org_behind_a_gate_comes_again_after_all_of_it_was_dropped(fair: Fair
     actor.send_with_options(org="a")
     assert next(consumer) is None
     consumer.close()
-    Script("clean_lane")(fair.client, fair.base, ["default", "a", "_nothing:0", "inf", 10, 0])
+    Script("clean_lanes")(fair.client, fair.base, ["default", "", "inf", 0, 0, 0, "a"])
     fair.shut("people", {})
     again = actor.send_with_options(org="a")
 

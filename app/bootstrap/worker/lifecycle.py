@@ -15,15 +15,13 @@ from dramatiq.middleware import Middleware
 from broker.supervisor.exit_codes import ExitCode
 from broker.supervisor.stop_signal import on_stop_signal
 from middleware import Draining, emit_counter
+from middleware.base.stop_signals import SAME_REQUEST_S, is_of_dramatiqs_command
 from middleware.logs.redaction import facts
 
 #: Seconds in which telemetry is written at the end, all of it.
 FLUSH_S = 5.0
 #: What consumers may take to stop before that, in seconds.
 CONSUMERS_S = 2.0
-#: Two signals that come within so many seconds are one request: a supervisor that signals a whole group reaches each
-#: worker process twice, itself and through its parent.
-SAME_REQUEST_S = 2.0
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -79,7 +77,7 @@ class Lifecycle(Middleware):
         for number in _SIGNALS:
             theirs = signal.getsignal(number) if _in_main_thread() else None
             # Whoever embeds a worker has handlers of their own, and they stay.
-            if callable(theirs) and _is_of_dramatiqs_command(theirs):
+            if callable(theirs) and is_of_dramatiqs_command(theirs):
                 signal.signal(number, self._handler(theirs))
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -164,12 +162,6 @@ def _tell(source: str, where: str, error: BaseException) -> None:
     emit_counter("uncaught_errors_total", {"source": source})
     # The facts alone: the text of a foreign error may quote what it was given.
     logger.critical("%s raised what nobody caught.", where, extra=facts(error))
-
-
-def _is_of_dramatiqs_command(handler: Callable[[int, FrameType | None], object]) -> bool:
-    """Whether it is the handler that Dramatiq's command line defines in the main function of its workers."""
-    cli = sys.modules.get("dramatiq.cli")
-    return cli is not None and getattr(handler, "__code__", cli) in cli.worker_process.__code__.co_consts
 
 
 def _in_main_thread() -> bool:

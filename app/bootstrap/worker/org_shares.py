@@ -14,6 +14,7 @@ from dramatiq import Broker
 
 from app.bootstrap.redis import NAMESPACE
 from broker import OrgShare
+from broker.connection import connection_errors
 
 from .periodic_tasks import PeriodicTask
 
@@ -121,14 +122,14 @@ class OrgShares:
                 )
             # For those who send last: who dies before has told nobody.
             regions = [value for row in now.rows if row.region for value in (str(row.org_id), row.region)]
-            with self._client.pipeline() as pipe:
+            with connection_errors(self._client), self._client.pipeline() as pipe:
                 pipe.delete(self._key)
                 pipe.hset(self._key, items=[VERSION, now.version, *regions])
                 pipe.pexpire(self._key, BELIEVED_MS)
                 pipe.execute()
 
     def _published_version(self) -> str | None:
-        with self._client.pipeline(transaction=False) as pipe:
+        with connection_errors(self._client), self._client.pipeline(transaction=False) as pipe:
             pipe.hget(self._key, VERSION)
             pipe.pexpire(self._key, BELIEVED_MS)
             version, _ = pipe.execute()

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking crashes
+-- NEEDS: keys values counters wakeups lanes parking crashes large_messages clock sizes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -26,8 +26,12 @@ local function store_record(message_id, enqueue_id, record)
   return redis.call('HSETNX', MESSAGES, copy, record) == 1 and copy or nil
 end
 
+-- What is due further ahead was sent by nobody's encoder.
+local MAX_DELAY_MS = 3660 * DAY_MS
+
 -- To the end of its lane, or, by what is known of its crashes, to the suspects.
-local function make_ready(queue, org, lane, message_id, since_ms, crashes)
+local function make_ready(queue, org, lane, message_id, due_ms, crashes)
+  local since_ms = math.max(0, math.min(due_ms, now))
   if crashes and is_suspect(crashes) then
     redis.call('ZADD', suspect_messages(queue), string.format('%.0f', since_ms), message_id)
   else
@@ -40,18 +44,22 @@ local function delay(queue, message_id, delay_ms, parked)
     park(queue, message_id, delay_ms, parked)
   end
   local delayed = delayed_messages(queue)
-  redis.call('ZADD', delayed, string.format('%.0f', now + delay_ms), message_id)
+  redis.call('ZADD', delayed, string.format('%.0f', now + timer_lead_ms() + delay_ms), message_id)
   if redis.call('ZRANGE', delayed, 0, 0)[1] == message_id then
     wake(queue)
   end
 end
 
 -- Counted when all are in: many go to one queue, and many are of one org.
-local arrived_in_queues, arrived_in_orgs = {}, {}
+local arrived_in_queues, arrived_in_orgs, arrived_bytes = {}, {}, {}
 
 -- `count_arrivals` has to follow when all are in. Crashes are those of a message that was parked: it has not shown that
 -- it can end.
-local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes)
+local function enqueue(message_id, enqueue_id, delay_text, parked, record, crashes)
+  local delay_ms = tonumber(delay_text)
+  if not enqueue_id_of(record) or not delay_ms or not (delay_ms >= 0 and delay_ms <= MAX_DELAY_MS) then
+    error('no enqueue of ours: ' .. message_id, 0)
+  end
   local name = store_record(message_id, enqueue_id, record)
   if not name then
     return
@@ -59,10 +67,11 @@ local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes
   local queue, org, lane = split_record(record)
   tally(arrived_in_queues, queue, 1)
   tally(arrived_in_orgs, org, 1)
+  tally_bytes(arrived_bytes, queue, org, counted_bytes(record))
+  note_size(name, record)
   if crashes then
     store_crashes(name, crashes)
   end
-  delay_ms = tonumber(delay_ms)
   if delay_ms > 0 then
     delay(queue, name, delay_ms, parked)
   else
@@ -72,10 +81,12 @@ local function enqueue(message_id, enqueue_id, delay_ms, parked, record, crashes
 end
 
 local function count_arrivals()
+  local was_empty = {}
   for queue, number in pairs(arrived_in_queues) do
-    redis.call('HINCRBY', QUEUE_SIZES, queue, number)
+    was_empty['q:' .. queue] = redis.call('HINCRBY', QUEUE_SIZES, queue, number) == number
   end
   for org, number in pairs(arrived_in_orgs) do
-    redis.call('HINCRBY', ORG_SIZES, org, number)
+    was_empty['o:' .. org] = redis.call('HINCRBY', ORG_SIZES, org, number) == number
   end
+  write_bytes(arrived_bytes, was_empty)
 end

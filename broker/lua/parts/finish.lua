@@ -1,5 +1,5 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes.
--- NEEDS: keys values counters wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters
+-- NEEDS: keys values counters budget wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters sizes
 
 -- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
 --   then n times, what is enqueued with it (parts/enqueueing.lua),
@@ -9,14 +9,21 @@ local CHANGE_FIELDS = 6
 local function read_end(at) return unpack(ARGV, at, at + END_FIELDS - 1) end
 local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) end
 
+-- What ends cost in commands: those of a lane together, and what goes along with one.
+local COMMANDS_OF_ENDS = 12
+local COMMANDS_ALONG = 20
+
 -- Outcomes, beside done.
 local BACK = 'back'
 local DEAD = 'dead'
 
 -- What a call adds up to is written once, when all ends have been read.
 local function new_batch(dead_ttl_ms)
-  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, along = {}, lanes = {}, known_lanes = {},
-    has_shares = redis.call('EXISTS', ORG_SHARES) == 1, any_crashed = redis.call('EXISTS', CRASHES) == 1}
+  local any_noted = redis.call('EXISTS', CRASHES, LARGE_MESSAGES) > 0
+  return {dead_ttl_ms = dead_ttl_ms, refused = 0, ended = {}, gone = {}, bytes = {}, along = {}, carrying = {}, lanes = {}, known_lanes = {},
+    has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
+    any_crashed = any_noted and redis.call('EXISTS', CRASHES) == 1,
+    any_large = any_noted and redis.call('EXISTS', LARGE_MESSAGES) == 1}
 end
 
 -- A lane, with the sums of its leases that end.
@@ -63,6 +70,7 @@ local function carry_along(batch, record)
   if record.along and record.outcome ~= BACK then
     record.crashes = batch.any_crashed and redis.call('HGET', CRASHES, record.message_id)
     batch.along[#batch.along + 1] = record
+    batch.carrying[record.message_id] = true
   end
 end
 
@@ -92,6 +100,13 @@ local function end_message(batch, record)
     dead_letter(lane.queue, record.message_id, batch.dead_ttl_ms)
   end
   batch.gone[#batch.gone + 1] = record.message_id
+  local bytes = bytes_of_token(record.token)
+  if bytes == 0 then
+    -- It had no mark when it was leased, and may have got one since.
+    local stored = redis.call('HGET', MESSAGES, record.message_id) or ''
+    bytes = counted_bytes(stored)
+  end
+  tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)
   lane.gone, lane.runtime_ms = lane.gone + 1, lane.runtime_ms + record.runtime_ms
 end
 
@@ -114,7 +129,7 @@ end
 
 -- Sums of lanes by what they are written to.
 local function totals_of(lanes)
-  local totals = {queues = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
+  local totals = {queues = {}, leased = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
   for _, lane in ipairs(lanes) do
     local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
     if lane.gone > 0 then
@@ -122,6 +137,7 @@ local function totals_of(lanes)
       tally(totals.orgs, org, lane.gone)
       tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
     end
+    tally(totals.leased, queue, lane.leases)
     tally(totals.charged, queue, lane.charged_ms)
     tally(totals.corrections, pair(queue, org), lane.cost_ms - lane.charged_ms)
     tally(totals.slots, org, lane.leases)
@@ -133,18 +149,48 @@ local function totals_of(lanes)
   return totals
 end
 
-local function write_gone(batch, totals)
-  if #batch.gone > 0 then
-    redis.call('HDEL', MESSAGES, unpack(batch.gone))
-    if batch.any_crashed then
-      redis.call('HDEL', CRASHES, unpack(batch.gone))
-    end
+local function count_gone(batch, totals)
+  if batch.any_crashed and #batch.gone > 0 then
+    redis.call('HMGET', CRASHES, unpack(batch.gone))
+    redis.call('HDEL', CRASHES, unpack(batch.gone))
+  end
+  if batch.any_large and #batch.gone > 0 then
+    redis.call('HDEL', LARGE_MESSAGES, unpack(batch.gone))
   end
   for queue, number in pairs(totals.queues) do
     count_down(QUEUE_SIZES, queue, number)
   end
+  for queue, number in pairs(totals.leased) do
+    count_down(LEASED_BY_QUEUE, queue, number)
+  end
   for org, number in pairs(totals.orgs) do
     count_down(ORG_SIZES, org, number)
+  end
+  write_bytes(batch.bytes, {})
+end
+
+-- Before what goes along: what comes again under the same id is no second copy.
+local function remove_carrying(batch)
+  local message_ids = {}
+  for i, record in ipairs(batch.along) do
+    message_ids[i] = record.message_id
+  end
+  if #message_ids > 0 then
+    redis.call('HMGET', MESSAGES, unpack(message_ids))
+    redis.call('HDEL', MESSAGES, unpack(message_ids))
+  end
+end
+
+-- The last of all: their records are not read, so that nothing could put them back.
+local function remove_gone(batch)
+  local rest = {}
+  for _, message_id in ipairs(batch.gone) do
+    if not batch.carrying[message_id] then
+      rest[#rest + 1] = message_id
+    end
+  end
+  if #rest > 0 then
+    redis.call('HDEL', MESSAGES, unpack(rest))
   end
 end
 
@@ -169,14 +215,28 @@ local function enqueue_along(record)
   for at = record.along.enqueues_at, record.along.changes_at - 1, ENQUEUE_FIELDS do
     local message_id, enqueue_id, delay_ms, parked, encoded = read_enqueue(at)
     local is_own = record.crashes and parked ~= '' and is_copy_of(record.message_id, message_id)
+    spend(COMMANDS_ALONG, #encoded)
     enqueue(message_id, enqueue_id, delay_ms, parked, encoded, is_own and record.crashes or nil)
+  end
+end
+
+-- The whole hash is read where it is deleted, so that it can be put back.
+local function field_of(key, field, is_deleted)
+  if not is_deleted then
+    return redis.call('HGET', key, field)
+  end
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    if fields[i] == field then
+      return fields[i + 1]
+    end
   end
 end
 
 local function change_along(record)
   for at = record.along.changes_at, record.along.end_at - 1, CHANGE_FIELDS do
     local key, field, expected, new_field, new_value, ttl_ms = read_change(at)
-    if redis.call('HGET', key, field) == expected then
+    if field_of(key, field, new_field == '') == expected then
       if new_field == '' then
         redis.call('DEL', key)
       else
@@ -207,15 +267,17 @@ local function finish(worker_id, dead_ttl_ms, at, number)
     redis.call('HDEL', lease, unpack(batch.ended))
   end
   local totals = totals_of(batch.lanes)
-  write_gone(batch, totals)
+  count_gone(batch, totals)
+  remove_carrying(batch)
   write_fair_share(totals)
   write_slots(totals)
-  -- After the ends: what comes again under the same id is no second copy.
   for _, record in ipairs(batch.along) do
     enqueue_along(record)
     change_along(record)
   end
   count_arrivals()
   learn_runtimes(totals.runtimes)
+  remove_gone(batch)
+  spend(COMMANDS_OF_ENDS * #batch.lanes)
   return batch.refused
 end

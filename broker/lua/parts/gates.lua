@@ -1,5 +1,5 @@
 -- What somebody has blocked, by a gate: q:<queue>, a:<actor>, o:<org>, or x:<org>:<actor>.
--- NEEDS: keys values
+-- NEEDS: keys
 
 -- When something is checked again that somebody has to unblock.
 local NEVER_MS = 9e15
@@ -9,9 +9,10 @@ local function gates_of(queue, org, actor)
   return {'q:' .. queue, 'a:' .. actor, 'o:' .. org, 'x:' .. org .. ':' .. actor}
 end
 
--- Until when any of these gates is blocked; nil when all are open. One whose time is over is removed.
+-- Until when any of these gates is blocked, and the first one that is for so long; nil when all are open. One whose time
+-- is over is removed.
 local function blocked_until(gates)
-  local latest = nil
+  local latest, by = nil, nil
   local found = redis.call('HMGET', GATES, unpack(gates))
   for i, gate in ipairs(gates) do
     if found[i] then
@@ -22,14 +23,9 @@ local function blocked_until(gates)
       if until_ms <= now then
         redis.call('HDEL', GATES, gate)
       elseif not latest or until_ms > latest then
-        latest = until_ms
+        latest, by = until_ms, gate
       end
     end
   end
-  return latest
-end
-
--- A lane, or for an empty name an org, that has left the ready set may run again from then on.
-local function block_lane(queue, org, lane, until_ms)
-  redis.call('ZADD', blocked_lanes(queue), string.format('%.0f', math.ceil(until_ms)), pair(org, lane))
+  return latest, by
 end

@@ -1,14 +1,15 @@
 -- What people are shown of workers, gates and lanes.
--- NEEDS: keys values gates
+-- NEEDS: keys values clock gates rates lane_order
 
 -- Asks for all orgs; no org is stored under this name.
 local ANY_ORG = '|'
-local MAX_LANES = 100
-local MAX_ORGS = 1000
+local MAX_LANES = 30
+local MAX_ORGS = 30
 local MAX_LANES_OF_ORG = 10
 
-local function worker_facts()
-  local heartbeats = redis.call('ZRANGE', WORKERS, 0, -1, 'WITHSCORES')
+-- Workers by how long they are silent, from a first to a last one.
+local function worker_facts(first, last)
+  local heartbeats = redis.call('ZRANGE', WORKERS, first, last, 'WITHSCORES')
   local workers = {}
   for i = 1, #heartbeats, 2 do
     local worker_id = heartbeats[i]
@@ -39,15 +40,23 @@ local function add_lane_facts(known, queue, org, lane)
   if key then
     known.key, known.key_most = key, max
     known.key_active = redis.call('HGET', LEASED_BY_KEY, pair(org, key))
-    known.key_waits = redis.call('SISMEMBER', key_waiters(org, key), pair(queue, lane))
+    known.key_waits = redis.call('ZSCORE', key_waiters(org, key), pair(queue, lane)) and 1 or 0
   end
-  known.rate = redis.call('HGET', START_RATES, actor)
-  known.arrival = known.rate and redis.call('GET', next_start(org, actor))
+  local rate = configured_rate(actor)
+  known.starts_at = rate and string.format('%.0f', next_start_ms(org, actor, rate) - rate.tolerance_ms)
+  local blocked_ms = redis.call('ZSCORE', blocked_lanes(queue), pair(org, actor))
+  known.aside_until = blocked_ms and tonumber(blocked_ms) < NEVER_MS and string.format('%.0f', tonumber(blocked_ms) - timer_lead_ms())
 end
+
+-- When what is delayed is due, by the server's clock as it is now.
+local function due_by_clock(due_ms) return string.format('%.0f', tonumber(due_ms) - timer_lead_ms()) end
 
 -- How many of a lane stand before a score. Lanes are in the order of their scores, so it is found by halving.
 local function count_before(key, lane, score)
   local low, high = 0, redis.call('LLEN', key)
+  if score == math.huge then
+    return high
+  end
   while low < high do
     local middle = math.floor((low + high) / 2)
     local entry = redis.call('LINDEX', key, middle)
@@ -60,72 +69,36 @@ local function count_before(key, lane, score)
   return low
 end
 
--- Messages of the org's other open lanes that go before a score, and in how many lanes; of the first 100 lanes.
+-- Messages of the org's other open lanes that go before a score, and in how many lanes; of the first 30 lanes in its
+-- order, and of those of its own actor.
 local function ahead_in_others(queue, org, own, score)
-  local messages, lanes = 0, 0
-  local open = redis.call('ZRANGEBYSCORE', org_lanes(queue, org), '-inf', score, 'LIMIT', 0, MAX_LANES)
-  for _, lane in ipairs(open) do
-    local before = lane ~= own and count_before(lane_key(queue, org, lane), lane, score) or 0
-    if before > 0 then
-      messages, lanes = messages + before, lanes + 1
-    end
-  end
-  return messages, lanes
-end
-
--- Lanes that left the ready set, by org: those of gates and rates, and those of full concurrency keys. An empty name
--- stands for the whole org.
-local function held_lanes(queue)
-  local held = {}
-  local function add(org, lane)
-    held[org] = held[org] or {}
-    held[org][lane] = true
-  end
-  for _, org_and_lane in ipairs(redis.call('ZRANGE', blocked_lanes(queue), 0, -1)) do
-    add(split_pair(org_and_lane))
-  end
-  for _, org_and_key in ipairs(redis.call('HKEYS', LEASED_BY_KEY)) do
-    local org, key = split_pair(org_and_key)
-    for _, waiter in ipairs(redis.call('SMEMBERS', key_waiters(org, key))) do
-      local waits_in, lane = split_pair(waiter)
-      if waits_in == queue then
-        add(org, lane)
+  local messages, lanes, seen = 0, 0, {[own] = true}
+  local function add(set, max)
+    for _, lane in ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', score, 'LIMIT', 0, max)) do
+      local before = not seen[lane] and count_before(lane_key(queue, org, lane), lane, score) or 0
+      seen[lane] = true
+      if before > 0 then
+        messages, lanes = messages + before, lanes + 1
       end
     end
   end
-  -- An org at its limit runs something.
-  for _, org in ipairs(redis.call('HKEYS', LEASED_BY_ORG)) do
-    if redis.call('SISMEMBER', org_waiters(org), pair(queue, '')) == 1 then
-      add(org, '')
-    end
-  end
-  return held
+  add(org_lanes(queue, org), MAX_LANES)
+  local actor = actor_of(own)
+  add(actor_lanes(queue, org, actor), MAX_LANES)
+  return messages, lanes
 end
 
--- An org's lanes in the order in which they would run, then those that may not; empty ones are not among them.
-local function lanes_of(queue, org, held)
-  local lanes = redis.call('ZRANGE', org_lanes(queue, org), 0, -1)
-  local open = {}
-  for _, lane in ipairs(lanes) do
-    open[lane] = true
-  end
-  for lane in pairs(held[org] or {}) do
-    if lane ~= '' and not open[lane] then
-      lanes[#lanes + 1] = lane
-    end
-  end
-  return lanes
-end
-
--- Since when the oldest message waits that nothing holds back. By the lanes that would run next; of the first 1,000 orgs.
+-- Since when the oldest message waits that nothing holds back. By the lanes that would run next; of the first 30 orgs.
 local function oldest_since(queue, only_org)
   local since
   local orgs = only_org == ANY_ORG and redis.call('ZRANGE', ready_orgs(queue), 0, MAX_ORGS - 1) or {only_org}
   for _, org in ipairs(orgs) do
     local lanes = redis.call('ZRANGE', org_lanes(queue, org), 0, MAX_LANES_OF_ORG - 1, 'WITHSCORES')
     for i = 1, #lanes, 2 do
-      local head_since = tonumber(lanes[i + 1]) - lane_score(lanes[i], 0)
-      since = math.min(since or head_since, head_since)
+      if not is_held(lanes[i + 1]) then
+        local head_since = tonumber(lanes[i + 1]) - lane_score(lanes[i], 0)
+        since = math.min(since or head_since, head_since)
+      end
     end
   end
   return since and string.format('%.0f', since)

@@ -1,7 +1,29 @@
 -- Leases of messages that were taken from where they stood.
--- NEEDS: keys values crashes fair_share
+-- NEEDS: keys values counters crashes fair_share dead_letters sizes
 
--- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms}. Adds message_id, token and record of each to the reply.
+-- What stood in a lane and is not this lane's message: another's record, no record of ours, or none at all.
+local function reject_foreign(queue, message, record)
+  if record then
+    redis.call('HDEL', MESSAGES, message.message_id)
+    redis.call('HDEL', CRASHES, message.message_id)
+    local counted_in, counted_for = split_record(record)
+    local bytes = {}
+    tally_bytes(bytes, counted_in, counted_for, -counted_bytes(record))
+    write_bytes(bytes, {})
+    count_down(QUEUE_SIZES, queue, 1)
+    count_down(ORG_SIZES, message.org, 1)
+  end
+  local bytes = record or message.since_ms .. '|' .. message.message_id
+  keep_foreign(queue, message.message_id, bytes, record)
+  count_down(LEASED_BY_ORG, message.org, 1)
+  local key = concurrency_of(message.lane)
+  if key and message.org ~= '' then
+    count_down(LEASED_BY_KEY, pair(message.org, key), 1)
+  end
+end
+
+-- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, org, lane}. Adds message_id, token and record of each
+-- to the reply.
 local function lease_messages(queue, worker_id, taken, flag, reply)
   local first = redis.call('INCRBY', LEASE_COUNTER, #taken) - #taken
   redis.call('PEXPIRE', LEASE_COUNTER, WEEK_MS)
@@ -12,18 +34,22 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
   local records = redis.call('HMGET', MESSAGES, unpack(message_ids))
   local crashes = redis.call('EXISTS', CRASHES) == 1 and redis.call('HMGET', CRASHES, unpack(message_ids)) or {}
   for i, message in ipairs(taken) do
-    if records[i] then
-      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, crashes[i] and is_poison(crashes[i]) and POISON or flag)
+    local header, record = queue .. '\n' .. message.org .. '\n' .. message.lane .. '\n', records[i]
+    if not record or string.sub(record, 1, #header) ~= header or not enqueue_id_of(record) then
+      reject_foreign(queue, message, record)
+    else
+      local token = string.format('%.0f|%s|%.4f|%s|%.0f|b%d|%s', first + i, message.since_ms, message.cost_ms,
+        message.interval_ms, now, counted_bytes(record), crashes[i] and is_poison(crashes[i]) and POISON or flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token
       local n = #reply
-      reply[n + 1], reply[n + 2], reply[n + 3] = message.message_id, token, records[i]
+      reply[n + 1], reply[n + 2], reply[n + 3] = message.message_id, token, record
     end
   end
   if #leases > 0 then
     redis.call('HSET', lease_key(worker_id), unpack(leases))
+    redis.call('HINCRBY', LEASED_BY_QUEUE, queue, #leases / 2)
     add_outstanding(queue, charged_ms)
   end
 end

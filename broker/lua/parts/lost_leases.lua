@@ -1,5 +1,10 @@
 -- Leases of workers that fell silent, and of fetches whose answer got lost.
--- NEEDS: keys values wakeups fair_share lanes slots crashes refunds workers
+-- NEEDS: keys values counters budget large_messages wakeups fair_share lanes slots crashes refunds workers
+
+-- Each that comes back costs so many commands; a call has so many back at most, and the next one goes on.
+local COMMANDS_BACK = 24
+local MAX_BACK = 12
+local RESERVED_BYTES_BACK = 3 * 1024 * 1024
 
 -- Those of a worker's lease table that are not kept, the last one leased first.
 local function read_leases(message_ids_and_tokens, kept)
@@ -25,10 +30,16 @@ local function is_suspect_again(lease, cause)
 end
 
 -- Where a message goes whose worker crashed: first home, then to the suspects, then home to be rejected. The last one
--- leased goes to the head first, so that the first one ends up before it. Returns how many messages came back.
+-- leased goes to the head first, so that the first one ends up before it. Returns how many messages came back, and
+-- whether that was all.
 local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cause)
-  local leases = read_leases(message_ids_and_tokens, kept)
-  for _, lease in ipairs(leases) do
+  local leases, message_ids, back_in = read_leases(message_ids_and_tokens, kept), {}, {}
+  for i = 1, math.min(#leases, affordable(2 * COMMANDS_BACK, MAX_BACK)) do
+    message_ids[i] = leases[i].message_id
+  end
+  local number = readable(message_ids, RESERVED_BYTES_BACK)
+  for i = 1, #message_ids > 0 and number or 0 do
+    local lease = leases[i]
     local record = redis.call('HGET', MESSAGES, lease.message_id)
     redis.call('HDEL', leases_of_worker, lease.message_id)
     if record then
@@ -44,24 +55,46 @@ local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cau
       correct_virtual_time(queue, org, -lease.charged_ms)
       add_outstanding(queue, -lease.charged_ms)
       release_slot(org, lane)
+      tally(back_in, queue, 1)
       wake(queue)
     end
   end
-  return #leases
+  for queue, leased in pairs(back_in) do
+    count_down(LEASED_BY_QUEUE, queue, leased)
+  end
+  spend(COMMANDS_BACK * number)
+  return number, number == #leases
 end
 
--- One silent worker a call: it holds no more than its process had room for. Returns how many messages came back.
+-- Beats so far ahead are of a clock that has stepped back since: they count from now on.
+local function clamp_heartbeats(silent_ms)
+  local ahead = redis.call('ZRANGEBYSCORE', WORKERS, string.format('(%.0f', now + silent_ms), '+inf', 'LIMIT', 0, 100)
+  for _, worker_id in ipairs(ahead) do
+    redis.call('ZADD', WORKERS, now, worker_id)
+  end
+end
+
+-- Whether workers get the time to report, since the server was away.
+local function is_server_back(silent_ms)
+  local back_ms = redis.call('GET', SERVER_BACK)
+  return back_ms and tonumber(back_ms) <= now + silent_ms
+end
+
+-- Some of what one silent worker holds. Returns how many messages came back.
 local function reclaim(silent_ms)
+  clamp_heartbeats(silent_ms)
   local oldest = redis.call('ZRANGE', WORKERS, 0, 0, 'WITHSCORES')
   local worker_id, heartbeat_ms = oldest[1], tonumber(oldest[2])
   -- 0: a supervisor reported its end.
   if not worker_id or heartbeat_ms >= now - silent_ms
-    or (heartbeat_ms > 0 and redis.call('EXISTS', SERVER_BACK) == 1) then
+    or (heartbeat_ms > 0 and is_server_back(silent_ms)) then
     return 0
   end
   local leases, reported = lease_key(worker_id), redis.call('GET', worker_end(worker_id))
   local cause = reported ~= 'stopped' and (reported or 'silent') or nil
-  local returned = return_leases(leases, redis.call('HGETALL', leases), {}, cause)
-  remove_worker(worker_id)
+  local returned, was_all = return_leases(leases, redis.call('HGETALL', leases), {}, cause)
+  if was_all then
+    remove_worker(worker_id)
+  end
   return returned
 end

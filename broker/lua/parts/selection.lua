@@ -1,14 +1,20 @@
 -- Who is next: the org with the lowest virtual time, and of its lanes the one whose head is oldest. Who may not run
 -- leaves the ready set, until a slot, a gate or a time lets it in.
--- NEEDS: keys values fair_share slots gates shares rates runtimes leasing
+-- NEEDS: keys values fair_share lane_order waiting budget gates shares rates runtimes leasing large_messages
 
 local MIN_COST_MS = 0.05
 -- So many times a fetch looks for others, when those it found may not run.
 local MAX_ROUNDS = 4
+-- What an org costs that is looked at, a lane that something is taken from, and what is set aside, in commands.
+local COMMANDS_OF_ORG = 8
+local COMMANDS_OF_LANE = 16
+local COMMANDS_ASIDE = 10
+-- A call that has moved so much else that less is left leases no message that is larger.
+local MIN_BYTES = 2 * 1024 * 1024
 
 -- What is configured at all; nothing is asked about the rest.
-local function read_rules(max_active)
-  return {max_active = max_active, has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
+local function read_rules(max_active, room_bytes)
+  return {max_bytes = math.min(room_bytes, bytes_left), max_active = max_active, has_shares = redis.call('EXISTS', ORG_SHARES) == 1,
     has_rates = redis.call('EXISTS', START_RATES) == 1, has_gates = redis.call('EXISTS', GATES) == 1}
 end
 
@@ -28,17 +34,20 @@ local function close_lane(queue, org)
   end
   local head = redis.call('LINDEX', lane.key, 0)
   if head then
-    redis.call('ZADD', org.lanes, lane_score(lane.name, since_of(head)), lane.name)
+    order_lane(queue, org.name, lane.name, lane_score(lane.name, since_of(head)))
   else
-    redis.call('ZREM', org.lanes, lane.name)
+    drop_lane(queue, org.name, lane.name)
   end
 end
 
--- The lane, when something of it may run now; else it has left the org's lanes.
-local function admit_lane(queue, org, name, rules)
+-- The lane, when something of it may run now; else it, or all of its actor, is set aside.
+local function admit_lane(queue, org, name, score, rules)
   local actor = actor_of(name)
   local lane = {name = name, key = lane_key(queue, org.name, name), taken = 0, actor = actor}
-  local until_ms = rules.has_gates and blocked_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})
+  local until_ms, gate = nil, nil
+  if rules.has_gates then
+    until_ms, gate = blocked_until({'a:' .. actor, 'x:' .. org.name .. ':' .. actor})
+  end
   if not until_ms and rules.has_rates and org.name ~= '' then
     lane.rate, until_ms = start_rate(org.name, actor)
   end
@@ -46,36 +55,47 @@ local function admit_lane(queue, org, name, rules)
   if not until_ms and key and org.name ~= '' then
     local free = tonumber(max) - leased_with_key(org.name, key)
     if free <= 0 then
-      redis.call('ZREM', org.lanes, name)
-      redis.call('SADD', key_waiters(org.name, key), pair(queue, name))
+      set_lane_aside(queue, org.name, name, score, key)
       return nil
     end
     lane.slots = {key = key, free = free}
   end
   if until_ms then
-    redis.call('ZREM', org.lanes, name)
-    block_lane(queue, org.name, name, until_ms)
+    set_actor_aside(queue, org.name, actor, until_ms, gate == 'a:' .. actor)
     return nil
   end
   return lane
 end
 
--- Returns whether the org has a lane with something in it that may run.
+local function message_ids_in(entries)
+  local message_ids = {}
+  for i, entry in ipairs(entries) do
+    local _, message_id = split_entry(entry)
+    message_ids[i] = message_id
+  end
+  return message_ids
+end
+
+-- Returns whether the org has a lane with something in it that may run; false also where too many were set aside to
+-- look for more now.
 local function open_lane(queue, org, max_entries, rules)
   close_lane(queue, org)
-  while true do
-    local lowest = redis.call('ZRANGE', org.lanes, 0, 1, 'WITHSCORES')
-    if not lowest[1] then
+  while commands_left >= COMMANDS_ASIDE do
+    local name, score, next_score = first_lane(queue, org.name)
+    if not name then
       return false
     end
-    local lane = admit_lane(queue, org, lowest[1], rules)
+    local lane = admit_lane(queue, org, name, score, rules)
     if lane then
       lane.entries = redis.call('LRANGE', lane.key, 0, max_entries)
-      org.lane = lane
-      org.next_score = tonumber(lowest[4] or 'inf') or math.huge
+      lane.sizes = sizes_of(message_ids_in(lane.entries))
+      org.lane, org.next_score = lane, next_score
+      spend(COMMANDS_OF_LANE)
       return true
     end
+    spend(COMMANDS_ASIDE)
   end
+  return false
 end
 
 -- Whether the lane has to be closed before the next of its messages.
@@ -93,7 +113,7 @@ local function wait_for_own_leases(queue, org, time)
   redis.call('SADD', org_waiters(org), pair(queue, ''))
 end
 
--- The first orgs that may run something, and whether there were any.
+-- The first orgs that may run something, and how many were looked at.
 local function admit_orgs(queue, room, rules)
   local lowest = redis.call('ZRANGE', ready_orgs(queue), 0, room - 1, 'WITHSCORES')
   local orgs = {}
@@ -106,15 +126,15 @@ local function admit_orgs(queue, room, rules)
     local until_ms = rules.has_gates and blocked_until({'o:' .. name})
     if until_ms then
       leave_ready(queue, name, time)
-      block_lane(queue, name, '', until_ms)
+      set_org_aside(queue, name, until_ms)
     elseif slots <= 0 then
       wait_for_own_leases(queue, name, time)
     else
-      orgs[#orgs + 1] = {name = name, time = time, weight = share.weight, slots = slots, taken = 0,
-        lanes = org_lanes(queue, name)}
+      orgs[#orgs + 1] = {name = name, time = time, weight = share.weight, slots = slots, taken = 0}
     end
   end
-  return orgs, #lowest > 0
+  spend(COMMANDS_OF_ORG * #lowest / 2)
+  return orgs, #lowest / 2
 end
 
 -- What an org is charged in advance.
@@ -136,8 +156,14 @@ local function take_message(org, costs)
     lane.rate.due_ms = lane.rate.due_ms + lane.rate.interval_ms
   end
   local since_ms, message_id = split_entry(lane.entries[lane.taken])
-  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms,
+  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, org = org.name, lane = lane.name,
     interval_ms = lane.rate and lane.rate.interval_ms or 0}
+end
+
+-- In bytes; what is small counts as none.
+local function size_of_next(org)
+  local lane = org.lane
+  return tonumber(lane.sizes and lane.sizes[lane.taken + 1] or 0)
 end
 
 -- Moves the first org to where its virtual time belongs.
@@ -155,13 +181,22 @@ local function take_turns(queue, orgs, room, rules, taken)
   local max_entries, costs, asked, at = math.ceil((room - #taken) / #orgs), {}, {}, nil
   while #taken < room and orgs[1] do
     local org = orgs[1]
+    local needs_lane = not org.lane or is_exhausted(org)
+    if needs_lane and org.slots > 0 and commands_left < COMMANDS_OF_LANE then
+      break
+    end
     if not org.asked then
       org.asked = true
       asked[#asked + 1] = org
     end
-    if org.slots <= 0 or ((not org.lane or is_exhausted(org)) and not open_lane(queue, org, max_entries, rules)) then
+    if org.slots <= 0 or (needs_lane and not open_lane(queue, org, max_entries, rules)) then
       table.remove(orgs, 1)
+    elseif (#taken > 0 or bytes_left < MIN_BYTES) and size_of_next(org) > rules.max_bytes then
+      -- The next call has room for it.
+      spend(commands_left, 0)
+      break
     else
+      rules.max_bytes = rules.max_bytes - size_of_next(org)
       at = org.time
       taken[#taken + 1] = take_message(org, costs)
       sift(orgs)
@@ -176,7 +211,7 @@ local function store_turns(queue, asked, at)
     if org.taken > 0 then
       redis.call('HINCRBY', LEASED_BY_ORG, org.name, org.taken)
     end
-    if redis.call('EXISTS', org.lanes) == 0 then
+    if not has_open_lane(queue, org.name) then
       leave_ready(queue, org.name, org.time)
     elseif org.slots <= 0 then
       wait_for_own_leases(queue, org.name, org.time)
@@ -192,19 +227,19 @@ local function store_turns(queue, asked, at)
   end
 end
 
--- Leases up to `room` messages to a worker, and adds them to the reply.
-local function lease_next(queue, worker_id, room, max_active, reply)
-  local rules, taken = read_rules(max_active), {}
+-- Leases up to `room` messages to a worker, of no more than so many bytes but for the first, and adds them to the reply.
+local function lease_next(queue, worker_id, room, room_bytes, max_active, reply)
+  local rules, taken = read_rules(max_active, room_bytes), {}
   for _ = 1, MAX_ROUNDS do
-    local orgs, any = admit_orgs(queue, room - #taken, rules)
-    if not any then
+    local orgs, seen = admit_orgs(queue, affordable(COMMANDS_OF_ORG + COMMANDS_OF_LANE, room - #taken), rules)
+    if seen == 0 then
       break
     end
     local asked, at = take_turns(queue, orgs, room, rules, taken)
     if #asked > 0 then
       store_turns(queue, asked, at)
     end
-    if #taken >= room then
+    if #taken >= room or commands_left < COMMANDS_OF_LANE then
       break
     end
   end

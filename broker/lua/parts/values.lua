@@ -21,10 +21,16 @@ local function since_of(entry) return string.match(entry, '^(%d+)|') end
 -- without a key.
 local function actor_of(lane) return string.match(lane, '^([^:]*):') end
 local function priority_of(lane) return string.match(lane, '^[^:]*:(%-?%d+)') end
+local function is_lane(name) return string.find(name, ':', 1, true) end
 local function concurrency_of(lane) return string.match(lane, '^[^:]*:%-?%d+:([^:]*):(%d+)$') end
 
--- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|<flag>".
-local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|(.*)$') end
+-- Beside the rates of actors: this one's has changed, and lanes may still wait for the old one.
+local function changed_rate(actor) return '\n' .. actor end
+
+-- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|b<counted bytes>|<flag>"; those of release
+-- 0.1.0 have no bytes.
+local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|.-([^|]*)$') end
+local function bytes_of_token(token) return tonumber(string.match(token, '|b(%d+)|') or '0') end
 local function charged_ms_of(token) return string.match(token, '^%d+|%d+|([^|]*)|') end
 
 -- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more.

@@ -5,7 +5,9 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dramatiq
 import redis
@@ -56,14 +58,14 @@ def declare(
         number = int(str(payload["job"]))
         run = f"{os.getpid()} {payload['message_id']} {'probe' if broker.probe_only else 'worker'}"
         if plan.is_poison(number):
-            client.hset(BEGUN, f"{number} {os.getpid()}", "1")
+            insist(client, "HSET", BEGUN, f"{number} {os.getpid()}", 1)
             end_process(number)
         if plan.fails_first(number) and _is_first(client, FAILED, number, run) is None:
             raise FirstAttemptError
         first = _is_first(client, EFFECTS, number, run)
         if first is not None:
             alive = "alive" if _lives(int(first.split()[0])) else "dead"
-            client.rpush(REPEATS, f"{number}|{first}|{alive}|{run}")
+            insist(client, "RPUSH", REPEATS, f"{number}|{first}|{alive}|{run}")
 
     return job
 
@@ -89,17 +91,24 @@ def end_process(number: int) -> None:
 
 def _is_first(client: "redis.Redis", name: str, number: int, run: str) -> str | None:
     """None when this run is the first to write itself down there, else who was."""
+    # An answer that got lost must not make a run its own rival.
+    if insist(client, "HSETNX", name, number, run):
+        return None
+    first = str(insist(client, "HGET", name, number).decode())
+    return None if first == run else first
+
+
+def insist(client: "redis.Redis", *command: str | int) -> Any:
+    """The answer to a command, whatever becomes of the server meanwhile."""
+    ask: Callable[..., Any] = client.execute_command
     while True:
         try:
-            # An answer that got lost must not make a run its own rival.
-            if client.hsetnx(name, str(number), run):
-                return None
-            found = client.hget(name, str(number))
-            first = found.decode() if isinstance(found, bytes) else str(found)
-        except (redis.ConnectionError, redis.TimeoutError):
-            threading.Event().wait(_RETRY_S)
-        else:
-            return None if first == run else first
+            return ask(*command)
+        except redis.ReadOnlyError:  # another server is the primary by now
+            client.connection_pool.disconnect(inuse_connections=False)
+        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.OutOfMemoryError):
+            pass
+        threading.Event().wait(_RETRY_S)
 
 
 def _lives(pid: int) -> bool:
@@ -119,4 +128,4 @@ class _NotesTaken(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if "taken over" in text or "too late" in text:
-            self._client.sadd(TAKEN, os.getpid())
+            insist(self._client, "SADD", TAKEN, os.getpid())

@@ -31,6 +31,10 @@ class Plan:
         twice_every: one is sent twice, as two messages with one key.
         delayed_every: one is sent with a delay.
         failing_every: one fails at its first attempt.
+        failovers: the server's replica takes over, behind one address at which open connections stay where they are.
+        clock_steps: the server's clock steps ten minutes, back and forth in turn.
+        full_servers: the server has no memory left for two seconds.
+        hostile_every: each time so many jobs are done, records that no encoder wrote are put among the others; 0: none.
         heartbeat_ms: after so long a silence a worker is taken for dead.
         seed: of what is left to chance: which worker is killed.
         forked: whether workers are forks of their supervisor, which makes two thousand deaths cheap; else programs, as
@@ -48,6 +52,10 @@ class Plan:
     twice_every: int = 20
     delayed_every: int = 7
     failing_every: int = 11
+    failovers: int = 2
+    clock_steps: int = 2
+    full_servers: int = 2
+    hostile_every: int = 2_500
     heartbeat_ms: int = 1_000
     seed: int = 5
     forked: bool = True
@@ -65,6 +73,10 @@ class Plan:
         """Whether this job ends its process."""
         every = self.poison_every * self.poison_burst
         return every > 0 and 0 <= job % every - every // 2 < self.poison_burst
+
+    def hostile_times(self) -> int:
+        """How often records are put that no encoder wrote."""
+        return self.jobs // self.hostile_every if self.hostile_every else 0
 
     def fails_first(self, job: int) -> bool:
         """Whether its first attempt fails."""
@@ -89,6 +101,11 @@ class Plan:
     def ordinary(self) -> set[int]:
         """All others."""
         return {*range(self.jobs)} - self.poison()
+
+
+def is_job(message_id: str) -> bool:
+    """Whether a message, or a dead letter, is one of the plan's."""
+    return message_id.startswith("job-")
 
 
 def job_of(message_id: str) -> int:

@@ -8,9 +8,9 @@ from uuid import uuid4
 from dramatiq import Message
 from dramatiq.errors import ConnectionClosed
 
-from broker import FairRedisBroker
+from broker import FairRedisBroker, QueueFull
 from middleware.base.messages import as_redelivery
-from tests.broker.chaos.jobs import connected
+from tests.broker.chaos.jobs import connected, insist
 from tests.broker.chaos.plan import OWN, QUEUE, URL_VARIABLE, Plan
 
 #: How many messages were sent again, since nobody knew whether they had arrived.
@@ -26,7 +26,7 @@ def main() -> None:
     for job in range(int(sys.argv[1]), plan.jobs, plan.producers):
         for suffix in ("", "-again") if plan.is_sent_twice(job) else ("",):
             resent += send(broker, message_for(plan, job, f"job-{job}{suffix}"), plan.delay_ms(job))
-    client.rpush(RESENT, resent)
+    insist(client, "RPUSH", RESENT, resent)
 
 
 def message_for(plan: Plan, job: int, message_id: str) -> "Message[object]":
@@ -51,6 +51,8 @@ def send(broker: FairRedisBroker, message: "Message[object]", delay_ms: int | No
         except ConnectionClosed:
             message = as_redelivery(message, uuid4().hex)
             resent += 1
+            threading.Event().wait(_RETRY_S)
+        except QueueFull:
             threading.Event().wait(_RETRY_S)
         else:
             return resent

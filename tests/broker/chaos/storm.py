@@ -16,8 +16,9 @@ from pathlib import Path
 
 import redis
 
+from tests.broker.chaos.hostile import put_hostile_records
 from tests.broker.chaos.plan import Plan
-from tests.broker.chaos.server import DurableValkey
+from tests.broker.chaos.server import STEP_S, Servers
 from tests.broker.chaos.verdict import State
 from tests.broker.supervisor.supervised import Supervised
 
@@ -33,6 +34,8 @@ STILL_S = 60.0
 _LOOK_S = 0.02
 _SAY_S = 5.0
 _AWAY_S = 2.0
+#: Seconds for which the server is full.
+_FULL_S = 2.0
 
 Say = Callable[[str], None]
 
@@ -44,12 +47,13 @@ class Storm:
     plan: Plan
     folder: Path
     say: Say
-    server: DurableValkey = field(init=False)
+    server: Servers = field(init=False)
     fleet: Supervised = field(init=False)
     #: Ends of worker and probe processes, by kind and signal or code.
     ends: Counter[str] = field(default_factory=Counter)
     killed: int = 0
     restarted: int = 0
+    happened: Counter[str] = field(default_factory=Counter)
     started_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -59,6 +63,7 @@ class Storm:
         self._producers: list[subprocess.Popen[bytes]] = []
         self._said_s = self._moved_s = self.started_s
         self._last: tuple[int, ...] = ()
+        self._planned = sorted(self._plan_events(), key=lambda event: event[0], reverse=True)
 
     def until_accounted_for(self, state: State) -> None:
         """Break things as planned, until every job is done or quarantined, or nothing moves any more."""
@@ -68,8 +73,10 @@ class Storm:
             self._wait_for()
             if self._over(done, dead, left):
                 return
-            if self._restart_is_due(done):
-                self._restart_server()
+            if self._planned and done >= self._planned[-1][0]:
+                _, name, event = self._planned.pop()
+                event()
+                self.happened[name] += 1
             elif done >= self.plan.kill_every * (self.killed + 1) and self._ready:
                 self._kill_a_worker()
 
@@ -79,6 +86,10 @@ class Storm:
         code = self.fleet.code()
         self._wait_for()
         return code
+
+    def still_planned(self) -> set[str]:
+        """What was to happen to the servers and has not."""
+        return {name for _, name, _ in self._planned}
 
     def took_s(self) -> float:
         """Seconds since it began."""
@@ -97,10 +108,20 @@ class Storm:
             )
         return (not sending and left == 0) or now_s > self._moved_s + STILL_S
 
-    def _restart_is_due(self, done: int) -> bool:
+    def _plan_events(self) -> Iterator[tuple[int, str, Callable[[], None]]]:
+        """All that is to happen to the servers: from how many done jobs on, what it is called, and what it is."""
         plan = self.plan
-        part = plan.jobs // (plan.restarts + 1)
-        return self.restarted < plan.restarts and done >= part * (self.restarted + 1)
+        each: tuple[tuple[str, int, Callable[[], None]], ...] = (
+            ("server restarts", plan.restarts, self._restart_server),
+            ("fail-overs", plan.failovers, lambda: self.server.fail_over()),
+            ("clock steps", plan.clock_steps, self._step_clock),
+            ("full servers", plan.full_servers, self._fill_server),
+            ("hostile records", plan.hostile_times(), self._put_hostile_records),
+        )
+        for shift, (name, times, event) in enumerate(each):
+            for number in range(times):
+                # Of two that would come at once, the second comes a little later.
+                yield plan.jobs * (number + 1) // (times + 1) + shift * plan.jobs // 50, name, event
 
     def _wait_for(self) -> None:
         for report in self.fleet.news():
@@ -123,17 +144,28 @@ class Storm:
     def _restart_server(self) -> None:
         self.restarted += 1
         brutal = self.restarted % 2 == 0
-        self.server.stop(signal.SIGKILL if brutal else signal.SIGTERM)
+        self.server.primary.stop(signal.SIGKILL if brutal else signal.SIGTERM)
         if not brutal:
             threading.Event().wait(_AWAY_S)
-        self.server.start()
+        self.server.primary.start()
+
+    def _step_clock(self) -> None:
+        self.server.step_clock(STEP_S if self.happened["clock steps"] % 2 else -STEP_S)
+
+    def _fill_server(self) -> None:
+        self.server.limit_memory(limited=True)
+        threading.Event().wait(_FULL_S)
+        self.server.limit_memory(limited=False)
+
+    def _put_hostile_records(self) -> None:
+        put_hostile_records(self.server.client(), self.happened["hostile records"] + 1)
 
 
 @contextmanager
 def storm(plan: Plan, folder: Path, say: Say) -> Iterator[Storm]:
     """Server, fleet and producers; everything is gone afterwards, and the logs are in the folder."""
     under_way = Storm(plan, folder, say)
-    under_way.server = DurableValkey(folder)
+    under_way.server = Servers(folder, replicated=plan.failovers > 0, clock=plan.clock_steps > 0)
     under_way.server.start()
     environment = {
         **os.environ,

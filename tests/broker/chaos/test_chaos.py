@@ -19,9 +19,24 @@ PLANS = [
         kill_every=150,
         poison_every=200,
         poison_burst=1,
+        failovers=1,
+        clock_steps=0,
+        full_servers=1,
+        hostile_every=300,
         forked=False,
     ),
-    Plan(jobs=200, producers=2, workers=2, restarts=1, kill_every=100, poison_burst=1),
+    Plan(
+        jobs=400,
+        producers=2,
+        workers=2,
+        restarts=1,
+        kill_every=100,
+        poison_burst=1,
+        failovers=1,
+        clock_steps=2,
+        full_servers=1,
+        hostile_every=200,
+    ),
 ]
 
 

@@ -33,11 +33,8 @@ def server() -> Iterator[Any]:
 def wrong(client: Any) -> list[str]:
     """What the judge finds."""
     path = client.connection_pool.connection_kwargs["path"]
-    state = State(PLAN, f"unix://{path}?db=0")
-    try:
-        return state.judge().wrong
-    finally:
-        state.close()
+    with redis.Redis.from_url(f"unix://{path}?db=0", decode_responses=True) as connected:
+        return State(PLAN, lambda: connected).judge().wrong
 
 
 def test_a_storm_that_lost_nothing_is_found_right(server: Any) -> None:

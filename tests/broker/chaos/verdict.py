@@ -1,18 +1,20 @@
 """What is left of a storm, and whether it is what was promised; whatever is not, by job, state and key."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 
 from broker.keys import base_key
+from tests.broker.chaos.hostile import HOSTILE
 from tests.broker.chaos.jobs import BEGUN, EFFECTS, REPEATS, TAKEN
-from tests.broker.chaos.plan import NAMESPACE, OWN, QUEUE, Plan, job_of
+from tests.broker.chaos.plan import NAMESPACE, OWN, QUEUE, Plan, is_job, job_of
 from tests.broker.chaos.producer import RESENT
 
-#: Keys that may stay for ever: what an operator configured.
-CONFIGURATION = ("o", "w", "r", "g")
+#: Keys that may stay for ever: what an operator configured, and what is true of the server.
+CONFIGURATION = ("o", "w", "r", "g", "schema", "skew")
 
 #: A job may end so many processes: two beside others, two alone.
 MOST_DEATHS = 4
@@ -40,14 +42,15 @@ class Verdict:
 class State:
     """The server's contents, as seen from outside."""
 
-    def __init__(self, plan: Plan, url: str) -> None:
+    def __init__(self, plan: Plan, connected: "Callable[[], redis.Redis]") -> None:
         self._plan = plan
         self._base = base_key(NAMESPACE)
-        self._client: Any = redis.Redis.from_url(url, decode_responses=True)
+        self._connected = connected
 
-    def close(self) -> None:
-        """Let go of the server."""
-        self._client.close()
+    @property
+    def _client(self) -> Any:
+        """Of whoever is the primary by now."""
+        return self._connected()
 
     def progress(self) -> tuple[int, int, int]:
         """How many effects there are, how many dead letters, and how many messages are not at their end."""
@@ -102,7 +105,9 @@ class State:
 
     def _judge_quarantine(self, verdict: Verdict) -> None:
         message_ids = self._client.zrange(f"{self._base}:xq:{QUEUE}", 0, -1)
-        quarantined = {job_of(message_id) for message_id in message_ids}
+        quarantined = {job_of(message_id) for message_id in message_ids if is_job(message_id)}
+        for message_id in sorted(self._client.smembers(HOSTILE) - {*message_ids}):
+            verdict.wrong.append(f"{message_id} cannot be run, and is no dead letter.")
         for job in sorted(quarantined - self._plan.poison())[:_NAMED]:
             verdict.wrong.append(f"Job {job} is no poison, but was quarantined: {self._where(job)}.")
         for job in sorted(self._plan.poison() - quarantined)[:_NAMED]:
@@ -135,15 +140,19 @@ class State:
         found = [
             f"{message_id} is {self._state(message_id)}"
             for message_id in message_ids
-            if job_of(message_id) == job
+            if is_job(message_id) and job_of(message_id) == job
         ]
         dead = self._client.zrange(f"{self._base}:xq:{QUEUE}", 0, -1)
-        found += [f"{message_id} is a dead letter" for message_id in dead if job_of(message_id) == job]
+        found += [
+            f"{message_id} is a dead letter"
+            for message_id in dead
+            if is_job(message_id) and job_of(message_id) == job
+        ]
         deaths = self._client.hgetall(f"{self._base}:d")
         found += [
             f"{message_id} has deaths {deaths[message_id]!r}"
             for message_id in deaths
-            if job_of(message_id) == job
+            if is_job(message_id) and job_of(message_id) == job
         ]
         return "; ".join(found) or "nowhere: it is lost"
 

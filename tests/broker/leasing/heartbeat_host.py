@@ -7,7 +7,8 @@ import threading
 
 import redis
 
-from broker.leasing.heartbeat import Address, HeartbeatSender
+from broker.leasing.heartbeat import HeartbeatSender
+from broker.leasing.heartbeat_address import Address
 
 
 def say(text: str) -> None:

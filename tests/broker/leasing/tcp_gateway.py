@@ -45,11 +45,13 @@ def certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def gateway(unix_path: str, encrypted_by: Path | None) -> Iterator[int]:
-    """The port on 127.0.0.1 that leads there."""
+def gateway(unix_path: str, encrypted_by: Path | None, clients_by: Path | None = None) -> Iterator[int]:
+    """The port on 127.0.0.1 that leads there; `clients_by` signs the certificates that clients must show."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
-        thread = threading.Thread(target=_serve, args=(listening, unix_path, encrypted_by), daemon=True)
+        thread = threading.Thread(
+            target=_serve, args=(listening, unix_path, encrypted_by, clients_by), daemon=True
+        )
         thread.start()
         try:
             yield port
@@ -59,11 +61,16 @@ def gateway(unix_path: str, encrypted_by: Path | None) -> Iterator[int]:
             thread.join()
 
 
-def _serve(listening: socket.socket, unix_path: str, encrypted_by: Path | None) -> None:
+def _serve(
+    listening: socket.socket, unix_path: str, encrypted_by: Path | None, clients_by: Path | None
+) -> None:
     context = None
     if encrypted_by is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(encrypted_by)
+        if clients_by is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients_by)
     with suppress(OSError):
         while True:
             near = listening.accept()[0]

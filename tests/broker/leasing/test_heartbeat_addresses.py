@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import pytest
 import redis
-from redis.sentinel import Sentinel
 
+from broker import client_from_url
 from broker.errors import UnsupportedConnection
-from broker.leasing.heartbeat import Address, HeartbeatSender, Tls
+from broker.leasing.heartbeat import HeartbeatSender
+from broker.leasing.heartbeat_address import Address, SentinelAddress, Tls
 from tests.broker.leasing.heartbeat_sender import beaten
 from tests.broker.leasing.tcp_gateway import certificate, gateway
 from tests.middleware.own_server import OwnValkey, own_valkey
@@ -63,10 +64,38 @@ def test_an_address_shows_no_password() -> None:
 
 def test_what_the_helper_cannot_do_is_refused() -> None:
     """Instead of beating to the wrong server."""
-    client = Sentinel([("far", 26_379)]).master_for("mymaster")  # type: ignore[no-untyped-call]
+    for refused, option in (
+        (redis.Redis(credential_provider=_Vault()), "credential provider"),
+        (redis.Redis(connection_pool=redis.ConnectionPool(_OwnConnection)), "_OwnConnection"),
+        (
+            redis.Redis(connection_pool=redis.ConnectionPool(redis_connect_func=_on_connect)),
+            "redis_connect_func",
+        ),
+        (redis.Redis(ssl=True, ssl_validate_ocsp=True), "ssl_validate_ocsp"),
+    ):
+        with pytest.raises(UnsupportedConnection, match=option):
+            Address.from_client(refused)
 
-    with pytest.raises(UnsupportedConnection, match="SentinelManagedConnection"):
-        Address.from_client(client)
+
+def test_it_connects_by_sentinel_as_the_client_does() -> None:
+    """It asks the same ones, as the same user."""
+    assert Address.from_client(
+        client_from_url("redis+sentinel://me:pw@one,two:7000/main/2?sentinel_username=w&sentinel_password=s")
+    ) == Address(
+        db=2,
+        username="me",
+        password="pw",
+        sentinel=SentinelAddress(
+            hosts=(("one", 26_379), ("two", 7_000)), service="main", username="w", password="s"
+        ),
+    )
+
+
+def test_a_password_of_bytes_is_the_same_bytes() -> None:
+    """Also where they are no text."""
+    read = Address.from_client(redis.Redis(username=b"me", password=b"p\xff"))  # type: ignore[arg-type]
+
+    assert (read.username, read.password) == ("me", b"p\xff".decode("utf-8", "surrogateescape"))
 
 
 @slow
@@ -88,3 +117,16 @@ def test_numbers_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     """Before any process is started."""
     with pytest.raises(ValueError, match="more than 0"):
         HeartbeatSender(**wrong)
+
+
+class _Vault(redis.CredentialProvider):
+    def get_credentials(self) -> tuple[str, str]:
+        return "me", "pw"
+
+
+class _OwnConnection(redis.Connection):
+    pass
+
+
+def _on_connect(connection: redis.Connection) -> None:
+    connection.on_connect()  # type: ignore[no-untyped-call]

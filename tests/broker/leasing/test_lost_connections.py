@@ -42,6 +42,33 @@ def test_an_end_whose_answer_gets_lost_is_not_carried_out_twice(
     assert ran == ["first", "second 7"]
 
 
+def test_an_end_whose_answer_gets_lost_counts_as_no_refusal(
+    proxy: Proxy, new_broker: MakeBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody else has the message: it was this worker's own call that ended it. One that lost its lease is refused."""
+    broker = new_broker(proxy.url)
+    actor = dramatiq.actor(broker=broker)(_nothing)
+    consumer = broker.consume("default", prefetch=2, timeout=5_000)
+    for _ in range(2):
+        actor.send()
+    first, second = take(consumer), take(consumer)
+    session = broker._sessions.current
+    assert session is not None
+    session.flush(beat=True)  # the server knows the script
+    proxy.lose_answer(first.message_id.encode())
+    consumer.ack(first)
+    assert proxy.lost.wait(10)
+    session.flush(beat=True)
+    assert len(session._leases) == 1
+
+    assert (session.refused, "finished too late" in caplog.text) == (0, False)
+    broker.client.delete(f"{broker.base}:lease:{session.worker_id}")
+    consumer.ack(second)
+    session.flush(beat=True)
+    assert session.refused == 1
+    consumer.close()
+
+
 def test_a_fetch_whose_answer_gets_lost_strands_nothing(
     proxy: Proxy, new_broker: MakeBroker, raw: "redis.Redis", caplog: pytest.LogCaptureFixture
 ) -> None:

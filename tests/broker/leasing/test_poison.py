@@ -176,6 +176,29 @@ def test_a_probe_takes_suspects_only(new_broker: MakeBroker, raw: "redis.Redis")
     assert take(isolated).message_id == suspect
 
 
+def test_a_suspect_is_found_behind_any_number_that_may_not_run(
+    new_broker: MakeBroker, raw: "redis.Redis"
+) -> None:
+    """A fetch looks at a hundred of them, and the next one at those behind."""
+    stage = Stage(new_broker, raw)
+    worker = stage.broker()
+    paused = dramatiq.actor(broker=worker, actor_name="paused")(_nothing)
+    worker.shut("operator", {"a:paused": (0, "a test")})
+    behind = stage.send()
+    messages = [paused.send() for _ in range(350)]
+    entries = {each.message_id: number for number, each in enumerate(messages)}
+    raw.delete(*raw.scan_iter(f"{stage.base}:l:*"), *raw.scan_iter(f"{stage.base}:q[lr]:*"))
+    raw.zadd(f"{stage.base}:qx:default", {**entries, behind: 1_000})
+
+    consumer = worker.consume("default", timeout=3_000)
+    isolated = take(consumer)
+
+    assert (isolated.message_id, isolated.lease.flag) == (behind, ISOLATED)
+    consumer.ack(isolated)
+    assert next(worker.consume("default", timeout=500)) is None
+    assert not raw.exists(f"{stage.base}:xs:default")
+
+
 class Stage:
     """Workers, one after the other, on one namespace."""
 

@@ -1,9 +1,9 @@
 """How much a session fetches, and when it wakes the consumers that wait for that."""
 
 import threading
-from queue import SimpleQueue
 
 from broker.leasing.prefetch import MAX_AHEAD, PrefetchBudget
+from broker.leasing.wakeup import Wakeup
 from tests.middleware.eventually import PATIENCE_S, eventually
 
 
@@ -39,10 +39,10 @@ def test_a_consumer_that_waits_is_woken_when_the_end_of_a_message_makes_room() -
     held = Held()
     held.count = 2
     budget = PrefetchBudget(2, ahead=False, held=held, mode="any")
-    signals: SimpleQueue[None] = SimpleQueue()
+    wakeup = Wakeup()
     found: list[bool] = []
     waiting = threading.Thread(
-        target=lambda: found.append(budget.wait_for_capacity("default", signals, PATIENCE_S))
+        target=lambda: found.append(budget.wait_for_capacity("default", wakeup, PATIENCE_S))
     )
     waiting.start()
     assert eventually(lambda: bool(budget._waiting_consumers))

@@ -6,6 +6,7 @@ from typing import Any
 import redis
 
 from broker.leasing.lease import DONE, Lease, Sent
+from tests.broker.model.aside import waits_for_nothing
 from tests.broker.model.scripted import Shard
 from tests.broker.model.state import Header, State, Token, message_ids, read
 from tests.broker.model.structure import Broken, check, key_of
@@ -14,7 +15,7 @@ from tests.broker.model.worker import SILENT_MS, Fate, Worker
 
 QUEUES = ("q", "r")
 #: What may be left when all is done: configuration, the clock, and what guards keep.
-LASTING = {"clock", "o", "r", "g"}
+LASTING = {"clock", "o", "r", "g", "skew"}
 
 
 class Fleet:
@@ -50,7 +51,7 @@ class Fleet:
     ) -> bool:
         """Enqueue; whether it was let in. Bounds: most of a queue, most of an org, how many are still to come."""
         before, new = self.state, [each for each in sent if not self.truth.is_present(each)]
-        reply = self.shard.run("enqueue", *bounds, *(value for each in sent for value in each))
+        reply = self.shard.run("enqueue", *bounds, 0, 0, 0, *(value for each in sent for value in each))
         refused = self._is_too_full(sent, new, bounds)
         if bool(reply) != refused:
             raise Broken(f"10: {len(new)} new messages within {bounds} were answered with {reply}")
@@ -144,14 +145,19 @@ class Fleet:
         self._look()
         for each in self.state.delayed.values():
             for message_id in due & each.keys():
-                if each[message_id] > self.shard.now_ms:
+                if each[message_id] > self.shard.now_ms + self.state.lead_ms:
                     raise Broken(f"9: {message_id} was released and is not due")
 
     def shut(self, source: str, gates: dict[str, int]) -> None:
         """Replace what a source has shut: gate -> until ms, 0 for until it is opened."""
         self.gates[source] = gates
+        open_now = [
+            gate for gate, sources in self.state.gates.items() if source in sources and gate not in gates
+        ]
         values = [value for gate, until in gates.items() for value in (gate, until, "because")]
-        self.shard.run("set_gates", source, *values)
+        self.shard.run(
+            "set_gates", source, *values, *(value for gate in open_now for value in (gate, "", ""))
+        )
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
@@ -166,12 +172,27 @@ class Fleet:
             self.truth.rates.pop(actor, None)
         else:
             self.truth.rates[actor] = rate
-            self.truth.rated.add(actor)
-        self.shard.run("set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1]))))
+        queues = self.shard.run(
+            "set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1])))
+        )
+        for queue in queues:
+            looked_at, from_ms, skip = 1, "0", 0
+            while looked_at:
+                looked_at, from_ms, skip = self.shard.run("free_lanes", actor, queue, from_ms, skip, 2)
+        if queues:
+            self.shard.run("free_lanes", actor, "", 0, 0, 0)
         self._look()
+        changed = [name for name in self.state.hashes.get("r", {}) if name.startswith("\n")]
+        if changed:
+            raise Broken(f"9: the rates of {changed} are as they should be, and marked as changed")
 
     def drop_all(self, queue: str) -> None:
         """Flush a queue."""
+        orgs = self.state.numbers("no")
+        standing = [entries for (where, *_), entries in self.state.lanes.items() if where == queue]
+        self._clean(queue, *orgs)
+        for message_id in (each for entries in standing for each in message_ids(entries)):
+            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "flushed"
         while self.shard.run("flush", queue, 2):
             pass
         for life in self.truth.lives.values():
@@ -181,12 +202,12 @@ class Fleet:
         if self.state.dead.get(queue):
             raise Broken("1: dead letters are left of what was flushed")
 
-    def clean_lane(self, queue: str, org: str, lane: str) -> None:
-        """Drop what stands in a lane."""
-        for message_id in message_ids(self.state.lanes.get((queue, org, lane), [])):
-            self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
-        while self.shard.run("clean_lane", queue, org, lane, "inf", 2, 0):
-            pass
+    def clean_lanes(self, queue: str, org: str) -> None:
+        """Drop what stands in an org's lanes."""
+        for (where, whose, _), entries in self.state.lanes.items():
+            for message_id in message_ids(entries) if (where, whose) == (queue, org) else ():
+                self.truth.lives[self.state.records[message_id].enqueue_id].ended = "dropped"
+        self._clean(queue, org)
         self._look()
 
     def clean_aside(self, queue: str, org: str, *states: str) -> None:
@@ -199,7 +220,7 @@ class Fleet:
             if header.org == org and state in states:
                 self.truth.lives[header.enqueue_id].ended = "dropped"
         from_ms, skip, looked_at = "-inf", 0, 2
-        while looked_at == 2:
+        while looked_at:
             reply = self.shard.run(
                 "clean_aside", "qx" if suspects else "qd", queue, org, "", "inf", 0, from_ms, skip, 2, *states
             )
@@ -246,6 +267,22 @@ class Fleet:
             self.shard.client.zadd(self.shard.key("workers"), beats, xx=True)
         self._look()
 
+    def _clean(self, queue: str, *orgs: str) -> None:
+        left, place, rank = list(orgs), 0, 0
+        while left:
+            _, through, place, rank = self.shard.run("clean_lanes", queue, "", "inf", 0, place, rank, *left)
+            del left[:through]
+
+    def step_back(self, ms: int) -> None:
+        """The server's clock is put back; nobody has called since."""
+        self.shard.advance(-ms)
+        self._look()
+
+    def _lead_ms(self) -> float:
+        """By which timers are ahead of the clock, or will be once anybody is heard."""
+        ahead_ms = float(self.state.strings.get("heard", 0)) - self.shard.now_ms
+        return self.state.lead_ms + (ahead_ms if ahead_ms > SILENT_MS else 0)
+
     def _new_worker(self, mode: str) -> Worker:
         self._made += 1
         return Worker(self.shard, f"w{self._made}", mode)
@@ -255,7 +292,9 @@ class Fleet:
         self.state = read(self.shard.client, self.shard.base)
         faults = more(self.state) if more else []
         faults += self.truth.compare(self.state)
-        faults += self._aside()
+        faults += waits_for_nothing(
+            self.state, self.gates, self.truth.rates, self.shard.now_ms, self._lead_ms()
+        )
         if faults:
             raise Broken("\n".join(faults))
         check(self.state, now_ms=self.shard.now_ms)
@@ -293,9 +332,9 @@ class Fleet:
             faults += [
                 f"9: {message_id} was leased, and {gate} is shut" for gate in gates if self._is_shut(gate)
             ]
-            if before.delayed.get(queue, {}).get(message_id, 0) > self.shard.now_ms:
+            if before.delayed.get(queue, {}).get(message_id, 0) > self.shard.now_ms + after.lead_ms:
                 faults.append(f"6: {message_id} was leased before it was due")
-            faults += self.truth.lease(header, token, self.shard.now_ms)
+            faults += self.truth.lease(header, token, self.shard.now_ms, after.lead_ms)
             faults += self._over(after, header, token)
         return faults
 
@@ -331,27 +370,10 @@ class Fleet:
         found = [gates[gate] for gates in self.gates.values() if gate in gates]
         return any(until == 0 or until > self.shard.now_ms for until in found)
 
-    def _aside(self) -> list[str]:
-        """Nobody waits for longer than what keeps it."""
-        faults = []
-        for queue, entries in self.state.aside.items():
-            for (org, lane), at_ms in entries.items():
-                actor = lane.partition(":")[0]
-                gates = [f"a:{actor}", f"x:{org}:{actor}"] if lane else [f"o:{org}"]
-                untils = [
-                    each[gate] or 9e15 for each in self.gates.values() for gate in gates if gate in each
-                ]
-                kept = any(until >= at_ms for until in untils) or (lane and actor in self.truth.rated)
-                if at_ms > self.shard.now_ms and not kept:
-                    faults.append(
-                        f"9: {(org, lane)} waits in {queue} until {at_ms:.0f}, and nothing shuts it"
-                    )
-        return faults
-
 
 def _but_for_beats(state: State) -> State:
-    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up")}
-    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers"})
+    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up", "skew")}
+    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers", "skew"})
 
 
 def drain(fleet: Fleet) -> None:

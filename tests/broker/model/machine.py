@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from broker.keys import lane_of
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation, Lease, Sent
+from tests.broker.model.converted import count_bytes
 from tests.broker.model.fleet import QUEUES, Fleet, drain
 from tests.broker.model.messages import Messages
 from tests.broker.model.worker import Fate, Worker
@@ -217,15 +218,24 @@ class Machine(RuleBasedStateMachine):
     def wait(self, ms: int) -> None:
         self.fleet.advance(ms)
 
+    @action(1, ms=st.sampled_from([500, 60_000, HOUR_MS]))
+    def step_back(self, ms: int) -> None:
+        self.fleet.step_back(ms)
+
+    @action(1)
+    def count_bytes(self) -> None:
+        count_bytes(self.fleet)
+
     @action(1, queue=queues)
     def drop_all(self, queue: str) -> None:
         self.fleet.drop_all(queue)
 
     @action(1, pick=picks)
-    def clean_lane(self, pick: int) -> None:
+    def clean_lanes(self, pick: int) -> None:
         lanes = sorted(self.fleet.state.lanes)
         if lanes:
-            self.fleet.clean_lane(*lanes[pick % len(lanes)])
+            queue, org, _ = lanes[pick % len(lanes)]
+            self.fleet.clean_lanes(queue, org)
 
     @action(
         1,

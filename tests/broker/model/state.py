@@ -41,6 +41,11 @@ return cjson.encode(all)
 
 Lane = tuple[str, str, str]
 
+#: Stands for no org, among what is put aside in a queue.
+NO_ORG: Final = "|"
+#: What may not run now stands behind all that may, by so much.
+HELD: Final = 4e15
+
 
 class Header(NamedTuple):
     """What stands before a message's bytes."""
@@ -77,11 +82,21 @@ class State:
     """The keys of a shard, by what they are; names as in `broker/keys.py`."""
 
     records: dict[str, Header] = field(default_factory=dict)
+    #: Bytes of each record.
+    sizes: dict[str, int] = field(default_factory=dict)
     lanes: dict[Lane, list[str]] = field(default_factory=dict)
-    open_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    #: Of an org, as they stand in its order, with HELD; and of those of an actor that are very many.
+    ordered_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    other_lanes: dict[Lane, dict[str, float]] = field(default_factory=dict)
     ready: dict[str, dict[str, float]] = field(default_factory=dict)
     delayed: dict[str, dict[str, float]] = field(default_factory=dict)
+    #: Actors of orgs, and orgs; by an actor's gate, with the time at which that is looked at; and keys of which nothing
+    #: may be leased.
     aside: dict[str, dict[tuple[str, str], float]] = field(default_factory=dict)
+    blocked_actors: dict[str, dict[str, float]] = field(default_factory=dict)
+    behind_gates: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    due_keys: set[tuple[str, str]] = field(default_factory=set)
+    gates_due: dict[str, float] = field(default_factory=dict)
     suspects: dict[str, dict[str, float]] = field(default_factory=dict)
     waiting_orgs: dict[str, set[str]] = field(default_factory=dict)
     waiting_lanes: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
@@ -98,9 +113,23 @@ class State:
     #: Keys that nothing removes by itself.
     lasting: set[str] = field(default_factory=set)
 
+    @property
+    def lead_ms(self) -> int:
+        """By which timers are ahead of the clock."""
+        return int(self.strings.get("skew", 0))
+
     def numbers(self, name: str) -> dict[str, int]:
         """A hash of counters."""
         return {key: int(value) for key, value in self.hashes.get(name, {}).items()}
+
+    def open_lanes(self, queue: str, org: str) -> set[str]:
+        """Those of an org that nothing holds."""
+        found = set()
+        for lane, score in self.ordered_lanes.get((queue, org), {}).items():
+            if score < HELD:
+                others = self.other_lanes.get((queue, org, lane.partition(":")[0]), {})
+                found |= {each for each, own in others.items() if own < HELD} if lane in others else {lane}
+        return found
 
     def leased(self) -> dict[str, tuple[str, Token]]:
         """Who holds which message; of one that two hold, the last (see `locations`)."""
@@ -154,25 +183,38 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.records = {
                 message_id: Header(*record.split("\n", 4)[:4]) for message_id, record in pairs.items()
             }
+            state.sizes = {message_id: len(record.encode()) for message_id, record in pairs.items()}
         case "l":
             queue, org, lane = rest.split(":", 2)
             state.lanes[queue, org, lane] = value
         case "ql":
             queue, org = rest.split(":")
-            state.open_lanes[queue, org] = scores
+            state.ordered_lanes[queue, org] = scores
+        case "qk":
+            queue, org, actor = rest.split(":")
+            state.other_lanes[queue, org, actor] = scores
         case "qr":
             state.ready[rest] = scores
         case "qd":
             state.delayed[rest] = scores
         case "qs":
-            state.aside[rest] = {_two(member): score for member, score in scores.items()}
+            aside = {_two(member): score for member, score in scores.items()}
+            state.aside[rest] = {each: at_ms for each, at_ms in aside.items() if each[0] != NO_ORG}
+            state.due_keys |= {_two_of(name) for org, name in aside if org == NO_ORG and name}
+            if (NO_ORG, "") in aside:
+                state.gates_due[rest] = aside[NO_ORG, ""]
+        case "qb":
+            state.blocked_actors[rest] = scores
+        case "qg":
+            queue, actor = rest.split(":")
+            state.behind_gates[queue, actor] = set(scores)
         case "qx":
             state.suspects[rest] = scores
         case "b":
             state.waiting_orgs[rest] = {_two(member)[0] for member in value}
-        case "bk":
+        case "bz":
             org, key = rest.split(":")
-            state.waiting_lanes[org, key] = {_two(member) for member in value}
+            state.waiting_lanes[org, key] = {_two(member) for member in scores}
         case "lease":
             state.leases[rest] = {message_id: Token(text) for message_id, text in pairs.items()}
         case "workers":
@@ -201,6 +243,11 @@ def _add_plain(state: State, name: str, kind: str, value: Any) -> None:
         state.sets[name] = set(value)
     elif kind == "string":
         state.strings[name] = value
+
+
+def _two_of(name: str) -> tuple[str, str]:
+    _, org, key = name.split(":", 2)
+    return org, key
 
 
 def _two(member: str) -> tuple[str, str]:

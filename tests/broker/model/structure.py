@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.broker.model.state import Lane, State, message_ids
+from broker.keys import COUNTED
+from tests.broker.model.state import HELD, Lane, State, message_ids
 
 #: A lane that waits until then waits for somebody to open it.
 NEVER_MS = 9e15
@@ -22,6 +23,7 @@ def check(state: State, *, now_ms: int) -> None:
     faults = [
         *_one_place_each(state),
         *_counters(state),
+        *_bytes(state),
         *_parked(state),
         *_dead(state),
         *_order(state),
@@ -67,6 +69,7 @@ def _counters(state: State) -> Iterator[str]:
         "n": Counter(each.queue for each in state.records.values()),
         "no": Counter(each.org for each in state.records.values()),
         "a": Counter(each.org for each in leased),
+        "aq": Counter(each.queue for each in leased),
         "ak": Counter(f"{org}\n{key[0]}" for org, key in keys if org and key),
     }
     for name, expected in due.items():
@@ -74,6 +77,16 @@ def _counters(state: State) -> Iterator[str]:
         found = {each: number for each, number in state.numbers(name).items() if each[:1] != "\n"}
         if found != dict(expected):
             yield f"1: counter {name} says {found}, there are {dict(expected)}"
+
+
+def _bytes(state: State) -> Iterator[str]:
+    due: Counter[str] = Counter()
+    for message_id, header in state.records.items():
+        if header.enqueue_id.startswith(COUNTED):
+            due[f"q:{header.queue}"] += state.sizes[message_id]
+            due[f"o:{header.org}"] += state.sizes[message_id]
+    if (found := state.numbers("by")) != dict(due):
+        yield f"10: the bytes are {found}, and should be {dict(due)}"
 
 
 def _parked(state: State) -> Iterator[str]:
@@ -102,40 +115,54 @@ def _dead(state: State) -> Iterator[str]:
 
 
 def _order(state: State) -> Iterator[str]:
-    for (queue, org), lanes in state.open_lanes.items():
+    standing = {(queue, org): lanes for (queue, org), lanes in state.ordered_lanes.items()}
+    for (queue, org, actor), others in state.other_lanes.items():
+        shown = [lane for lane in standing.get((queue, org), {}) if lane in others]
+        if shown != [min(others, key=lambda lane: (others[lane], lane))]:  # called at once
+            yield f"8: of the lanes {others} of {actor} and {org} in {queue}, {shown} stand in the org's order"
+        standing[queue, org] = {**standing.get((queue, org), {}), **others}
+    for (queue, org), lanes in standing.items():
         for lane, score in lanes.items():
             entries = state.lanes.get((queue, org, lane))
             if not entries:
-                yield f"8: lane {lane} of {org} is open in {queue} and empty"
+                yield f"8: lane {lane} of {org} stands in {queue} and is empty"
                 continue
             due = int(entries[0].partition("|")[0]) + 1_000 * int(lane.split(":")[1])
-            if score != due:
+            if score - (HELD if score >= HELD else 0) != due:
                 yield f"8: lane {lane} of {org} in {queue} has score {score}, its head says {due}"
+    for queue, org, lane in state.lanes:
+        if lane not in standing.get((queue, org), {}):
+            yield f"8: lane {lane} of {org} does not stand in its order in {queue}"
 
 
 def _reachable(state: State, now_ms: int) -> Iterator[str]:
     for queue, org, lane in state.lanes:
         if not _lane_is_reachable(state, (queue, org, lane), now_ms):
             yield f"9: lane {lane} of {org} in {queue} waits, and nothing will let it in"
-        elif lane in state.open_lanes.get((queue, org), {}) and not _org_is_reachable(state, queue, org):
+        elif lane in state.open_lanes(queue, org) and not _org_is_reachable(state, queue, org):
             yield f"9: org {org} waits in {queue}, and nothing will let it in"
     for queue, orgs in state.ready.items():
         if orgs and queue not in state.tokens and not _is_shut(state, f"q:{queue}"):
             yield f"7: {queue} has work, and no token tells of it"
         for org in orgs:
-            if not state.open_lanes.get((queue, org)):
+            if not state.open_lanes(queue, org):
                 yield f"8: org {org} is ready in {queue} and has no lane that is"
 
 
 def _lane_is_reachable(state: State, place: Lane, now_ms: int) -> bool:
     queue, org, lane = place
-    if lane in state.open_lanes.get((queue, org), {}):
+    if lane in state.open_lanes(queue, org):
         return True
-    key = key_of(lane)
+    key, actor = key_of(lane), lane.partition(":")[0]
     if key and (queue, lane) in state.waiting_lanes.get((org, key[0]), set()):
-        return state.numbers("ak").get(f"{org}\n{key[0]}", 0) > 0
-    actor = lane.partition(":")[0]
-    return _will_be_looked_at(state, queue, (org, lane), f"a:{actor}", f"x:{org}:{actor}")
+        is_leased = state.numbers("ak").get(f"{org}\n{key[0]}", 0) > 0
+        if is_leased or (org, key[0]) in state.due_keys:
+            return True
+    if org in state.behind_gates.get((queue, actor), set()):
+        at_ms = state.blocked_actors.get(queue, {}).get(actor)
+        if at_ms is not None and state.gates_due.get(queue, NEVER_MS) <= at_ms:
+            return at_ms < NEVER_MS or _is_shut(state, f"a:{actor}")
+    return _will_be_looked_at(state, queue, (org, actor), f"a:{actor}", f"x:{org}:{actor}")
 
 
 def _org_is_reachable(state: State, queue: str, org: str) -> bool:

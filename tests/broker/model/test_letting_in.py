@@ -131,7 +131,9 @@ def test_a_gate_keeps_back_until_it_opens(fleet: Fleet, gate: str) -> None:
     fleet.shut("people", {gate: 0})
     fleet.shut("breaker", {gate: fleet.shard.now_ms + 5_000})
     assert fleet.fetch(fleet.workers[0], "q", 1) == []
-    assert all(at >= NEVER_MS for each in fleet.state.aside.values() for at in each.values())
+    aside, actors = fleet.state.aside.values(), fleet.state.blocked_actors.values()
+    assert all(at >= NEVER_MS for each in (*aside,) for at in each.values())
+    assert all(at >= NEVER_MS for each in (*actors,) for at in each.values())
     fleet.shut("people", {})
     assert fleet.fetch(fleet.workers[0], "q", 1) == []
     assert fleet.workers[0].due_ms == {"q": 5_000}
@@ -146,7 +148,7 @@ def test_a_gate_forgets_what_was_dropped_behind_it(fleet: Fleet) -> None:
     fleet.shut("people", {"o:a": 0})
     fleet.send([message()])
     assert fleet.fetch(fleet.workers[0], "q", 1) == []
-    fleet.clean_lane("q", "a", "crop:0")
+    fleet.clean_lanes("q", "a")
     fleet.shut("people", {})
     fleet.send([message()])
 
@@ -212,6 +214,7 @@ def test_a_flush_leaves_nothing_of_its_queue(fleet: Fleet) -> None:
     fleet.send([message(delay_ms=HOUR_MS, parked="cause\nlock:x")])
     fleet.shut("people", {"x:c:crop": 0})
     assert fleet.fetch(fleet.workers[1], "q", 9) == []
+    leased(fleet, message(org="d"))
     fleet.drop_all("q")
 
     assert fleet.state.numbers("n") == {"r": 2}

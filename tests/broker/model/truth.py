@@ -1,5 +1,6 @@
 """What the model knows of messages, limits and gates, apart from what the server says."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,8 +35,6 @@ class Truth:
     #: Start times of rates, as the generic cell rate algorithm has them.
     arrivals: dict[tuple[str, str], float] = field(default_factory=dict)
     rates: dict[str, tuple[float, float]] = field(default_factory=dict)
-    #: Actors that have a rate, or had one.
-    rated: set[str] = field(default_factory=set)
     #: Hashes that ends of leases change: what their field says.
     claims: dict[str, str] = field(default_factory=dict)
     #: What has just become a dead letter.
@@ -92,11 +91,16 @@ class Truth:
 
     def reclaim(self, state: State, caller: str, now_ms: int, silent_ms: int) -> str | None:
         """The worker that is silent for longest is taken for dead; which, if any."""
-        workers = {**state.workers, caller: float(now_ms)}
+        # A beat that is to come is of a clock that has been put back since.
+        beats = {
+            each: float(now_ms) if at_ms > now_ms + silent_ms else at_ms
+            for each, at_ms in state.workers.items()
+        }
+        workers = {**beats, caller: float(now_ms)}
         victim = min(workers, key=lambda worker_id: (workers[worker_id], worker_id))
         heard_ms = float(state.strings.get("heard", now_ms))
         # Where nobody was heard, it was the server that was away.
-        away = heard_ms < now_ms - silent_ms or "up" in state.strings
+        away = heard_ms < now_ms - silent_ms or float(state.strings.get("up", math.inf)) <= now_ms + silent_ms
         if workers[victim] >= now_ms - silent_ms or (away and workers[victim] > 0):
             return None
         held = state.leases.get(victim, {})
@@ -122,7 +126,7 @@ class Truth:
             if (message_id, token.text) not in mine:
                 self._refund(state.records[message_id], token)
 
-    def lease(self, header: Header, token: Token, now_ms: int) -> list[str]:
+    def lease(self, header: Header, token: Token, now_ms: int, lead_ms: int) -> list[str]:
         """A message is leased; what is wrong with that."""
         faults = []
         life = self.lives[header.enqueue_id]
@@ -136,10 +140,12 @@ class Truth:
         rate = self.rates.get(actor)
         if rate and token.flag != "a" and header.org:
             interval_ms, tolerance_ms = rate
-            due = max(self.arrivals.get((header.org, actor), 0.0), now_ms)
+            due = max(self.arrivals.get((header.org, actor), 0.0) - lead_ms, now_ms)
+            if due > now_ms + interval_ms + tolerance_ms + 1:
+                due = now_ms + tolerance_ms  # by a slower rate that holds no more
             if due - tolerance_ms > now_ms + 0.01:
                 faults.append(f"9: {actor} starts for {header.org} before its rate lets it")
-            self.arrivals[header.org, actor] = due + interval_ms
+            self.arrivals[header.org, actor] = due + interval_ms + lead_ms
         return faults
 
     def compare(self, state: State) -> list[str]:

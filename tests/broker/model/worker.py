@@ -5,6 +5,7 @@ from typing import Literal
 
 from broker.keys import split_record
 from broker.leasing.lease import AckOperation, Lease, Sent
+from broker.leasing.prefetch import MAX_ROOM_BYTES
 from broker.scripts import Argument
 from tests.broker.model.scripted import Shard
 
@@ -60,7 +61,9 @@ class Worker:
         batch, self.finished = self.finished, []
         room = 1 if mode in ("alone", "probe") else room
         head = (self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch))
-        reply = self.shard.run("fetch", *head, *_records(batch), queue, room, max_active, mode)
+        reply = self.shard.run(
+            "fetch", *head, *_records(batch), queue, room, MAX_ROOM_BYTES, max_active, mode
+        )
         if fate != "answered":
             self.finished, self.unsure = batch, True
             return None
@@ -110,7 +113,8 @@ class Worker:
             known = [
                 value for each in (*self.holds, *self.finished) for value in (each.message_id, each.token)
             ]
-            self.shard.run("reconcile", self.worker_id, *known)
+            while not self.shard.run("reconcile", self.worker_id, *known)[1]:
+                pass
             self.unsure = False
 
     def _heed(self, reply: list[int]) -> None:

@@ -45,7 +45,7 @@ class Variant:
         """All operations that need it are the broken ones, loaded already or not."""
 
         def source(name: str) -> str:
-            return scripts.assemble(name, self._read)
+            return scripts.framed(name, self._read)
 
         patch.setattr(scripts, "source", source)
         for module in [each for name, each in sys.modules.items() if name.startswith("broker.")]:

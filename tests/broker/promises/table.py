@@ -11,6 +11,7 @@ PAGE = FOLDER.parents[2] / "docs" / "broker-promises.md"
 #: The order of the rows: every module of scenarios, once.
 ORDER = (
     "test_dropped_connection",
+    "test_fail_over",
     "test_far_future_messages",
     "test_far_ahead",
     "test_crash_after_promotion",
@@ -22,6 +23,8 @@ ORDER = (
     "test_undecodable_bytes",
     "test_flood",
     "test_many_at_once",
+    "test_full_server",
+    "test_clock_step",
 )
 
 _HEAD = """# What Dramatiq's Redis broker does, and what ours promises

@@ -1,11 +1,12 @@
 """The server's clock steps while things are under way: an NTP step, or a fail-over to a machine whose clock differs.
 
 A worker was killed while it held a job, a message is delayed, an actor has a rate: each of the three goes on.
-Needs libfaketime; LIBFAKETIME names it where it is elsewhere than Debian has it.
+Needs libfaketime, which the tests' packages bring for Linux on x86-64; elsewhere LIBFAKETIME names it.
 Arguments: seconds; default -600, then 600.
 """
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -93,10 +94,10 @@ def _under_way(url: str, offset: Path, step_s: int) -> list[str]:
 
 def _faketime() -> Path:
     named = os.environ.get("LIBFAKETIME")
-    found = [Path(named)] if named else sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found or not found[0].exists():
-        raise Missing("libfaketime. Debian, Ubuntu: apt-get install libfaketime")
-    return found[0]
+    library = Path(named or str(files("libfaketime") / "vendor/libfaketime/src/libfaketime.so.1"))
+    if not library.exists():
+        raise Missing("libfaketime. Debian, Ubuntu: apt-get install libfaketime, and name it in LIBFAKETIME")
+    return library
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import dramatiq
 import pytest
+from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
 from middleware import Guard
-from middleware.base.options import Option, Scope, names_of
+from middleware.base.options import Option, Scope, names_of, option_of
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,21 @@ def test_whoever_writes_an_option_declares_it() -> None:
         Stranger,
         Elsewhere,
     ]  # alive until here: classes that are gone declare nothing
+
+
+def test_a_message_says_more_than_its_actor_and_its_actor_more_than_the_guard() -> None:
+    """An option's value is looked for where it is closest; a message to an actor of another build is asked alone."""
+    stub = StubBroker()
+
+    @dramatiq.actor(broker=stub, max_retries=3)
+    def tidy() -> None: ...
+
+    said = tidy.message_with_options(max_retries=0)
+    unknown = said.copy(actor_name="of_another_build")
+
+    assert option_of(stub, said, "max_retries", 20) == 0
+    assert option_of(stub, tidy.message(), "max_retries", 20) == 3
+    assert option_of(stub, tidy.message(), "time_limit", 600_000) == 600_000
+    assert option_of(stub, tidy.message(), "time_limit") is None
+    assert option_of(stub, unknown, "max_retries", 20) == 0
+    assert option_of(stub, tidy.message().copy(actor_name="of_another_build"), "max_retries", 20) == 20

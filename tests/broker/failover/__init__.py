@@ -1,0 +1,1 @@
+"""Servers that take each other's place: behind one address, and by Sentinel."""
