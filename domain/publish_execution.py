@@ -23,6 +23,9 @@ IntentStatus = Literal["pending", "publishing", "published", "failed", "cancelle
 class PublishExecution(TenantJob):
     """Ask for an intent to be published. However often it is sent, run or killed, there is one post in the end.
 
+    The post has the content's title and text and, where the content has them, its excerpt, categories, tags, author,
+    date and featured media; each category, tag and image is there once as well.
+
     Example:
         >>> PublishExecution(org_id=org, intent_id=intent, retry=RetryOptions(retries=1))
     """

@@ -1,12 +1,13 @@
 """Publishing to a remote service that may answer late, twice or never: what the saga and its adapters agree on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
 from pydantic import Field
 
 from .contract import Model
+from .post_details import PostDetails
 
 #: Characters of a post's id and address at the remote service that are kept; a longer address is not.
 MAX_EXTERNAL_ID_CHARS = 512
@@ -36,6 +37,7 @@ class Post:
     key: str
     title: str
     body: str
+    details: PostDetails = field(default_factory=PostDetails)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from adapters.net.outbound import Lookup, outbound_client, system_lookup
 from adapters.net.outbound_policy import OutboundPolicy
 from domain.errors import AuthFailed, InvalidInput
 from domain.ports import Clock
+from domain.post_details import MediaFiles
 from domain.publishing import Publisher, PublishTarget, RetryOptions
 
 from .webhook import WebhookPublisher
@@ -46,6 +47,7 @@ class SitePublishers:
     Parameters:
         box: makes what decrypts credentials; called when the first are needed.
         policy: which addresses may be called.
+        files: reads the org's media, where posts have any. Default None.
         attempt_timeout_s: bound on one attempt at one request. Default 30.
         clock: the time now. Default: the system's.
         lookup: finds the addresses of a name. Default: the system's.
@@ -61,6 +63,7 @@ class SitePublishers:
         box: Callable[[], CredentialBox],
         policy: OutboundPolicy,
         *,
+        files: MediaFiles | None = None,
         attempt_timeout_s: float = ATTEMPT_TIMEOUT_S,
         clock: Clock = lambda: datetime.now(UTC),
         lookup: Lookup = system_lookup,
@@ -68,6 +71,7 @@ class SitePublishers:
     ) -> None:
         self._box = box
         self._policy = policy
+        self._files = files
         self._attempt_timeout_s = attempt_timeout_s
         self._clock = clock
         self._client = outbound_client(policy, lookup=lookup, tls=tls)
@@ -96,7 +100,7 @@ class SitePublishers:
         exchange = self._exchange(retry)
         credentials = self._credentials(target)
         if isinstance(credentials, WordPressCredentials):
-            return WordPressPublisher(self._api(exchange, target.address, credentials), exchange)
+            return WordPressPublisher(self._api(exchange, target.address, credentials), exchange, self._files)
         return WebhookPublisher(
             exchange=exchange, address=target.address, credentials=credentials, clock=self._clock
         )

@@ -9,13 +9,17 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from adapters.net.http import HttpExchange
 from domain.errors import InvalidReply, JobError, LeaseLost, ProviderUnavailable
+from domain.post_details import MediaFiles
 from domain.publishing import Found, Journal, Post
 
 from .reply_urls import usable_url
-from .wordpress_api import UnreadableReply, WordPressApi
+from .wordpress_api import AnothersName, UnreadableReply, WordPressApi
+from .wordpress_details import Prepared, WordPressDetails
+from .wordpress_library import WordPressLibrary
 from .wordpress_markup import scripted, taken_out
 from .wordpress_replies import RestPost
 
@@ -35,6 +39,7 @@ class WordPressPublisher:
     Parameters:
         api: the site's calls.
         exchange: whose retry policy holds for looking up and creating together.
+        files: reads the org's media; None where there are none.
         monotonic: seconds on a clock that never goes back.
     """
 
@@ -42,12 +47,14 @@ class WordPressPublisher:
         self,
         api: WordPressApi,
         exchange: HttpExchange,
+        files: MediaFiles | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._exchange = exchange
         self._monotonic = monotonic
+        self._details = WordPressDetails(WordPressLibrary(api), exchange, files, monotonic=monotonic)
 
     def find(self, post: Post, journal: Journal) -> Found | None:
         """The post that the site has under this key, as `domain.publishing.Publisher.find` says."""
@@ -58,26 +65,35 @@ class WordPressPublisher:
     def publish(self, post: Post, journal: Journal) -> Found:
         """Make the post public, as `domain.publishing.Publisher.publish` says."""
         draft_id = journal.draft_id
+        warnings: tuple[str, ...] = ()
         for _ in range(ROUNDS):
             if draft_id is None:
                 there = self._find_or_create(post, journal)
                 if there.is_public:
                     return self._with_warnings(post, there)
                 self._remember(there.external_id, journal)
-                draft_id = there.external_id
+                draft_id, warnings = there.external_id, there.warnings
             published = self._make_public(draft_id, journal)
             if published is not None:
-                return self._with_warnings(post, published)
+                return self._with_warnings(post, replace(published, warnings=warnings))
             draft_id = None
         raise ProviderUnavailable(
             f"drafts on {self._api.host} vanish as soon as they are made; find out what removes them there"
         )
 
     def _find_or_create(self, post: Post, journal: Journal) -> Found:
+        prepared = Prepared()
+        if not post.details.is_empty:
+            left_s = self._time_left(journal.hold())
+            there = self._exchange.repeat(partial(self._look_up, post, journal, left_s), timeout_s=left_s())
+            if there is not None:
+                return there
+            prepared = self._details(post, journal)
         left_s = self._time_left(journal.hold())
 
         def step() -> Found:
-            return self._look_up(post, journal, left_s) or self._create(post, journal, left_s)
+            there = self._look_up(post, journal, left_s)
+            return there or self._create(post, prepared, journal, left_s)
 
         return self._exchange.repeat(step, timeout_s=left_s())
 
@@ -90,9 +106,9 @@ class WordPressPublisher:
                 self._api.remove(str(each.id), timeout_s=left_s())
         return None if kept is None else _found(kept)
 
-    def _create(self, post: Post, journal: Journal, left_s: Callable[[], float]) -> Found:
+    def _create(self, post: Post, prepared: Prepared, journal: Journal, left_s: Callable[[], float]) -> Found:
         try:
-            made = self._api.create_draft(post.key, post.title, post.body, timeout_s=left_s())
+            made = self._create_draft(post, prepared, left_s)
         except UnreadableReply as error:
             # It may have been made: looked up before it is tried again.
             raise ProviderUnavailable(str(error)) from None
@@ -102,7 +118,21 @@ class WordPressPublisher:
                 f"{self._api.host} gave the draft another slug than it was asked for, so that it could not be found "
                 "again after a fault; switch off the plugin that changes slugs"
             )
-        return _found(made)
+        return replace(_found(made), warnings=tuple(prepared.warnings))
+
+    def _create_draft(self, post: Post, prepared: Prepared, left_s: Callable[[], float]) -> RestPost:
+        def create() -> RestPost:
+            return self._api.create_draft(
+                post.key, post.title, post.body, prepared.fields, timeout_s=left_s()
+            )
+
+        try:
+            return create()
+        except AnothersName:
+            if "author" not in prepared.fields:
+                raise
+            self._details.without_author(prepared)
+            return create()
 
     def _remember(self, draft_id: str, journal: Journal) -> None:
         try:

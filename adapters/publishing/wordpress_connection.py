@@ -197,9 +197,10 @@ class WordPressConnection:
             return error.reply  # its status says enough
         except PassingRefusal as error:
             if error.status == 503 and error.retry_after_s is not None:
-                raise ProviderUnavailable(
+                raise PassingRefusal(
                     f"{self.host} answered 503: it is in maintenance mode, as while its plugins are updated, or has "
                     "too much to do",
+                    status=503,
                     retry_after_s=min(error.retry_after_s, MAINTENANCE_S),
                 ) from None
             raise

@@ -1,7 +1,9 @@
 """What WordPress sends back, read through what its plugins print around it."""
 
+import html
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
@@ -47,6 +49,33 @@ class RestPost(Reply):
 
 
 class RestPosts(RootModel[list[RestPost]]):
+    """A page of them."""
+
+
+class RestMedia(Reply):
+    """A media file."""
+
+    id: int = Field(ge=1)
+    slug: str = Field(default="", max_length=400)
+
+
+class RestMediaFiles(RootModel[list[RestMedia]]):
+    """A page of them."""
+
+
+class RestNamed(Reply):
+    """A category, a tag or a user."""
+
+    id: int = Field(ge=1)
+    name: str = Field(default="", max_length=1_000)
+    slug: str = Field(default="", max_length=400)
+
+    def is_called(self, name: str) -> bool:
+        """True if that is its name, however it is written."""
+        return _plain(html.unescape(self.name)) == _plain(name)
+
+
+class RestNames(RootModel[list[RestNamed]]):
     """A page of them."""
 
 
@@ -155,6 +184,10 @@ def _stands_apart(text: str, start: int, end: int, reply: HttpReply) -> bool:
         return True
     before, after = text[:start].rstrip(" \t\r"), text[end:].lstrip(" \t\r")
     return (not before or before[-1] in "\n>\ufeff") and (not after or after[0] in "\n<")
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def _field(value: object, name: str) -> object:

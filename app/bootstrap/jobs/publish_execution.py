@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from adapters.database.publishing import SqlPublishing
 from adapters.database.transactions import SqlTransactions
 from adapters.ids import uuid7
+from adapters.net.replies import PassingRefusal
 from app.settings import Settings
 from domain.errors import JobError, LeaseHeld, LeaseLost, ProviderUnavailable
 from domain.publish_execution import PublishExecution, PublishOutcome
@@ -72,8 +73,8 @@ def publish_execution(
 class BehindBreakers:
     """`domain.publishing.Publishers` with circuits, so that a remote service that is down stops no other.
 
-    There are two: the target's own, and its host's, whoever else publishes there. A remote service that asks to be
-    left alone for a while, as a site does while it is updated, speaks for this target alone.
+    There are two: the target's own, and its host's, whoever else publishes there. One that answers 503 and names a
+    time, as a site does while it is updated, speaks for its target alone.
 
     Only what the remote service does wrong counts: an outage, or an error that nobody foresaw. A lease that was lost or
     a database that is down while a call is prepared says nothing about it.
@@ -145,13 +146,18 @@ class _BehindBreaker:
                 try:
                     return work()
                 except ProviderUnavailable as error:
-                    if error.retry_after_s is not None:
+                    if _is_about_itself(error):
                         raise _AsksForTime(error) from error
                     raise
                 except JobError as error:
                     raise _SaysNothing(error) from error
         except _AsksForTime as asking:
             raise asking.error from asking.error.__cause__
+
+
+def _is_about_itself(error: ProviderUnavailable) -> bool:
+    """Whether it speaks for one site, and not, as a rate limit does, for the server."""
+    return isinstance(error, PassingRefusal) and error.status == 503 and error.retry_after_s is not None
 
 
 class _SaysNothing(BaseException):
@@ -162,7 +168,7 @@ class _SaysNothing(BaseException):
 
 
 class _AsksForTime(BaseException):
-    """The same past the host's breaker alone, for a remote service that asks to be left alone."""
+    """The same past the host's breaker only, for a site that speaks for itself."""
 
     def __init__(self, error: ProviderUnavailable) -> None:
         self.error = error

@@ -6,6 +6,7 @@ kept on disk. It can be told to be slow, to refuse, to talk nonsense, and to clo
 
 from .faults import Answer, Fault, HangUp, Hold, Operation
 from .front import Permalinks
+from .library import SiteMedia, SiteTerm
 from .server import WordPressSite, wordpress_site
 from .store import SitePost, SiteUser
 
@@ -16,7 +17,9 @@ __all__ = [
     "Hold",
     "Operation",
     "Permalinks",
+    "SiteMedia",
     "SitePost",
+    "SiteTerm",
     "SiteUser",
     "WordPressSite",
     "wordpress_site",

@@ -11,9 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from .library import Library
 from .params import (
+    author_of,
     is_edit,
     json_fields,
+    more_of,
     names,
     one_of,
     slug_of,
@@ -53,6 +56,8 @@ class Api:
         self._most_per_page = most_per_page
         self._users = {user.name: user for user in users}
         self._base_url = base_url
+        #: Its categories, tags and media.
+        self.library = Library(users, self._user)
 
     def application(self) -> Starlette:
         """What a server serves."""
@@ -66,6 +71,7 @@ class Api:
                 Route(one, self._update, methods=["POST", "PUT", "PATCH"]),
                 Route(one, self._delete, methods=["DELETE"]),
                 Route(f"{ROOT}/users/me", self._me, methods=["GET"]),
+                *self.library.routes(ROOT),
                 Route("/{slug}/", self._page, methods=["GET"]),
             ],
             exception_handlers={
@@ -131,16 +137,18 @@ class Api:
                 user, "rest_cannot_create", "Sorry, you are not allowed to create posts as this user."
             )
         status = status_of(fields, user) or "draft"
+        author = author_of(fields, user, self._users.values())
         title, content = text(fields, "title"), text(fields, "content")
         if not title and not content:
             raise Refusal(400, "empty_content", "Content, title, and excerpt are empty.")
         slug = slug_of(fields)
         post = self._store.create(
-            author=user.name,
+            author=author,
             title=title or "",
             content=user.kept(content or ""),
             status=status,
             slug=slug or "",
+            more=more_of(fields),
         )
         reply = JSONResponse(self._body(request, post, edit=True), 201)
         reply.headers["Location"] = f"{self._base_url}{ROOT}/posts/{post.id}"

@@ -84,7 +84,11 @@ def post_body(post: SitePost, base_url: str, *, edit: bool, fields: frozenset[st
         "link": link(post, base_url),
         "title": title,
         "content": content,
+        "excerpt": {"raw": post.excerpt, "rendered": escape(post.excerpt), "protected": False},
         "author": 1,
+        "categories": list(post.categories),
+        "tags": list(post.tags),
+        "featured_media": post.featured_media,
         "comment_status": "open",
         "format": "standard",
     }

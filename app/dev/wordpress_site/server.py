@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .api import Api
 from .faults import Fault, FaultyConnection, Operation
 from .front import Front, Permalinks
+from .library import Library, SiteMedia, SiteTerm
 from .store import PostStore, SitePost, SiteUser
 
 #: Who may publish when nobody else is named.
@@ -34,6 +36,7 @@ class WordPressSite:
         store: PostStore,
         connection: FaultyConnection,
         front: Front,
+        library: Library,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         #: The address to publish to.
@@ -43,6 +46,7 @@ class WordPressSite:
         self._store = store
         self._connection = connection
         self._front = front
+        self._library = library
         self._loop = loop
 
     @property
@@ -79,6 +83,15 @@ class WordPressSite:
         """Every post, the oldest first, or those of one status. Only removed ones are not there: trash is."""
         return [post for post in self._store.all() if status is None or post.status == status]
 
+    @property
+    def media(self) -> list[SiteMedia]:
+        """Every media file, the oldest first."""
+        return list(self._library.media)
+
+    def terms(self, taxonomy: Literal["categories", "tags"]) -> list[SiteTerm]:
+        """Its categories or tags, the oldest first."""
+        return [term for term in self._library.terms if term.taxonomy == taxonomy]
+
     def add(
         self, *, slug: str, status: str = "draft", title: str = "A post", content: str = "Text."
     ) -> SitePost:
@@ -98,6 +111,7 @@ class WordPressSite:
     def clear(self) -> None:
         """Forget posts, requests and what was to go wrong."""
         self._store.clear()
+        self._library.clear()
         self._connection.forget()
         self._front.in_maintenance = False
 
@@ -203,7 +217,7 @@ def wordpress_site(
     thread.start()
     if not ready.wait(PATIENCE_S):
         raise TimeoutError(f"the site did not start within {PATIENCE_S:.0f} s")
-    site = WordPressSite(url, users, store, connection, front, loops[0])
+    site = WordPressSite(url, users, store, connection, front, api.library, loops[0])
     try:
         yield site
     finally:

@@ -38,6 +38,12 @@ class SiteUser:
     name: str
     application_password: str
     role: Role = "editor"
+    display_name: str = ""
+
+    @property
+    def shown_name(self) -> str:
+        """What readers see."""
+        return self.display_name or self.name
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -77,12 +83,28 @@ class SitePost:
     status: str
     slug: str
     date: datetime
+    excerpt: str = ""
+    categories: tuple[int, ...] = (1,)
+    tags: tuple[int, ...] = ()
+    featured_media: int = 0
     #: What the slug was before the post went to the trash.
     desired_slug: str | None = None
 
     def as_record(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        return {**asdict(self), "date": self.date.isoformat()}
+        lists = {"categories": list(self.categories), "tags": list(self.tags)}
+        return {**asdict(self), **lists, "date": self.date.isoformat()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class More:
+    """What may be said of a new post besides."""
+
+    excerpt: str = ""
+    categories: tuple[int, ...] = (1,)
+    tags: tuple[int, ...] = ()
+    featured_media: int = 0
+    date: datetime | None = None
 
 
 class PostStore:
@@ -115,8 +137,11 @@ class PostStore:
         with self._lock:
             return self._posts.get(post_id)
 
-    def create(self, *, author: str, title: str, content: str, status: str, slug: str) -> SitePost:
+    def create(
+        self, *, author: str, title: str, content: str, status: str, slug: str, more: "More | None" = None
+    ) -> SitePost:
         """A new post."""
+        more = more or More()
         with self._lock:
             self._last_id += 1
             post = SitePost(
@@ -125,8 +150,12 @@ class PostStore:
                 title=title,
                 content=content,
                 status=status,
-                slug=self._slug(slug or _sluggish(title, status), self._last_id, status, creating=True),
-                date=datetime.now(UTC),
+                slug=self._slug(slug or _slug_of_title(title, status), self._last_id, status, creating=True),
+                date=more.date or datetime.now(UTC),
+                excerpt=more.excerpt,
+                categories=more.categories,
+                tags=more.tags,
+                featured_media=more.featured_media,
             )
             self._posts[post.id] = post
             return post
@@ -149,7 +178,7 @@ class PostStore:
                 content=before.content if content is None else content,
                 status=new_status,
                 slug=self._slug(
-                    wanted or _sluggish(before.title, new_status),
+                    wanted or _slug_of_title(before.title, new_status),
                     post_id,
                     new_status,
                     creating=slug is not None,
@@ -179,10 +208,11 @@ class PostStore:
         if not wanted or not (status in UNIQUE or (creating and self._unique_drafts)):
             return wanted
         taken = {post.slug for post in self._posts.values() if post.id != post_id}
-        return next(slug for slug in _variants(wanted) if slug not in taken)
+        return next(slug for slug in variants(wanted) if slug not in taken)
 
 
-def _variants(slug: str) -> Iterable[str]:
+def variants(slug: str) -> Iterable[str]:
+    """The slug, and what is tried where it is taken."""
     yield slug
     number = 2
     while True:
@@ -191,9 +221,12 @@ def _variants(slug: str) -> Iterable[str]:
         number += 1
 
 
-def _sluggish(title: str, status: str) -> str:
-    # A draft without a slug gets none: its title may still change.
-    if status not in UNIQUE:
-        return ""
-    words = "".join(each if each.isascii() and each.isalnum() else " " for each in title.lower()).split()
+def sluggish(name: str) -> str:
+    """A slug made of a name."""
+    words = "".join(each if each.isascii() and each.isalnum() else " " for each in name.lower()).split()
     return "-".join(words)
+
+
+def _slug_of_title(title: str, status: str) -> str:
+    # A draft without a slug gets none: its title may still change.
+    return sluggish(title) if status in UNIQUE else ""

@@ -4,11 +4,15 @@ import json
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 
 from adapters.publishing import verify_signature
 from domain.errors import AuthFailed, InvalidReply, JobError, LeaseLost, ProviderUnavailable
+from domain.post_details import FeaturedMedia, PostDetails
 from domain.publishing import Found, Post
 from tests.adapters.ai.scripted_server import (
     Received,
@@ -58,6 +62,26 @@ def test_a_post_is_sent(hook: ScriptedServer, way: Way) -> None:
     assert is_signed(request)
     assert "planted" not in f"{request.headers} {request.body!r}"
     assert found == Found(external_id=POST.key, url=None, is_public=True)
+
+
+def test_what_is_said_of_a_post_is_sent(hook: ScriptedServer, way: Way) -> None:
+    """As far as it is text, and only what is said; an image is not, and the result says so."""
+    media = FeaturedMedia(media_id=UUID(int=1), object_key="a", media_type="image/png", size_bytes=1)
+    dated = datetime(2021, 5, 6, 7, tzinfo=timezone(timedelta(hours=2)))
+    details = PostDetails(excerpt="Short", tags=("slow",), author="Bo", dated=dated, featured=media)
+
+    found = way.webhook(hook.url, SECRET).publish(replace(POST, details=details), MemoryJournal())
+
+    assert json.loads(hook.received[0].body) == {
+        "key": POST.key,
+        "title": POST.title,
+        "body": POST.body,
+        "excerpt": "Short",
+        "tags": ["slow"],
+        "author": "Bo",
+        "dated": "2021-05-06T05:00:00+00:00",
+    }
+    assert "image was not sent" in found.warnings[0]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.net.replies import PassingRefusal
 from app.bootstrap.jobs.publish_execution import BehindBreakers, breaker_key, target_key
 from domain.errors import AuthFailed, DatabaseUnavailable, InvalidReply, LeaseLost, ProviderUnavailable
 from domain.publishing import AdapterName, Found, Journal, Post, Publisher, PublishTarget, RetryOptions
@@ -88,8 +89,8 @@ def test_a_host_that_is_down_is_left_untouched_and_others_are_not(breakers: Circ
 
 
 def test_a_target_that_asks_for_time_holds_back_itself(breakers: CircuitBreakers) -> None:
-    """However often it asks: others on its host, a folder away, are published to at once."""
-    busy, well = Far(ProviderUnavailable("an update", retry_after_s=60.0)), Far()
+    """However often it answers 503: others on its host, a folder away, are published to at once."""
+    busy, well = Far(PassingRefusal("an update", status=503, retry_after_s=60.0)), Far()
     for _ in range(3):
         with pytest.raises((ProviderUnavailable, Parked)):
             behind(breakers, busy).publish(POST, NoJournal())
@@ -98,6 +99,16 @@ def test_a_target_that_asks_for_time_holds_back_itself(breakers: CircuitBreakers
         behind(breakers, busy).publish(POST, NoJournal())
     assert busy.calls == 1
     assert behind(breakers, well, number=2).publish(POST, NoJournal()).external_id == "7"
+
+
+def test_a_rate_limit_is_its_hosts(breakers: CircuitBreakers) -> None:
+    """429 holds for all that is published there."""
+    with pytest.raises(ProviderUnavailable):
+        behind(breakers, Far(PassingRefusal("many", status=429, retry_after_s=60.0))).publish(
+            POST, NoJournal()
+        )
+    with pytest.raises(Parked):
+        behind(breakers, Far(), number=2).publish(POST, NoJournal())
 
 
 def test_what_is_forced_on_a_host_holds_for_its_targets(breakers: CircuitBreakers) -> None:
