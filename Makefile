@@ -30,8 +30,9 @@ test: $(STAMP) ## The whole suite, on real embedded servers
 
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
-model: $(STAMP) ## The model of the broker's state machine, for a quarter of an hour instead of seconds
+model: $(STAMP) ## The model of the broker's state machine, and the bounds of its scripts, for half an hour instead of seconds
 	$(BIN)/python -m pytest -q -n 0 tests/broker/model/test_model.py
+	BOUNDS_SIZES="10000 100000" $(BIN)/python -m pytest -q -n 2 -o timeout=1800 tests/broker/test_script_bounds.py
 
 chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
 	$(BIN)/python -m tests.broker.chaos

@@ -1,10 +1,12 @@
 """The source of feedback that `sync` asks: an HTTP service that pages through an entity's events."""
 
+import json
+import re
 from datetime import UTC
 from typing import Annotated
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from domain.errors import InvalidReply
 from domain.feedback import FeedbackEvent, FeedbackPage, FeedbackQuery
@@ -16,14 +18,21 @@ MAX_PAGE_EVENTS = 1_000
 #: Characters of a cursor.
 MAX_CURSOR_CHARS = 2_000
 
+#: Digits of a number that something can be done with.
+_MAX_DIGITS = 300
+#: Ids that can be repeated in a reason as they are.
+_SHORT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,60}")
+
 
 class HttpFeedbackSource:
     """`domain.feedback.FeedbackSource` over HTTP.
 
     Asks `GET <base_url>/events?org_id=&entity_type=&entity_id=&since=&cursor=`; the first page goes without cursor.
     The reply is `{"events": [...], "next_cursor": "..."}`, events as in a job of `feedback_ingest`, at most 1,000 on
-    a page, and no cursor, or null, on the last one. Fields that are not known are passed over. Asking twice does no
-    harm, so outages are retried as `HttpExchange` does. The token appears in no error, log or repr.
+    a page, and no cursor, null or an empty one, on the last one. Fields that are not known are passed over, and
+    numbers are taken for ids and cursors. An event that breaks a rule is set aside with its reason, and the rest of
+    its page and the pages after it are read. Asking twice does no harm, so outages are retried as `HttpExchange`
+    does. The token appears in no error, log or repr.
 
     Parameters:
         exchange: sends the requests.
@@ -60,16 +69,61 @@ class HttpFeedbackSource:
             repeatable=True,
         )
         raise_for_refusal(reply, self._url.host)
-        try:
-            page = _Page.model_validate_json(reply.body)
-        except ValidationError as error:
-            raise InvalidReply(
-                f"{self._url.host} sent feedback that cannot be used: {_where(error)}; see how replies are described"
-            ) from None
+        return read_page(reply.body, self._url.host)
+
+
+def read_page(body: bytes, host: str) -> FeedbackPage:
+    """Read a reply; an event that breaks a rule is set aside.
+
+    Parameters:
+        body: the whole of it.
+        host: who sent it.
+
+    Raises:
+        InvalidReply: it is no page. Nothing of it is quoted.
+
+    Example:
+        >>> read_page(b'{"events": [7], "next_cursor": "p2"}', "example.com").set_aside
+        ('event 1 of its page: it: model_type',)
+    """
+    try:
+        # Bytes and numbers that cannot be spoil one event, not the page.
+        page = _Page.model_validate(json.loads(body.decode("utf-8-sig", "replace"), parse_int=_number))
+    except ValidationError as error:
+        fault = _where(error)
+    except (ValueError, RecursionError):
+        fault = "it: json_invalid"
+    else:
+        read = [_read(number, event) for number, event in enumerate(page.events, start=1)]
         return FeedbackPage(
-            events=[FeedbackEvent.model_validate(event.model_dump()) for event in page.events],
-            next_cursor=page.next_cursor,
+            events=[event for event in read if isinstance(event, FeedbackEvent)],
+            next_cursor=page.next_cursor or None,
+            set_aside=tuple(reason for reason in read if isinstance(reason, str)),
         )
+    raise InvalidReply(f"{host} sent feedback that cannot be used: {fault}; see how replies are described")
+
+
+def _read(number: int, event: object) -> FeedbackEvent | str:
+    """The event, or why it cannot be used."""
+    name = f"event {number} of its page"
+    if isinstance(event, dict):
+        identity = _as_text(event.get("event_id"))
+        event = {**event, "event_id": identity}
+        if isinstance(identity, str) and _SHORT_ID.fullmatch(identity):
+            name = f"event {identity}"
+    try:
+        # In JSON's mode times are text, as they were sent.
+        return FeedbackEvent.model_validate(_Event.model_validate_json(json.dumps(event)).model_dump())
+    except ValidationError as error:
+        return f"{name}: {_where(error)}"
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float("nan")
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class _Event(FeedbackEvent):
@@ -80,8 +134,8 @@ class _Event(FeedbackEvent):
 class _Page(BaseModel):
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
-    events: Annotated[list[_Event], Field(max_length=MAX_PAGE_EVENTS)]
-    next_cursor: Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_CHARS)] | None = None
+    events: Annotated[list[object], Field(max_length=MAX_PAGE_EVENTS)]
+    next_cursor: Annotated[str, BeforeValidator(_as_text), Field(max_length=MAX_CURSOR_CHARS)] | None = None
 
 
 def _endpoint(base_url: str) -> httpx.URL:

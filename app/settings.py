@@ -57,9 +57,12 @@ class AiProvider(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str
-    base_url: str = Field(description="up to and without /chat/completions")
+    base_url: str = Field(description="up to and without /chat/completions; a query like ?api-version= stays")
     model: str
     api_key: SecretStr | None = None
+    key_header: Literal["authorization", "api-key"] | None = Field(
+        default=None, description="how the key is sent; by default as is usual at the address"
+    )
     timeout_s: PositiveFloat = 60.0
 
 
@@ -145,6 +148,9 @@ class Settings(BaseSettings):
     s3_export_targets: tuple[str, ...] = ()
     """`bucket` or `bucket/prefix/` that exports may go to; `{org_id}` stands for the org."""
 
+    csv_byte_order_mark: bool = False
+    """Whether CSV exports begin with a byte order mark, by which Excel knows UTF-8."""
+
     publish_allow_http: bool = False
     """Whether posts and credentials may go over plain http."""
     publish_allowed_networks: tuple[str, ...] = ()
@@ -156,6 +162,9 @@ class Settings(BaseSettings):
     """Providers in the order they are tried, as a JSON list."""
     ai_template_fallback: bool = True
     """Whether the offline template generator serves when no provider does."""
+
+    ai_tokens_per_org_and_day: NonNegativeInt = 0
+    """Tokens that one org's jobs may spend with them on one day, in UTC. Default: any number."""
 
     feedback_source_url: str | None = None
     """Where `feedback_ingest` asks for events when its source is `sync`; up to and without /events."""

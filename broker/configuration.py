@@ -13,15 +13,18 @@ from .keys import gate_of, part
 from .scripts import Argument, Script
 
 #: Parked messages that one call releases.
-_BATCH_SIZE: Final = 200
+_BATCH_SIZE: Final = 100
 #: Gates that one call reads, or changes.
 _GATES_AT_ONCE: Final = 250
+#: Orgs that one call sets aside.
+_HELD_AT_ONCE: Final = 70
 #: Orgs that one call looks at.
 _LANES_BATCH_SIZE: Final = 250
 
 _CONFIGURE = Script("configure")
 _DIED = Script("report_death")
 _FREE_LANES = Script("free_lanes")
+_HOLD_ORGS = Script("hold_orgs")
 _LIMIT = Script("set_rates")
 _RELEASE = Script("release")
 _SHUT = Script("set_gates")
@@ -109,13 +112,23 @@ class Configuration:
             elif new is not None and (old is None or tuple(old) != new):
                 changes.append((gate, *new))
         changes += [(gate, *new) for gate, new in wanted.items()]
+        held = [str(gate) for gate, until_ms, _ in changes if str(gate).startswith("a:") and until_ms != ""]
         changed = 0
         while changes:
             batch = [value for change in changes[:_GATES_AT_ONCE] for value in change]
             done, of_them = _SHUT(self._client, self._base, [source, *batch])
             del changes[:done]
             changed += of_them
+        for gate in held:
+            self._hold_orgs(gate.partition(":")[2])
         return changed > 0
+
+    def _hold_orgs(self, actor: str) -> None:
+        """Set aside what waits of an actor that was just blocked: whoever has something else to run goes on at once."""
+        for queue in ask(self._client, "HKEYS", f"{self._base}:n"):
+            looked_at, place = 1, 0
+            while looked_at:
+                looked_at, place = _HOLD_ORGS(self._client, self._base, [actor, queue, place, _HELD_AT_ONCE])
 
     def _gates(self) -> Iterator[tuple[str, dict[str, tuple[int, str]]]]:
         """All that are blocked, each once, by source: until when and why."""

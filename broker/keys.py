@@ -11,15 +11,20 @@ name them in `lua/parts/keys.lua`:
     B:l:<queue>:<org>:<lane>  list   "<since ms>|<message id>"  a lane, oldest first
     B:ql:<queue>:<org>        zset   lane -> since + priority an org's lanes with something in them; 4e15 more for those
                                                               that may not run; of those in qk the first alone
-    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or with a priority
+    B:qk:<queue>:<org>:<actor>  zset lane -> the same         an actor's lanes with a concurrency key, or a priority
                                                               beyond a hundred
     B:qr:<queue>              zset   org -> virtual time      orgs with something ready that may run
+    B:qa:<queue>              zset   org -> since ms          the same orgs: since when waits what each would run next
+    B:qy:<queue>              string "<ms>|<ms>"            work that was given out, and how much of it by age (TTL)
     B:qv:<queue>              zset   org -> virtual time      other orgs that were served ahead (TTL)
-    B:qt:<queue>              string virtual time             of whom the queue served last (TTL)
+    B:qt:<queue>              string virtual time             the queue's, at which an org starts that joins (TTL)
+    B:qw:<queue>              string number                   weights beyond one each of the orgs in qr and qv (TTL)
     B:qc:<queue>              string ms                       charged for what is leased, an estimate (TTL)
     B:qd:<queue>              zset   message id -> due ms     delayed and parked messages
-    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), that are blocked until
-                                                              then by a gate of theirs or a rate; "|\\n": look into qb;
+    B:qo:<queue>:<org>        zset   message id -> due ms     the same, by org
+    B:qn:<queue>              zset   org -> ms                when an org is checked next for what is due
+    B:qs:<queue>              zset   "<org>\\n<actor>" -> ms  actors of an org, and orgs (no actor), blocked until then
+                                                              by a gate of theirs or a rate; "|\\n": look into qb;
                                                               "|\\n:<org>:<key>": look into bz
     B:qb:<queue>              zset   actor -> ms              actors whose gate holds orgs, until then
     B:qg:<queue>:<actor>      zset   org -> ms                orgs that it holds, since then
@@ -39,7 +44,8 @@ name them in `lua/parts/keys.lua`:
     B:t:<org>:<actor>         string ms                       theoretical arrival time of a rate (TTL)
     B:d                       hash   message id -> "<crashes>|<isolated crashes>|<last>"  workers it crashed (TTL)
     B:lease:<worker id>       hash   message id -> token      what a worker holds; token = "<number>|<since ms>|
-                                                              <charged ms>|<rate interval ms>|<leased ms>|<flag>"
+                                                              <charged ms>|<rate interval ms>|<leased ms>|
+                                                              <virtual time>|<flag>"
     B:workers                 zset   worker id -> last heartbeat ms  workers that live
     B:heard                   string ms                       when anybody fetched or finished last (TTL)
     B:up                      string ms                       nobody was heard for long, and now somebody is (TTL)
@@ -56,9 +62,10 @@ name them in `lua/parts/keys.lua`:
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
-    B:waited                  string "1"                      what a replica is waited for by after a lost answer (TTL)
-    B:rights                  any                             where a user's rights are tried (gone at once, or TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
+
+No script knows two more, which live for seconds: `<base>:waited`, a write that a replica is waited for by after a lost
+answer, and `<base>:rights`, on which a worker that starts tries what its user may do.
 
 A message goes by its own id. A second copy that is put while the first is there goes by `<message id>~<enqueue id>`. A
 lane is `<actor>:<priority>` or, for messages with a concurrency key, `<actor>:<priority>:<key>:<max leased>`. A record

@@ -39,6 +39,9 @@ DEFAULT_STALL_TIMEOUT_MS: Final = 120_000
 #: How long dead letters are kept, in milliseconds: seven days, as Dramatiq does.
 DEFAULT_DEAD_MESSAGE_TTL_MS: Final = 7 * 24 * 60 * 60 * 1_000
 
+#: A tenth of the work by age: nobody waits ten times as long as first in, first out would have made him wait.
+DEFAULT_AGE_SHARE: Final = 0.1
+
 
 class FairRedisBroker(Broker):
     """A Dramatiq broker on Redis or Valkey, fair between orgs, that loses nothing it accepted.
@@ -69,6 +72,8 @@ class FairRedisBroker(Broker):
         route: decides where a message goes: called once for each, before its hooks and its encoding, whether it is
             sent, sent with many, parked, or enqueued by another's hooks. It returns the message, or a copy on another
             queue; what it raises is the sender's. Default None: to the queue that the message names.
+        age_share: The part of each queue's work, from 0 to less than 1, that goes by age: no job that may run waits
+            longer than 1 / `age_share` times what first in, first out would have made it wait. Default 0.1.
         durability: `"replica"`: sending waits until a replica has the message too. Default `"local"`.
         client: A client of redis-py to use, also one by `Sentinel.master_for`, or a Sentinel; workers make connections
             of their own with its parameters.
@@ -109,6 +114,7 @@ class FairRedisBroker(Broker):
         max_queue_bytes: int | None = None,
         max_org_bytes: int | None = None,
         route: Route | None = None,
+        age_share: float = DEFAULT_AGE_SHARE,
         durability: Durability = "local",
         client: "redis.Redis | Sentinel | None" = None,
         service_name: str | None = None,
@@ -119,6 +125,8 @@ class FairRedisBroker(Broker):
                 "heartbeat_timeout, dead_message_ttl and stall_timeout must be at least 1 ms, "
                 f"not {heartbeat_timeout}, {dead_message_ttl} and {stall_timeout}"
             )
+        if not 0 <= age_share < 1:
+            raise ValueError(f"age_share must be at least 0 and less than 1, not {age_share}")
         given = client or (client_from_url(url, **parameters) if url else redis.Redis(**parameters))
         self.client = own_client(given, service_name)
         check_mode_at_first_use(self.client)
@@ -129,6 +137,7 @@ class FairRedisBroker(Broker):
         self.dead_message_ttl = dead_message_ttl
         self.stall_timeout = stall_timeout
         self.hold_unknown = hold_unknown
+        self.age_share = age_share
         #: Set before the worker starts: it runs suspects alone and nothing else, or leaves them to such a worker.
         self.probe_only = self.probe_elsewhere = False
         #: What is published of this process for whoever inspects the fleet, such as `version` and `region`.
@@ -373,6 +382,7 @@ class FairRedisBroker(Broker):
             stall_timeout_ms=self.stall_timeout,
             worker=worker,
             max_active=lambda: self._delegation.max_active,
+            age_share=self.age_share,
             mode=mode,
             facts=self.worker_facts,
         )

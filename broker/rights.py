@@ -12,7 +12,18 @@ PROBES: Final = (
     *("SET 1 PX 10000", "GET", "EXISTS", "TYPE", "STRLEN", "PEXPIRE 10000", "PTTL"),
     *("INCR", "INCRBY 1", "INCRBYFLOAT 1", "RENAME KEY", "UNLINK"),
     *("HSET f 1", "HSETNX f 1", "HINCRBY f 1", "HGET f", "HMGET f", "HGETALL", "HKEYS", "HRANDFIELD"),
-    *("HEXISTS f", "HLEN", "HDEL f", "SADD m", "SISMEMBER m", "SMEMBERS", "SRANDMEMBER", "SREM m", "SPOP"),
+    *(
+        "HEXISTS f",
+        "HLEN",
+        "HSCAN 0",
+        "HDEL f",
+        "SADD m",
+        "SISMEMBER m",
+        "SMEMBERS",
+        "SRANDMEMBER",
+        "SREM m",
+        "SPOP",
+    ),
     *("RPUSH m", "LPUSH m", "LINDEX 0", "LLEN", "LRANGE 0 0", "LPOS m", "LINSERT BEFORE m m", "LREM 1 m"),
     *("LPOP", "RPOP", "BLPOP 0.01", "DEL"),
     *("ZADD 1 m", "ZSCORE m", "ZRANK m", "ZCARD", "ZRANGE 0 0", "ZRANGEBYSCORE 0 0", "ZREM m"),
@@ -21,7 +32,7 @@ PROBES: Final = (
 
 
 def check_rights(client: "redis.Redis", base: str) -> None:
-    """Check that a client's user may do all that workers do, on their keys.
+    """Check that a client's user may do all that workers do, on their keys; the default user is believed to.
 
     Parameters:
         client: of the server.
@@ -31,6 +42,10 @@ def check_rights(client: "redis.Redis", base: str) -> None:
         UnsupportedServer: it may not; the message names what is missing, and how to grant it.
         ConnectionClosed: the server does not answer, or is a replica.
     """
+    parameters = client.connection_pool.connection_kwargs
+    if not parameters.get("username") and parameters.get("credential_provider") is None:
+        # A server keeps some 30 KiB for each command that was ever called, and most users are this one.
+        return
     key = f"{base}:rights"
     commands: list[tuple[str, ...]] = [
         (name, key, *(key if word == "KEY" else word for word in words))
@@ -51,7 +66,8 @@ def check_rights(client: "redis.Redis", base: str) -> None:
         if isinstance(answer, redis.exceptions.NoPermissionError)
     }
     if denied:
-        user = client.connection_pool.connection_kwargs.get("username") or "default"
+        name = parameters.get("username") or "(of the credential provider)"
+        user = name.decode(errors="replace") if isinstance(name, bytes) else name
         rules = " ".join(f"+{name.lower()}" for name in denied)
         raise UnsupportedServer(
             f"user {user} of the server may not run {', '.join(denied)} on {base}*: ACL SETUSER {user} ~{base}* {rules}"

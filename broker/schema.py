@@ -23,7 +23,9 @@ BATCH_SIZE: Final = 500
 
 #: By number, what makes of that schema the next one: scripts that convert one batch each. They take a cursor (empty at
 #: the start) and a batch size, return the next cursor (empty at the end), and change nothing when they are run again.
-CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {1: (Script("convert_lanes"), Script("count_bytes"))}
+CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {
+    1: (Script("convert_lanes"), Script("count_bytes"), Script("convert_delayed")),
+}
 
 _RAISE = Script("raise_schema")
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from .contract import IdempotencyKey, Label, Model, TenantJob
 from .errors import NotFound
-from .idea_providers import IdeaGenerator, IdeaRequest, KeywordAverages, Usage, gather_drafts
+from .idea_providers import Drafts, IdeaGenerator, IdeaRequest, KeywordAverages, Usage, gather_drafts
 from .ideas import ContentType, Idea, Tone, idea_from_draft
 from .ports import NewId, Run, T, Transactions
 
@@ -18,6 +18,8 @@ from .ports import NewId, Run, T, Transactions
 KEYWORD_WINDOW_DAYS = 30
 #: How long an idempotency key refuses a second batch.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+#: Remarks on providers' replies that a result holds.
+MAX_REMARKS = 20
 #: Bound on the writing transaction.
 WRITE_TIMEOUT_S = 10.0
 
@@ -58,6 +60,8 @@ class IdeaBatch(Model):
     batch_id: UUID
     """This job's batch, or the first one written under the same key."""
     ideas: tuple[Idea, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """Which of the ideas that providers gave were mended or dropped, and why; at most 20."""
 
 
 class IdeaRepository(Protocol):
@@ -82,6 +86,9 @@ class IdeaRepository(Protocol):
 
     def insert_ideas(self, domain_id: UUID, batch_id: UUID, key: str, ideas: Sequence[Idea]) -> None:
         """Write the ideas in multi-row statements of at most `batch_insert_size` rows."""
+
+    def tokens_spent_today(self) -> int:
+        """Tokens of all kinds that the org's jobs have cost on this day, in UTC."""
 
     def record_usage(self, usage_id: UUID, job_id: UUID, usage: Usage) -> None:
         """Keep what a provider charged for; nothing happens when this usage is kept already."""
@@ -119,6 +126,8 @@ class GenerateIdeas:
             ProviderUnavailable: no provider serves. Nothing was written.
             InvalidReply, AuthFailed: every provider answers with something that does not parse, or refuses our
                 key. Nothing was written.
+            QuotaExhausted: no provider's account has quota or credit left, or the org's tokens for today are spent.
+                Nothing was written.
             Cancelled, DeadlineExceeded: between two steps. Nothing was written.
         """
         key = job.idempotency_key or str(self.run.job_id)
@@ -154,7 +163,7 @@ class GenerateIdeas:
         self.run.progress(100, "done")
         if holder != batch_id:
             return IdeaBatch(status="already_processed", batch_id=holder)
-        return IdeaBatch(status="completed", batch_id=batch_id, ideas=ideas)
+        return IdeaBatch(status="completed", batch_id=batch_id, ideas=ideas, remarks=_remarks(drafts))
 
     def _do(self, job: ContentIdeaGeneration, work: Callable[[IdeaRepository], T]) -> T:
         return self.transactions(job.org_id, work, timeout_s=WRITE_TIMEOUT_S)
@@ -166,6 +175,13 @@ class GenerateIdeas:
             self._do(job, lambda repository: repository.record_usage(usage_id, self.run.job_id, usage))
 
         return record
+
+
+def _remarks(drafts: Drafts) -> tuple[str, ...]:
+    remarks = [blemish.remark for blemish in drafts.blemishes]
+    if len(remarks) > MAX_REMARKS:
+        remarks[MAX_REMARKS - 1 :] = [f"and {len(remarks) - MAX_REMARKS + 1} more"]
+    return tuple(remarks)
 
 
 def _context(

@@ -8,6 +8,7 @@
     │   ├── SizeLimitExceeded     the result would pass a documented limit
     │   ├── InvalidReply          a remote service answered, twice, with something unusable
     │   ├── AuthFailed            a remote service refused our credentials
+    │   │   └── QuotaExhausted    the account or the org has no quota or credit left
     │   └── Cancelled             somebody asked for this job to stop
     └── RetryableError            the world may look better in a moment
         ├── DatabaseUnavailable   lost connection, deadlock, serialization failure, time-out
@@ -67,6 +68,10 @@ class AuthFailed(PermanentError):
     """A remote service refused the credentials it was given."""
 
     category: ClassVar[Category] = "auth"
+
+
+class QuotaExhausted(AuthFailed):
+    """No quota or credit is left, and waiting a moment brings none: somebody has to act, or a new day to begin."""
 
 
 class Cancelled(PermanentError):

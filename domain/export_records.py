@@ -3,15 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field, StringConstraints
 
 from .errors import InvalidInput
 
 #: Version of the data in every export; raised when a record changes its meaning (seed M12).
 EXPORT_DATA_VERSION = 1
 
+#: A time beyond the years 1 to 9999, in the database's words: `infinity`, `0044-03-15 00:00:00+00 BC`.
+FarTime = Annotated[str, StringConstraints(pattern=r"^(-?infinity|\d{4,6}-\d\d-\d\d .{8,40})$")]
+#: When content was made or published: somebody's own data, which may be of any age.
+Moment = Annotated[datetime | FarTime, Field(union_mode="left_to_right")]
+
 #: Where a page of content ended: creation time and id of its last row.
-Cursor = tuple[datetime, UUID]
+Cursor = tuple[datetime | str, UUID]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +43,8 @@ class ContentRow:
     content_type: str
     status: str
     url: str | None
-    created_at: datetime
-    published_at: datetime | None
+    created_at: Moment
+    published_at: Moment | None
 
     @property
     def cursor(self) -> Cursor:
@@ -69,6 +77,16 @@ class Setting:
 
     name: str
     value: object
+
+
+def iso(moment: datetime | str) -> str:
+    """A moment as exports write it: ISO 8601, or in the database's words where that has none.
+
+    Example:
+        >>> iso("infinity")
+        'infinity'
+    """
+    return moment if isinstance(moment, str) else moment.isoformat()
 
 
 def checked_version(version: object) -> int:

@@ -114,6 +114,8 @@ class FeedbackPage:
     events: Sequence[FeedbackEvent]
     #: Where the next page begins; None on the last.
     next_cursor: str | None
+    #: Why each event that cannot be used was left out; nothing of it is quoted but its id.
+    set_aside: Sequence[str] = ()
 
 
 class FeedbackSource(Protocol):
@@ -129,6 +131,6 @@ class FeedbackSource(Protocol):
         Raises:
             ProviderUnavailable: it cannot be reached, or reports a fault of its own.
             AuthFailed: it refused our token.
-            InvalidReply: its reply is not as agreed.
+            InvalidReply: its reply is no page of events. An event that cannot be used is set aside instead.
             InvalidInput: no source is configured.
         """

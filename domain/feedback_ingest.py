@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol, Self, TypeVar
 
@@ -34,6 +34,8 @@ MAX_PAGES = 100
 PAGE_TIMEOUT_S = 30.0
 #: Bound on every statement.
 WRITE_TIMEOUT_S = 30.0
+#: Events that were set aside of which a result holds the reasons.
+MAX_SET_ASIDE = 20
 #: Characters kept of the reason why an entity failed, so that a hundred of them fit a stored result.
 MAX_REASON_CHARS = 300
 
@@ -95,6 +97,15 @@ class EntityFailure(Model):
     message: str
 
 
+class SetAside(Model):
+    """An event that could not be used, and why."""
+
+    id: str
+    """Of the entity."""
+    type: EntityType
+    reason: str
+
+
 class IngestOutcome(Model):
     """What came of it."""
 
@@ -104,6 +115,10 @@ class IngestOutcome(Model):
     """Entities that are not; another job with the same events loses and doubles nothing."""
     windows: tuple[WindowCounts, ...]
     errors: tuple[EntityFailure, ...]
+    set_aside: int = 0
+    """Events that could not be used; all others were taken in."""
+    reasons: tuple[SetAside, ...] = ()
+    """Why; at most 20."""
 
 
 class FeedbackRepository(Protocol):
@@ -191,7 +206,8 @@ class IngestFeedback:
                 f"{len(job.entities)} entities in one job, at most {self.limits.max_entities} are allowed; send several"
             )
         entities = _merged(job)
-        failures = self._take_in(job, entities)
+        taken = self._take_in(job, entities)
+        failures = {entity: each.error for entity, each in taken.items() if each.error is not None}
         if len(failures) == len(entities):
             raise _most_hopeful(list(failures.values()))
         done = [entity for entity in entities if entity not in failures]
@@ -207,24 +223,34 @@ class IngestFeedback:
             failed=len(failures),
             windows=tuple(windows),
             errors=tuple(_failure_of(entity, error) for entity, error in failures.items()),
+            set_aside=sum(len(each.set_aside) for each in taken.values()),
+            reasons=tuple(
+                SetAside(id=entity.id, type=entity.type, reason=reason)
+                for entity, each in taken.items()
+                for reason in each.set_aside
+            )[:MAX_SET_ASIDE],
         )
 
     def _take_in(
         self, job: FeedbackIngest, entities: dict[Entity, list[FeedbackEvent]]
-    ) -> dict[Entity, JobError]:
+    ) -> dict[Entity, "_Taken"]:
         since = self.clock() - timedelta(days=max(self.limits.windows))
 
-        def one(entity: Entity) -> JobError | None:
+        def one(entity: Entity) -> _Taken:
+            taken = _Taken()
             try:
                 if job.source == "sync":
-                    self._pull(job, entity, since)
+                    self._pull(job, entity, since, taken)
                 else:
-                    self._store(job, entity, entities[entity])
+                    self._store(job, entity, entities[entity], taken)
+                    if len(taken.set_aside) == len(entities[entity]):
+                        taken.error = taken.refusal
+                        taken.set_aside.clear()
             except (Cancelled, DeadlineExceeded):
                 raise  # these end the job, not the entity
             except JobError as error:
-                return error
-            return None
+                taken.error = error
+            return taken
 
         described = 0
 
@@ -237,13 +263,16 @@ class IngestFeedback:
 
         self.run.checkpoint()
         ended = self.in_parallel(one, list(entities), at_once=ENTITIES_AT_ONCE, between=tell)
-        failures = {entity: error for entity, error in zip(entities, ended, strict=True) if error is not None}
-        for category in sorted({error.category for error in failures.values()}):
-            number = sum(error.category == category for error in failures.values())
+        failures = [taken.error for taken in ended if taken.error is not None]
+        for category in sorted({error.category for error in failures}):
+            number = sum(error.category == category for error in failures)
             logger.warning("%s of %s entities failed (%s).", number, len(entities), category)
-        return failures
+        if any(taken.set_aside for taken in ended):
+            number = sum(len(taken.set_aside) for taken in ended)
+            logger.warning("%s events were set aside; the job's result says why.", number)
+        return dict(zip(entities, ended, strict=True))
 
-    def _pull(self, job: FeedbackIngest, entity: Entity, since: datetime) -> None:
+    def _pull(self, job: FeedbackIngest, entity: Entity, since: datetime, taken: "_Taken") -> None:
         cursor: str | None = None
         seen = set[str]()
         for _ in range(MAX_PAGES):
@@ -251,7 +280,8 @@ class IngestFeedback:
             query = FeedbackQuery(org_id=job.org_id, entity=entity, since=since, cursor=cursor)
             page = self.source.events(query, timeout_s=_share(self.run.remaining_s()))
             # Page by page: memory stays flat, and what came before a fault is not asked for in vain.
-            self._store(job, entity, page.events)
+            self._store(job, entity, page.events, taken)
+            taken.set_aside += page.set_aside
             cursor = page.next_cursor
             if cursor is None:
                 return
@@ -262,13 +292,36 @@ class IngestFeedback:
             f"the source has more than {MAX_PAGES} pages for this entity; let it send larger ones"
         )
 
-    def _store(self, job: FeedbackIngest, entity: Entity, events: Sequence[FeedbackEvent]) -> None:
-        if events:
+    def _store(
+        self, job: FeedbackIngest, entity: Entity, events: Sequence[FeedbackEvent], taken: "_Taken"
+    ) -> None:
+        if not events:
+            return
+        try:
             self.transactions(
                 job.org_id,
                 lambda repository: repository.insert_events(job.source, entity, events),
                 timeout_s=WRITE_TIMEOUT_S,
             )
+        except InvalidInput as error:
+            # One of them has a value that the database refuses; the others shall not wait for it to go away.
+            if len(events) == 1:
+                taken.set_aside.append(f"event {events[0].event_id}: {error}"[:MAX_REASON_CHARS])
+                taken.refusal = error
+                return
+            middle = len(events) // 2
+            self._store(job, entity, events[:middle], taken)
+            self._store(job, entity, events[middle:], taken)
+
+
+@dataclass
+class _Taken:
+    """How it went with one entity."""
+
+    set_aside: list[str] = field(default_factory=list)
+    error: JobError | None = None
+    #: What the database said of the last event that it refused.
+    refusal: InvalidInput | None = None
 
 
 def _merged(job: FeedbackIngest) -> dict[Entity, list[FeedbackEvent]]:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -52,6 +52,32 @@ class Usage:
     completion_tokens: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Blemish:
+    """Something in a reply that had to be mended, or left out."""
+
+    #: Which provider, and what; nothing of what it said is quoted.
+    remark: str
+    #: Ideas that were asked for and paid for, and cannot be used.
+    missing: int = 0
+
+
+class Drafts(list[IdeaDraft]):
+    """Drafts of one call, and what had to be done to the reply that they were in.
+
+    Parameters:
+        drafts: those that can be used.
+        blemishes: one for each idea that was mended or dropped. Default none.
+
+    Example:
+        >>> Drafts(drafts, [Blemish(remark="first: idea 2 has no usable title", missing=1)])
+    """
+
+    def __init__(self, drafts: Iterable[IdeaDraft], blemishes: Iterable[Blemish] = ()) -> None:
+        super().__init__(drafts)
+        self.blemishes = tuple(blemishes)
+
+
 class IdeaGenerator(Protocol):
     """A provider of idea drafts."""
 
@@ -62,7 +88,7 @@ class IdeaGenerator(Protocol):
     def generate(
         self, request: IdeaRequest, *, timeout_s: float | None, on_usage: Callable[[Usage], None]
     ) -> Sequence[IdeaDraft]:
-        """At least one and at most `request.count` drafts.
+        """At least one and at most `request.count` drafts; `Drafts` where ideas were mended or dropped.
 
         Parameters:
             request: what to write about.
@@ -72,7 +98,8 @@ class IdeaGenerator(Protocol):
         Raises:
             ProviderUnavailable: it cannot be reached, or reports a fault of its own.
             AuthFailed: it refused our key.
-            InvalidReply: its reply did not parse, also when asked once more.
+            QuotaExhausted: no quota, credit or budget is left.
+            InvalidReply: no idea in its reply can be used, also when asked once more.
         """
 
 
@@ -82,11 +109,13 @@ def gather_drafts(
     run: Run,
     *,
     on_usage: Callable[[Usage], None],
-) -> list[IdeaDraft]:
+) -> Drafts:
     """Up to `request.count` drafts with distinct titles, in calls of IDEAS_PER_CALL, with failover.
 
     A provider that failed is not asked again in this job; what it gave before is kept. A provider that has
-    nothing new to say ends the job early with what there is. Titles that differ only in case are one title.
+    nothing new to say ends the job early with what there is, and so does one that fails for good when there is no
+    other. An idea that was given and cannot be used is not asked for again: it has been paid for. Titles that
+    differ only in case are one title.
 
     Parameters:
         generators: providers in the order they are tried.
@@ -107,13 +136,18 @@ def gather_drafts(
     failures: list[tuple[str, JobError]] = []
     drafts: dict[str, IdeaDraft] = {}
     replies_left = REPLIES_PER_CALL * math.ceil(request.count / IDEAS_PER_CALL)
-    while len(drafts) < request.count and replies_left:
+    blemishes: list[Blemish] = []
+    missing = 0
+    while len(drafts) + missing < request.count and replies_left:
         run.checkpoint()
         if not left:
-            raise _none_left(failures)
+            error = _none_left(failures)
+            if drafts and not error.retryable:
+                break
+            raise error
         ask = replace(
             request,
-            count=min(IDEAS_PER_CALL, request.count - len(drafts)),
+            count=min(IDEAS_PER_CALL, request.count - len(drafts) - missing),
             known_titles=tuple(draft.title for draft in drafts.values()),
         )
         try:
@@ -125,6 +159,8 @@ def gather_drafts(
             failures.append((name, error))
             continue
         replies_left -= 1
+        blemishes += reply.blemishes
+        missing += sum(blemish.missing for blemish in reply.blemishes)
         before = len(drafts)
         for draft in reply:
             drafts.setdefault(draft.title.casefold(), draft)
@@ -133,16 +169,16 @@ def gather_drafts(
         run.progress(
             20 + 50 * len(drafts) // request.count, f"{len(drafts)} of {request.count} ideas drafted"
         )
-    return list(drafts.values())
+    return Drafts(drafts.values(), blemishes)
 
 
 def _ask(
     generator: IdeaGenerator, request: IdeaRequest, timeout_s: float | None, on_usage: Callable[[Usage], None]
-) -> Sequence[IdeaDraft]:
-    drafts = generator.generate(request, timeout_s=timeout_s, on_usage=on_usage)[: request.count]
+) -> Drafts:
+    drafts = generator.generate(request, timeout_s=timeout_s, on_usage=on_usage)
     if not drafts:
         raise InvalidReply(f"{generator.name} returned no ideas")
-    return drafts
+    return Drafts(drafts[: request.count], drafts.blemishes if isinstance(drafts, Drafts) else ())
 
 
 def _share(remaining_s: float | None, providers: int) -> float | None:

@@ -19,10 +19,18 @@ WORDS_PER_MINUTE = 238
 #: Words assumed for an article whose draft does not say.
 DEFAULT_ARTICLE_WORDS = 1_200
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4_000, pattern=NO_NUL)]
-OptionalText = Annotated[str, StringConstraints(max_length=4_000, pattern=NO_NUL)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=NO_NUL)]
-Keyword = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
+#: Bounds of what a provider hands over.
+MAX_TITLE_CHARS = 300
+MAX_TEXT_CHARS = 4_000
+MAX_KEYWORD_CHARS = 200
+MAX_DRAFT_KEYWORDS = 50
+MAX_DRAFT_HEADINGS = 20
+MAX_ARTICLE_WORDS = 100_000
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS, pattern=NO_NUL)]
+OptionalText = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS, pattern=NO_NUL)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE_CHARS, pattern=NO_NUL)]
+Keyword = Annotated[str, StringConstraints(max_length=MAX_KEYWORD_CHARS, pattern=NO_NUL)]
 
 
 class IdeaDraft(Model):
@@ -30,10 +38,10 @@ class IdeaDraft(Model):
 
     title: Title
     description: Text
-    keywords: tuple[Keyword, ...] = Field(default=(), strict=False, max_length=50)
-    outline: tuple[Title, ...] = Field(default=(), strict=False, max_length=20)
+    keywords: tuple[Keyword, ...] = Field(default=(), strict=False, max_length=MAX_DRAFT_KEYWORDS)
+    outline: tuple[Title, ...] = Field(default=(), strict=False, max_length=MAX_DRAFT_HEADINGS)
     competitive_analysis: OptionalText = ""
-    word_count: int | None = Field(default=None, ge=1, le=100_000)
+    word_count: int | None = Field(default=None, ge=1, le=MAX_ARTICLE_WORDS)
 
 
 class Idea(Model):

@@ -29,6 +29,10 @@ MAX_COUNTED = 1_000
 #: What becomes of ticks that are later than the grace: they are left out, or one run stands for all of them.
 MissedTicks = Literal["skip", "coalesce"]
 
+#: What a change of clocks has to do with a tick: it stands for times that its day does not have, or is one of two
+#: equal ones.
+ClockChange = Literal["gap", "fold"]
+
 _MINUTE = timedelta(minutes=1)
 
 
@@ -49,6 +53,9 @@ class Timetable(Protocol):
         """The first minute that is due after the minute of `moment`."""
         ...
 
+
+#: What a change of clocks has to do with a minute at which an expression in a time zone is due, if anything.
+ReadClockChange = Callable[[str, str, datetime], ClockChange | None]
 
 #: Reads an expression and a time zone. Raises `InvalidInput`, saying the field and the fix.
 ReadTimetable = Callable[[str, str], Timetable]
@@ -124,6 +131,11 @@ class DueSchedules(Protocol):
         """Pause it, and keep why."""
 
 
+def no_clock_change(expression: str, tz: str, due: datetime) -> ClockChange | None:
+    """A `ReadClockChange` of clocks that nobody changes."""
+    return None
+
+
 #: Adds a number to a counter with labels.
 Count = Callable[[str, Mapping[str, str], int], None]
 
@@ -138,13 +150,15 @@ class FireSchedules:
     schedule, with the reason; nothing is dropped without a word.
 
     Counters: `schedule_ticks_total` by actor and outcome (`sent`, `refused`), `schedule_missed_total` by actor and
-    policy (`skip`, `coalesce`), the latter up to 1,000 a schedule and time.
+    policy (`skip`, `coalesce`), the latter up to 1,000 a schedule and time, `schedule_clock_changes_total` by actor and
+    change (`gap`: fired after the hour that its day does not have; `fold`: fired in the hour that it has twice).
 
     Parameters:
         transactions: units of work of the system role.
         timetables: reads expressions.
         actors: names those that this process knows. A schedule of another one is left to other workers for an hour.
         count: takes the counters.
+        clock_changes: knows on which minutes clocks are changed. Default: on none.
 
     Example:
         >>> while fire():
@@ -155,6 +169,7 @@ class FireSchedules:
     timetables: ReadTimetable
     actors: Callable[[], Collection[str]]
     count: Count
+    clock_changes: ReadClockChange = no_clock_change
 
     def __call__(self) -> bool:
         """Fire one batch; whether there may be more.
@@ -189,8 +204,11 @@ class FireSchedules:
                 counts.append(("schedule_ticks_total", {**labels, "outcome": "refused"}, 1))
                 continue
             repository.advance(schedule, next_due_at=tick.next_due_at, fired=tick.fire, message_id=message_id)
-            if message_id is not None:
+            if tick.fire is not None:
                 counts.append(("schedule_ticks_total", {**labels, "outcome": "sent"}, 1))
+                change = self.clock_changes(schedule.expression, schedule.tz, tick.fire)
+                if change is not None:
+                    counts.append(("schedule_clock_changes_total", {**labels, "change": change}, 1))
             if tick.missed:
                 missed = {**labels, "policy": schedule.missed}
                 counts.append(("schedule_missed_total", missed, tick.missed))

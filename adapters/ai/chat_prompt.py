@@ -1,6 +1,7 @@
 """What a chat model is told: the house's rules as instructions, everything a customer typed as data."""
 
 import json
+from collections.abc import Sequence
 
 from domain.idea_providers import IdeaRequest
 
@@ -23,11 +24,12 @@ is near the first page, and say so in the competitive analysis.
 Write in the language of the keywords."""
 
 
-def prompt(request: IdeaRequest) -> list[dict[str, str]]:
+def prompt(request: IdeaRequest, added: Sequence[str] = ()) -> list[dict[str, str]]:
     """The messages that ask for `request.count` ideas.
 
     Parameters:
         request: what the ideas are for.
+        added: further instructions. Default none.
 
     Example:
         >>> [message["role"] for message in prompt(request)]
@@ -50,6 +52,6 @@ def prompt(request: IdeaRequest) -> list[dict[str, str]]:
         "known_titles": request.known_titles,
     }
     return [
-        {"role": "system", "content": INSTRUCTIONS},
+        {"role": "system", "content": "\n".join((INSTRUCTIONS, *added))},
         {"role": "user", "content": json.dumps(wanted, ensure_ascii=False)},
     ]

@@ -1,55 +1,39 @@
-"""What a chat model must answer, and the reading of what it did answer."""
+"""The reading of what a chat model answered: the envelope of a completion, and the ideas wherever they lie in it."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import json
+from collections.abc import Iterator
+
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from domain.errors import InvalidReply
-from domain.ideas import IdeaDraft
 
-#: How the schema is named towards the model.
-SCHEMA_NAME = "content_ideas"
+from .found_json import FoundJson, found_json
+from .read_drafts import ReadDrafts, read_drafts
 
-
-# Every field is required and none is bounded: providers' strict modes know no more of JSON Schema than that.
-# The bounds are the domain's, and are checked when a draft is made. The docstrings go out with the schema.
-class IdeaReply(BaseModel):
-    """A content idea, as a model has to write it."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
-
-    title: str
-    description: str
-    keywords: list[str]
-    outline: list[str]
-    competitive_analysis: str
-    word_count: int | None
-
-
-class IdeasReply(BaseModel):
-    """The content ideas asked for."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
-
-    ideas: list[IdeaReply]
+#: How providers say that a reply ended at a length limit.
+_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"})
+#: Parts of a content list that are no answer.
+_NO_ANSWER = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content", "summary"})
 
 
 class TokenUsage(BaseModel):
     """What the provider counted."""
 
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(
+        default=0, ge=0, validation_alias=AliasChoices("prompt_tokens", "input_tokens", "promptTokens")
+    )
+    completion_tokens: int = Field(
+        default=0,
+        ge=0,
+        validation_alias=AliasChoices("completion_tokens", "output_tokens", "completionTokens"),
+    )
 
 
-def response_format() -> dict[str, object]:
-    """The request field that makes the model answer in the shape of `IdeasReply`.
+class IdeasRead(ReadDrafts):
+    """What there was of ideas in a reply."""
 
-    Example:
-        >>> response_format()["type"]
-        'json_schema'
-    """
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": SCHEMA_NAME, "strict": True, "schema": IdeasReply.model_json_schema()},
-    }
+    #: Whether the reply ended before it was complete.
+    is_cut: bool = False
 
 
 def token_usage(body: bytes) -> TokenUsage | None:
@@ -63,62 +47,106 @@ def token_usage(body: bytes) -> TokenUsage | None:
         9
     """
     try:
-        return _Metered.model_validate_json(body).usage
-    except ValidationError:
+        return _Metered.model_validate(_parsed(body)).usage
+    except (ValidationError, InvalidReply):
         return None
 
 
-def drafts_in(body: bytes, count: int) -> list[IdeaDraft]:
-    """The first `count` ideas of a reply.
+def ideas_in(body: bytes) -> IdeasRead:
+    """The ideas of a reply.
 
     Parameters:
         body: the whole reply.
-        count: how many were asked for; what is beyond them is cut off.
 
     Raises:
-        InvalidReply: it does not parse, was cut short or refused, or an idea breaks the rules. The message says
-            where, and quotes nothing.
+        InvalidReply: it is no completion, was refused, or holds no idea that can be used, although it was not cut
+            off. The message quotes nothing.
     """
-    try:
-        choice = _Completion.model_validate_json(body).choices[0]
-    except ValidationError as error:
-        raise InvalidReply(f"the reply is no chat completion: {_where(error)}") from None
-    if choice.finish_reason == "length":
+    choice = _choice(_parsed(body))
+    finish = str(choice.get("finish_reason") or "").casefold()
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        message = {"content": choice.get("text")}
+    if message.get("refusal") or finish == "content_filter":
+        raise InvalidReply("the model refused; look at the keywords and the audience")
+    read = IdeasRead()
+    said_anything = False
+    for found in _answers(message):
+        said_anything = True
+        drafts = read_drafts(found.values)
+        if drafts.drafts or not read.dropped:
+            read.drafts, read.mended, read.dropped = drafts.drafts, drafts.mended, drafts.dropped
+        read.is_cut = found.is_cut
+        if read.drafts:
+            break
+    read.is_cut = read.is_cut or finish in _CUT_OFF
+    if not said_anything and not read.is_cut:
+        raise InvalidReply("the model said nothing; look at the keywords and the audience")
+    if not read.drafts and not read.is_cut:
         raise InvalidReply(
-            "the reply was cut off at the model's length limit; ask for fewer ideas or raise it"
+            f"the ideas are not as asked for: {'; '.join(read.dropped[:3]) or 'there are none'}"
         )
-    if choice.message.refusal or choice.finish_reason == "content_filter" or not choice.message.content:
-        raise InvalidReply("the model refused, or said nothing; look at the keywords and the audience")
+    return read
+
+
+def _parsed(body: bytes) -> object:
     try:
-        ideas = IdeasReply.model_validate_json(choice.message.content).ideas[:count]
-        drafts = [IdeaDraft.model_validate(idea.model_dump()) for idea in ideas]
-    except ValidationError as error:
-        raise InvalidReply(f"the ideas are not as asked for: {_where(error)}") from None
-    if not drafts:
-        raise InvalidReply("the model gave no ideas")
-    return drafts
+        # Bytes that are no UTF-8 spoil one text, not the reply.
+        return json.loads(body.decode("utf-8-sig", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        raise InvalidReply("the reply is no chat completion: it is no JSON") from None
 
 
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
+def _choice(reply: object) -> dict[str, object]:
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        raise InvalidReply("the reply is no chat completion: it has no choices")
+    return choice
 
 
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
+def _answers(message: dict[str, object]) -> Iterator[FoundJson]:
+    """What is found in the content, then in calls of tools, then where some servers put the answer by mistake."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [content]
+    yield from _found("".join(_texts(parts)))
+    values: list[object] = [each for each in parts if isinstance(each, dict) and "type" not in each]
+    values += [
+        part[name] for part in parts if isinstance(part, dict) for name in ("json", "input") if name in part
+    ]
+    calls = message.get("tool_calls")
+    for call in [*(calls if isinstance(calls, list) else ()), {"function": message.get("function_call")}]:
+        function = call.get("function") if isinstance(call, dict) else None
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        if isinstance(arguments, str):
+            yield from _found(arguments)
+        elif arguments is not None:
+            values.append(arguments)
+    values.append(message.get("parsed"))
+    for value in values:
+        if value is not None:
+            yield FoundJson(values=[value], is_cut=False)
+    for name in ("reasoning_content", "reasoning"):
+        text = message.get(name)
+        if isinstance(text, str):
+            yield from _found(text)
 
 
-class _Completion(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
+def _found(text: str) -> Iterator[FoundJson]:
+    if text.strip():
+        yield found_json(text)
+
+
+def _texts(parts: list[object]) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict) and part.get("type") not in _NO_ANSWER:
+            text = part.get("text")
+            text = text.get("value") if isinstance(text, dict) else text
+            if isinstance(text, str):
+                yield text
 
 
 class _Metered(BaseModel):
     usage: TokenUsage | None = None
-
-
-def _where(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # Names of unknown fields are the remote service's words; types and positions are ours.
-    place = ".".join(str(part) for part in first["loc"]) if first["type"] != "extra_forbidden" else "a field"
-    return f"{place or 'it'}: {first['type']}"

@@ -1,10 +1,10 @@
 """What an export reads of a domain, and the record of the export, in PostgreSQL."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import ColumnElement, DateTime, Text, case, cast, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.domain_export import DateRange, DomainExport, ExportOutcome
@@ -16,6 +16,7 @@ from domain.export_records import (
     Cursor,
     KeywordPerformance,
     Setting,
+    iso,
 )
 
 from .tables import (
@@ -28,6 +29,10 @@ from .tables import (
 )
 from .tables.exports import MAX_REASON_CHARS
 from .unit_of_work import UnitOfWork
+
+#: Between these every reader has a calendar, whatever the zone.
+_FIRST_MOMENT = datetime(1, 1, 2, tzinfo=UTC)
+_LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class SqlExports:
@@ -150,8 +155,8 @@ class SqlExports:
                 items.content_type,
                 items.status,
                 items.url,
-                items.created_at,
-                items.published_at,
+                *_readable(items.created_at),
+                *_readable(items.published_at),
             )
             .where(items.org_id == self._org_id, items.domain_id == domain_id)
             .order_by(items.created_at.desc(), items.id.desc())
@@ -160,8 +165,9 @@ class SqlExports:
         if date_range is not None:
             query = query.where(items.created_at.between(date_range.start, date_range.end))
         if after is not None:
-            query = query.where(tuple_(items.created_at, items.id) < tuple_(*after))
-        return [ContentRow(**row) for row in self._connection.execute(query).mappings()]
+            created_at = cast(literal(iso(after[0]), Text), DateTime(timezone=True))
+            query = query.where(tuple_(items.created_at, items.id) < tuple_(created_at, after[1]))
+        return [_content_row(**row) for row in self._connection.execute(query).mappings()]
 
     def keyword_performance(
         self, domain_id: UUID, start: datetime, end: datetime, limit: int
@@ -234,3 +240,19 @@ class SqlExports:
 
 def _utc_day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
+
+
+def _readable(column: ColumnElement[datetime]) -> tuple[ColumnElement[datetime], ColumnElement[str]]:
+    # The driver has no value for years beyond the calendar's, and would fail the page for one of them.
+    is_near = column.between(_FIRST_MOMENT, _LAST_MOMENT)
+    name = column.key
+    return (
+        case((is_near, column)).label(name),
+        case((~is_near, cast(column, Text))).label(f"far_{name}"),
+    )
+
+
+def _content_row(*, far_created_at: str | None, far_published_at: str | None, **row: Any) -> ContentRow:
+    row["created_at"] = far_created_at or row["created_at"]
+    row["published_at"] = far_published_at or row["published_at"]
+    return ContentRow(**row)

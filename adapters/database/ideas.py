@@ -130,6 +130,15 @@ class SqlIdeas:
             statement = postgresql.insert(content_ideas).values(rows[start : start + size])
             self._connection.execute(statement.on_conflict_do_nothing(index_elements=["org_id", "id"]))
 
+    def tokens_spent_today(self) -> int:
+        """Tokens of all kinds that the org's jobs have cost on this day, in UTC."""
+        usage = ai_usage.c
+        begin = func.timezone("UTC", func.date_trunc("day", func.timezone("UTC", func.now())))
+        spent = select(func.coalesce(func.sum(usage.prompt_tokens + usage.completion_tokens), 0)).where(
+            usage.org_id == self._org_id, usage.created_at >= begin
+        )
+        return int(self._connection.scalar(spent) or 0)
+
     def record_usage(self, usage_id: UUID, job_id: UUID, usage: Usage) -> None:
         """Keep what a provider charged for; nothing happens when this usage is kept already."""
         self._connection.execute(

@@ -4,7 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from domain.export_records import ContentPerformance, ContentRow, ExportHeader, KeywordPerformance, Setting
+from domain.export_records import (
+    ContentPerformance,
+    ContentRow,
+    ExportHeader,
+    KeywordPerformance,
+    Setting,
+    iso,
+)
 
 Section = Literal["export", "content", "keyword", "performance", "setting"]
 Record = ExportHeader | ContentRow | KeywordPerformance | ContentPerformance | Setting
@@ -62,8 +69,8 @@ def cells(record: Record) -> Mapping[str, str]:
                 "content_type": record.content_type,
                 "status": record.status,
                 "url": record.url or "",
-                "created_at": record.created_at.isoformat(),
-                "published_at": record.published_at.isoformat() if record.published_at else "",
+                "created_at": iso(record.created_at),
+                "published_at": iso(record.published_at) if record.published_at else "",
             }
         case KeywordPerformance():
             return {

@@ -1,5 +1,6 @@
 """CSV exports: one uniform table that every parser reads and no spreadsheet runs."""
 
+import codecs
 import csv
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +12,7 @@ from .csv_columns import COLUMNS, TEXT_COLUMNS, Record, cells
 
 
 class CsvWriter:
-    """Writes RFC 4180 CSV in UTF-8, without a byte order mark.
+    """Writes RFC 4180 CSV in UTF-8.
 
     The first line names the columns, the same for every export. The first row, of section `export`, carries the
     version and the header; then a row a record, of section content, keyword, performance or setting. A text cell
@@ -20,6 +21,7 @@ class CsvWriter:
 
     Parameters:
         sink: where the bytes go.
+        byte_order_mark: whether the file begins with one, by which Excel knows UTF-8. Default False.
 
     Example:
         >>> writer = CsvWriter(file)
@@ -28,10 +30,14 @@ class CsvWriter:
         >>> writer.finish()
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, *, byte_order_mark: bool = False) -> None:
+        self._sink = sink
+        self._mark = codecs.BOM_UTF8 if byte_order_mark else b""
         self._rows = csv.writer(_Utf8(sink))
 
     def begin(self, header: ExportHeader) -> None:
+        if self._mark:
+            self._sink.write(self._mark)
         self._rows.writerow(COLUMNS)
         self._add([header])
 

@@ -1,6 +1,7 @@
 """JSON exports: one document, a record a line, written as the records come."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -64,7 +65,7 @@ class JsonWriter:
     def _array(self, records: Iterable[Record]) -> None:
         separator = "["
         for record in records:
-            self._write(f"{separator}\n{_json(asdict(record))}")
+            self._write(f"{separator}\n{_json(_finite(asdict(record)))}")
             separator = ","
         self._write("[]" if separator == "[" else "\n]")
 
@@ -75,6 +76,14 @@ class JsonWriter:
 
 def _json(value: object) -> str:
     return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(fields: dict[str, object]) -> dict[str, object]:
+    # JSON has no word for what is no number; as text it is read back.
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in fields.items()
+    }
 
 
 def _plain(value: object) -> str:

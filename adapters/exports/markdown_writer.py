@@ -106,5 +106,5 @@ def _inline(text: str) -> str:
     return _MARKUP.sub(r"\\\1", _SPACES.sub(" ", text).strip())
 
 
-def _day_and_time(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="minutes")
+def _day_and_time(moment: datetime | str) -> str:
+    return moment if isinstance(moment, str) else moment.isoformat(sep=" ", timespec="minutes")

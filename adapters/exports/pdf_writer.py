@@ -122,5 +122,5 @@ def _printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _day_and_time(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="minutes")
+def _day_and_time(moment: datetime | str) -> str:
+    return moment if isinstance(moment, str) else moment.isoformat(sep=" ", timespec="minutes")

@@ -67,7 +67,7 @@ def read_csv(source: BinaryIO) -> ExportFile:
     """
     # The bound is the interpreter's, not the reader's; only ever raised, it cannot disturb another reader.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARACTERS))
-    rows = _csv_rows(csv.reader((row.decode() for row in source), strict=True))
+    rows = _csv_rows(csv.reader(_decoded(source), strict=True))
     if next(rows, None) != COLUMNS:
         raise InvalidInput(
             "the file has other columns than an export; give the reader the export as it was written"
@@ -110,6 +110,12 @@ def _json_records(document: Mapping[str, object]) -> Iterator[Record]:
     yield from (_made(ContentPerformance, row) for row in _array(analytics.get("content", [])))
     for name, value in _mapping(document.get("settings", {})).items():
         yield Setting(name=name, value=value)
+
+
+def _decoded(source: BinaryIO) -> Iterator[str]:
+    # Only the first may begin with a byte order mark.
+    yield source.readline().decode("utf-8-sig")
+    yield from (row.decode() for row in source)
 
 
 def _csv_rows(rows: Iterable[list[str]]) -> Iterator[tuple[str, ...]]:

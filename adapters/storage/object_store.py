@@ -14,9 +14,11 @@ from pydantic import SecretStr
 
 from domain.errors import InvalidInput, NotFound, StorageUnavailable
 
-from .object_store_errors import mapped_errors
+from .object_store_errors import is_refusal, mapped_errors
+from .private_folder import PrivateFolder
 
 if TYPE_CHECKING:
+    from obstore import Attributes, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 #: Bytes in one part of an upload, the smallest that S3 takes.
@@ -63,14 +65,19 @@ class ObjectStore:
     key cannot be used.
     """
 
-    def __init__(self, store: LocalStore | S3Store, name: str) -> None:
+    def __init__(self, store: LocalStore | S3Store, name: str, folder: PrivateFolder | None = None) -> None:
         self._store = store
         self._name = name
+        self._folder = folder
+        #: Found out once: some stores let us read and write, and refuse to be asked about an object.
+        self._takes_head = True
 
     def put(self, key: str, source: BinaryIO, headers: Mapping[str, str]) -> None:
         """Store what `source` holds from its position on. A reader sees the old object or the new one.
 
-        Memory holds two parts of 5 MiB, whatever the size. An interrupted upload leaves nothing.
+        Memory holds two parts of 5 MiB, whatever the size. An interrupted upload leaves nothing that could be read;
+        a bucket that refuses to have it aborted keeps its parts until its own rules remove them. In a folder the file
+        is readable by the worker and its group alone.
 
         Parameters:
             key: replaced when it exists.
@@ -81,6 +88,8 @@ class ObjectStore:
         watched = _Watched(source)
         attributes = dict(headers) if isinstance(self._store, S3Store) else None
         with mapped_errors(self._name):
+            if self._folder is not None:
+                self._folder.prepare(key)
             try:
                 obstore.put(
                     self._store,
@@ -90,10 +99,13 @@ class ObjectStore:
                     chunk_size=PART_BYTES,
                     max_concurrency=PARTS_AT_ONCE,
                 )
-            except OSError:
+            except (BaseError, OSError):
+                # Whatever the store said of our giving up: what made us is what happened.
                 if watched.error is not None:
                     raise watched.error from None
                 raise
+            if self._folder is not None:
+                self._folder.finish(key)
 
     def get(self, key: str, *, piece_bytes: int = DEFAULT_PIECE_BYTES) -> Iterator[bytes]:
         """The object in pieces.
@@ -116,13 +128,13 @@ class ObjectStore:
             NotFound: there is none.
         """
         with mapped_errors(self._name, missing=NotFound("object", key)):
-            return obstore.head(self._store, key)["size"]
+            return self._meta(key)[0]["size"]
 
     def header(self, key: str, name: str) -> str | None:
         """A header the object was stored with; None when there is no such object or header."""
         try:
             with mapped_errors(self._name, missing=NotFound("object", key)):
-                return obstore.get(self._store, key, options={"head": True}).attributes.get(name)
+                return self._meta(key)[1].get(name)
         except NotFound:
             return None
 
@@ -130,6 +142,8 @@ class ObjectStore:
         """Remove the object; fine when there is none."""
         try:
             with mapped_errors(self._name, missing=NotFound("object", key)):
+                if self._folder is not None:
+                    self._folder.clean(key)
                 obstore.delete(self._store, key)
         except NotFound:
             return
@@ -140,6 +154,20 @@ class ObjectStore:
             return None
         with mapped_errors(self._name):
             return obstore.sign(self._store, "GET", key, expires_in)
+
+    def _meta(self, key: str) -> "tuple[ObjectMeta, Attributes]":
+        if self._takes_head:
+            try:
+                found = obstore.get(self._store, key, options={"head": True})
+            except BaseError as error:
+                if not is_refusal(error):
+                    raise
+            else:
+                return found.meta, found.attributes
+        # The reply's body is not read.
+        found = obstore.get(self._store, key)
+        self._takes_head = False
+        return found.meta, found.attributes
 
     def _pieces(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         with mapped_errors(self._name):
@@ -173,7 +201,9 @@ def open_store(url: str, options: S3Options | None = None) -> ObjectStore:
 
 def _open_folder(folder: Path) -> ObjectStore:
     try:
-        return ObjectStore(LocalStore(prefix=folder, mkdir=True), f"folder {folder}")
+        private = PrivateFolder(folder)
+        private.make()
+        return ObjectStore(LocalStore(prefix=folder, mkdir=True), f"folder {folder}", private)
     except (OSError, BaseError):
         raise StorageUnavailable(
             f"the folder {folder} cannot be made; check its path and permissions"

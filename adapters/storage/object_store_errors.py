@@ -14,6 +14,7 @@ from domain.errors import AuthFailed, InvalidInput, JobError, StorageUnavailable
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_REFUSALS = frozenset({"400", "401", "403", "405", "501"})
 _NO_REPLY = re.compile(r"kind: (Connect|Timeout|Request|Interrupted)\b")
 
 
@@ -44,6 +45,14 @@ def mapped_errors(store: str, *, missing: JobError | None = None) -> Iterator[No
             f"{store} did not do its part ({_what_happened(error)}); check that it is up, has room and is "
             "reachable from the worker"
         ) from None
+
+
+def is_refusal(error: BaseError) -> bool:
+    """True if the store answered, and refuses to do what it was asked: another way to ask may be open."""
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return True
+    found = _STATUS.search(str(error))
+    return found is not None and found[1] in _REFUSALS
 
 
 def _what_happened(error: Exception) -> str:

@@ -120,7 +120,7 @@ class Inspector:
 
     def parked_by_cause(self, queue: str) -> dict[str, int]:
         """How many messages of a queue wait for what, in one word, in one round trip: those that are parked, and those
-        that may not run (`pause`, `breaker`, `limit`, `key`, `rate`). Where more than some tens of orgs stand aside, the
+        that may not run (`pause`, `breaker`, `limit`, `key`, `rate`). Where more than tens of orgs stand aside, the
         latter is an estimate: of some, times how many there are.
 
         Example:

@@ -72,9 +72,12 @@ def orgs_of(
         yield new
         if len(ready) < BATCH_SIZE:
             break
+    others: list[bytes] = []
     cursor: int | None = None
     while cursor != 0:
         cursor, found = ask(client, "HSCAN", f"{base}:no", cursor or 0, "COUNT", BATCH_SIZE)
-        new = [each for each in found if each not in seen]
-        seen.update(new)
-        yield new
+        others += [each for each in found if each not in seen]
+        seen.update(found)
+    # All are known before any is removed: a hash that shrinks gives very much at once.
+    for start in range(0, len(others), BATCH_SIZE):
+        yield others[start : start + BATCH_SIZE]

@@ -38,6 +38,8 @@ UNSTARTED_S = 1.0
 #: Seconds between two beats of a process that makes no other call, and of its helper.
 BEAT_S = 2.0
 
+#: Queues whose due messages one call makes ready, beside that of its fetch.
+_MAX_PROMOTED_QUEUES = 16
 #: Numbers before the messages in the answer to a fetch.
 _HEAD = 5
 
@@ -54,9 +56,9 @@ class WorkerSession:
     """An incarnation of a worker process: it lives from its first `consume` until its worker is shut down.
 
     State: the lease table, the finish buffer, the prefetch budget, the timer and the heartbeat each own theirs. What
-    is left here is about calls to the server (`_reply_lost`, `_known`, `_last_reply_s`), and belongs to whoever holds
-    `_call_lock`: consumer threads for a fetch, any of them and the timer for a flush; worker threads take it only
-    where the process may have been frozen.
+    is left here is about calls to the server (`_reply_lost`, `_known`, `_last_reply_s`, and when due messages were
+    made ready), and belongs to whoever holds `_call_lock`: consumer threads for a fetch, any of them and the timer for
+    a flush; worker threads take it only where the process may have been frozen.
 
     Parameters:
         client: A client that never sends a command twice by itself.
@@ -67,6 +69,7 @@ class WorkerSession:
         stall_timeout_ms: So long a worker may run no Python until nobody beats for it.
         max_active: asked at each fetch: messages of an org that may be leased at once, None for any number. Default:
             any number.
+        age_share: the part of the work that goes by age. Default 0.
         mode: whether it runs suspects; see `PrefetchBudget`.
         facts: what is published of it besides.
         worker: Dramatiq's worker; None where somebody consumes by hand.
@@ -83,6 +86,7 @@ class WorkerSession:
         stall_timeout_ms: int,
         worker: Worker | None,
         max_active: Callable[[], int | None] = lambda: None,
+        age_share: float = 0.0,
         mode: Mode = "any",
         facts: Mapping[str, str] | None = None,
     ) -> None:
@@ -99,6 +103,7 @@ class WorkerSession:
         self._client = client
         self._base = base
         self._max_active = max_active
+        self._age_share = age_share
         self._beat_s = min(BEAT_S, heartbeat_timeout_ms / 6_000)
         # Found within the time-out, although a beat may have come just before the end, and others check just before.
         self._silent_s = heartbeat_timeout_ms / 1_000 - 2 * self._beat_s
@@ -121,6 +126,8 @@ class WorkerSession:
         self._away = False
         self._known = False
         self._last_reply_s = time.monotonic()
+        self._promoted_s = time.monotonic()
+        self._promoted_first = 0
         self._consumers: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._heartbeat = HeartbeatSender(every_s=self._beat_s, stall_timeout_s=stall_timeout_ms / 1_000)
         if worker is not None:
@@ -153,8 +160,8 @@ class WorkerSession:
         with self._call_lock:
             self._reconcile()
             capacity, mode = budget.capacity(queue), budget.mode(queue)
-            room_bytes = budget.room_bytes()
-            reply = self._call(_FETCH, queue, capacity, room_bytes, self._max_active() or 0, mode)
+            room_bytes, max_active = budget.room_bytes(), self._max_active() or 0
+            reply = self._call(_FETCH, queue, capacity, room_bytes, max_active, self._age_share, mode)
             fetched = []
             for at in range(_HEAD, len(reply), 3):
                 message_id, token = from_wire(reply[at]), from_wire(reply[at + 1])
@@ -203,7 +210,8 @@ class WorkerSession:
         with self._call_lock:
             while self._finished or beat:
                 beat = False
-                reply = self._call(_FINISH)
+                queues = self._queues_to_promote()
+                reply = self._call(_FINISH, *queues, len(queues))
                 if reply[3]:
                     # A token may be lost with a worker that froze while it waited for one.
                     self._poll_consumers()
@@ -250,6 +258,21 @@ class WorkerSession:
             logger.warning("The broker is away at the end (%s); others take the leases over.", error)
         finally:
             self._heartbeat.stop()
+
+    def _queues_to_promote(self) -> list[str]:
+        """The queues of which due messages are to be made ready without a fetch: some of them, once a beat.
+
+        A fetch does it for its queue, but none comes while all threads are busy; and what is due has to be in line with
+        what comes meanwhile.
+        """
+        now_s = time.monotonic()
+        if now_s - self._promoted_s < self._beat_s - CHECK_S / 2:
+            return []
+        self._promoted_s = now_s
+        queues = sorted(self.queues)
+        self._promoted_first += _MAX_PROMOTED_QUEUES
+        first = self._promoted_first % max(1, len(queues))
+        return [*queues[first:], *queues[:first]][:_MAX_PROMOTED_QUEUES]
 
     def _held(self) -> int:
         return len(self._leases) - len(self._finished)

@@ -1,6 +1,7 @@
 -- Removes those of a batch of a queue's messages that match and stand in no lane, or counts them.
 -- KEYS: base
--- DERIVED: base:m, base:mb, base:n, base:no, base:qd:*, base:qx:*, base:p, base:pn, base:pk:*, base:d, base:by
+-- DERIVED: base:m, base:mb, base:n, base:no, base:qd:*, base:qx:*, base:p, base:pn, base:pk:*, base:d, base:by,
+--          base:qn:*, base:qo:*
 -- ARGV: set queue org actor sent_before_ms dry_run from_ms skip max, then states: delayed, parked, held, suspect; the set
 --       is qd for the first three, qx for the last; the org `|` and an empty actor mean any; sent_before_ms is 'inf' for
 --       all; so many due at from_ms were checked and are still there

@@ -1,7 +1,7 @@
 -- Removes a batch of what stands in lanes of some orgs, the oldest of each first, or counts it.
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:n, base:no, base:d, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qs:*,
---          base:qb:*, base:qg:*, base:b:*, base:bz:*, base:by
+--          base:qb:*, base:qg:*, base:b:*, base:bz:*, base:by, base:qa:*
 -- ARGV: queue actor before_ms dry_run place rank, then orgs; an empty actor means any; before_ms is 'inf' for all; place
 --       and rank say where in the first org the batch begins, 0 and 0 at its start
 -- Returns: {how many messages were removed, or would be, how many orgs are through, place and rank in the next one}

@@ -2,7 +2,7 @@
 -- something still holds them, by actor; those with a concurrency key get an order of their own.
 -- KEYS: base
 -- DERIVED: base:n, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*, base:wake:*,
---          base:ak, base:b:*, base:bk:*
+--          base:ak, base:b:*, base:bk:*, base:qa:*, base:qw:*, base:o
 -- ARGV: cursor max; the cursor is "<step> <place> <rank> <queue>", empty at the start
 -- Returns: the next cursor, empty at the end
 -- NEEDS: keys values budget lane_order lanes

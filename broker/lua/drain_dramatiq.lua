@@ -3,8 +3,8 @@
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
 --          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
---          base:xq:*, base:xm:*, base:skew, base:by; and on the same
---          server, outside of the base, the list and the hash that are named
+--          base:xq:*, base:xm:*, base:skew, base:by, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:o;
+--          and on the same server, outside of the base, the list and the hash that are named
 -- ARGV: list hash queue dead_ttl_ms, then any number of times, in the order of the list: dramatiq_id due_ms message_id
 --       enqueue_id record; due_ms is 0 for what is ready, -1 for what is no message and therefore dead; the record is
 --       empty where none was found

@@ -3,7 +3,7 @@
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
 --          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
---          base:skew, base:by
+--          base:skew, base:by, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:o
 -- ARGV: max_of_queue max_of_org more max_bytes_of_queue max_bytes_of_org more_bytes; 0 means any number, `more` is how many
 --       are still to come of the same queue, and how many bytes, and count as well; then any number of times: message_id
 --       enqueue_id delay_ms parked record; parked is "<cause>\n<key>", empty for what is not

@@ -4,16 +4,16 @@
 --          base:qc:*, base:qd:*, base:qs:*, base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:avg, base:o, base:r,
 --          base:t:*, base:g, base:a, base:aq, base:ak, base:b:*, base:bz:*, base:p, base:pn, base:pk:*, base:d,
 --          base:dw:*, base:probe:*, base:workers, base:heard, base:up, base:wi, base:quiet, base:lease:*, base:xq:*,
---          base:xm:*, base:seq, base:skew, base:xs:*, base:by
+--          base:xm:*, base:seq, base:skew, base:xs:*, base:by, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:qy:*
 -- ARGV: worker_id silent_ms dead_ttl_ms count, then count records (parts/finish.lua), then queue room room_bytes
---       max_active mode; no more bytes are leased but for the first message; max_active 0 means any number; mode 'share'
---       (suspects are somebody else's), 'any' (this worker may be chosen to run one), 'alone' (it is idle and runs one)
+--       max_active age_share mode; no more bytes are leased but for the first message; max_active 0 means any number;
+--       age_share is the part of the work that goes by age, less than 1; mode 'share' (suspects are somebody else's), 'any' (this worker may be chosen to run one), 'alone' (it is idle and runs one)
 -- Returns: {refused, new, quiet, due_ms, suspects, then for each: message_id token record}; due_ms until something is due
 --          or 0 when there was more to do, -1 when nothing is; suspects as in parts/suspects.lua
--- NEEDS: keys budget wakeups gates delayed workers finish lost_leases selection suspects
+-- NEEDS: keys budget wakeups gates delayed workers finish lost_leases selection dispatch suspects
 local worker_id, silent_ms, dead_ttl_ms, ends = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local queue, room, room_bytes = ARGV[#ARGV - 4], tonumber(ARGV[#ARGV - 3]), tonumber(ARGV[#ARGV - 2])
-local max_active, mode = tonumber(ARGV[#ARGV - 1]), ARGV[#ARGV]
+local queue, room, room_bytes = ARGV[#ARGV - 5], tonumber(ARGV[#ARGV - 4]), tonumber(ARGV[#ARGV - 3])
+local max_active, age_share, mode = tonumber(ARGV[#ARGV - 2]), tonumber(ARGV[#ARGV - 1]), ARGV[#ARGV]
 local is_new = record_heartbeat(worker_id, silent_ms)
 local refused = finish(worker_id, dead_ttl_ms, 5, ends)
 reclaim(silent_ms)
@@ -26,7 +26,7 @@ if quiet == 0 and not until_ms and room > 0 then
   if mode == 'alone' or mode == 'probe' then
     lease_suspect(queue, worker_id, reply)
   else
-    lease_next(queue, worker_id, room, room_bytes, max_active > 0 and max_active, reply)
+    lease_next(queue, worker_id, room, room_bytes, max_active > 0 and max_active, age_share, reply)
   end
 end
 -- Where a call has done what it may, the next one goes on.

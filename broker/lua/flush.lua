@@ -2,7 +2,8 @@
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
 --          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:a, base:aq, base:ak, base:b:*, base:bz:*,
---          base:p, base:pn, base:pk:*, base:d, base:workers, base:lease:*, base:xq:*, base:xm:*, base:by
+--          base:p, base:pn, base:pk:*, base:d, base:workers, base:lease:*, base:xq:*, base:xm:*, base:by, base:qw:*,
+--          base:qn:*, base:qo:*, base:qa:*, base:qy:*, base:o
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
 -- NEEDS: keys values counters budget large_messages slots removal
@@ -60,6 +61,7 @@ if removed == 0 then
   removed = remove_leased()
 end
 if removed == 0 then
-  redis.call('UNLINK', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue))
+  redis.call('UNLINK', dead_letter_index(queue), dead_letter_records(queue), wake_tokens(queue), outstanding_cost(queue),
+    served_ahead(queue), extra_weights(queue), worked_by_age(queue))
 end
 return removed

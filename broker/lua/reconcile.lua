@@ -1,7 +1,8 @@
 -- Gives back some of what the worker was leased by a fetch whose answer it never got.
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qs:*,
---          base:qx:*, base:wake:*, base:t:*, base:a, base:aq, base:ak, base:b:*, base:bz:*, base:d, base:lease:*
+--          base:qx:*, base:wake:*, base:t:*, base:a, base:aq, base:ak, base:b:*, base:bz:*, base:d, base:lease:*,
+--          base:qw:*, base:qa:*, base:qy:*, base:o
 -- ARGV: worker_id, then message_id and token of each lease that the worker knows of
 -- Returns: {how many went back, 1 when those were all}
 -- NEEDS: keys lost_leases

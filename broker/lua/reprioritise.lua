@@ -1,11 +1,11 @@
 -- Gives a waiting message another priority: one that is due goes to the lane of that, by its age.
 -- KEYS: base
 -- DERIVED: base:m, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*, base:qc:*, base:qd:*, base:qs:*,
---          base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:b:*, base:bz:*, base:by
+--          base:qb:*, base:qg:*, base:qx:*, base:wake:*, base:b:*, base:bz:*, base:by, base:qw:*, base:qa:*, base:o
 -- ARGV: message_id old_record new_record entry; entry is where it stands in its lane, as "<since ms>|<message id>", or
 --       empty
 -- Returns: 1 when it was done; 0 when the message is not as it was, or not there any more
--- NEEDS: keys values wakeups fair_share inspection lane_order lane_index sizes
+-- NEEDS: keys values wakeups age fair_share inspection lane_order lane_index sizes
 local message_id, old_record, new_record, entry = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if redis.call('HGET', MESSAGES, message_id) ~= old_record then
   return 0
@@ -45,8 +45,9 @@ if index == 0 and not following then
 else
   reorder_lane(queue, org, new, score)
 end
-if has_open_lane(queue, org) then
-  join_ready(queue, org)
+local first = first_open(queue, org)
+if first then
+  join_ready(queue, org, since_of_first(first))
 end
 reindex_lane(queue, org, old)
 wake(queue)

@@ -6,8 +6,10 @@ from typing import Any, TypeVar, get_type_hints
 from weakref import WeakKeyDictionary
 
 from dramatiq import Actor, Broker, Message
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
+from pydantic_core import PydanticSerializationError
 
+from .differences import differences
 from .errors import Fault, InvalidPayload
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -28,31 +30,38 @@ def contract_of(actor: "Actor[..., Any]") -> type[BaseModel] | None:
 
 
 def normalise(message: "Message[Any]", model: type[BaseModel], max_payload_bytes: int) -> dict[str, Any]:
-    """The message's payload as plain JSON data that fits `model`.
+    """The message's payload as plain JSON data, by field names, from which `parse` makes exactly what was sent.
 
     Raises:
-        InvalidPayload: it does not fit, is not JSON, is too large, or is not a single payload.
+        InvalidPayload: it does not fit, is not JSON, is too large, is not a single payload, or would arrive as
+            something else: a subclass of the model, a field that is left out when it is written, and the like.
     """
     name = message.actor_name
     values = [*message.args, *message.kwargs.values()]
     if len(values) != 1:
         raise InvalidPayload(name, [Fault("payload", f"send one {model.__name__}, not {len(values)} values")])
-    encoded = dumps(name, _plain(values[0]) if isinstance(values[0], BaseModel) else values[0])
-    size_bytes = len(encoded.encode())
-    if size_bytes > max_payload_bytes:
-        reason = f"{size_bytes} bytes of JSON, at most {max_payload_bytes} allowed; store it and send its id"
-        raise InvalidPayload(name, [Fault("payload", reason)])
-    return _plain(parse(name, model, encoded))
+    (value,) = values
+    if not isinstance(value, BaseModel):
+        encoded = dumps(name, value)
+        _check_size(name, encoded, max_payload_bytes)
+        value = parse(name, model, encoded)
+    plain = _plain(name, value)
+    encoded = dumps(name, plain)
+    _check_size(name, encoded, max_payload_bytes)
+    faults = differences(value, parse(name, model, encoded))
+    if faults:
+        raise InvalidPayload(name, faults)
+    return plain
 
 
 def parse(actor_name: str, model: type[ModelT], encoded: str) -> ModelT:
-    """The model that a payload's JSON stands for.
+    """The model that a payload's JSON stands for, with fields by their names or by their aliases.
 
     Raises:
         InvalidPayload: with one fault for each field that is wrong, never its value.
     """
     try:
-        return model.model_validate_json(encoded)
+        return model.model_validate_json(encoded, by_alias=True, by_name=True)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         faults = [Fault(".".join(map(str, each["loc"])) or "payload", each["msg"]) for each in details]
@@ -108,16 +117,31 @@ def _read_contract(actor: "Actor[..., Any]") -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _plain(model: BaseModel) -> dict[str, Any]:
+def _check_size(name: str, encoded: str, max_payload_bytes: int) -> None:
+    size_bytes = len(encoded.encode())
+    if size_bytes > max_payload_bytes:
+        reason = f"{size_bytes} bytes of JSON, at most {max_payload_bytes} allowed; store it and send its id"
+        raise InvalidPayload(name, [Fault("payload", reason)])
+
+
+def _plain(actor_name: str, model: BaseModel) -> dict[str, Any]:
     """The model as plain JSON data. Secrets too: the message has to carry what the job will need."""
-    plain: dict[str, Any] = json.loads(model.model_dump_json())
-    revealed = _revealed(model.model_dump(), plain)
-    return revealed if isinstance(revealed, dict) else plain
+    try:
+        # For a round trip: computed fields are left out, and what `Json` has read is written as the text it was.
+        plain = json.loads(model.model_dump_json(by_alias=False, round_trip=True, warnings=False))
+        revealed = _revealed(model.model_dump(by_alias=False, round_trip=True, warnings=False), plain)
+    except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
+        # Their texts may quote values.
+        fault = Fault("payload", f"cannot be written as JSON ({type(error).__name__})")
+        raise InvalidPayload(actor_name, [fault]) from None
+    if not isinstance(revealed, dict):
+        raise InvalidPayload(actor_name, [Fault("payload", "is no JSON object when it is written")])
+    return revealed
 
 
 def _revealed(value: Any, plain: Any) -> Any:
     """What pydantic wrote, with the asterisks that it writes for secrets replaced by them."""
-    if isinstance(value, SecretStr):
+    if isinstance(value, SecretStr | Secret):
         return value.get_secret_value()
     if isinstance(value, SecretBytes):
         return value.get_secret_value().decode()

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from ..base.errors import GuardError
@@ -21,6 +21,35 @@ ALIASES: Final = {
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
+#: Stands for the last day of the month, in the field of days alone.
+_LAST = "l"
+
+#: What other schedulers have and cron has not, and what to write in its place.
+_FOREIGN: Final = (
+    (
+        re.compile(r"l-\d+|l/.*|l-.*"),
+        "counts from the end of the month; write L for the last day, or the days themselves, as in 28-31",
+        ("day of month",),
+    ),
+    (
+        re.compile(r"(\d*|l)w"),
+        "is the weekday nearest to a day; write the day itself, as in 15, or L for the last one",
+        ("day of month",),
+    ),
+    (
+        re.compile(r"(\w+)#\d*"),
+        "is the nth weekday of a month; write the weekday alone, as in mon, and let the job look at the day, or a "
+        "day of the month",
+        ("weekday",),
+    ),
+    (
+        re.compile(r"(\w*)l"),
+        "is the last such weekday of a month; write the weekday alone, as in fri, and let the job look at the day, or "
+        "L as the day of month",
+        ("weekday",),
+    ),
+)
+
 _PART = re.compile(r"(?P<all>\*)(?:/(?P<all_step>\d+))?|(?P<low>\w+)(?:-(?P<high>\w+)(?:/(?P<step>\d+))?)?")
 
 
@@ -38,18 +67,21 @@ class CronFields:
 
     #: Minutes since midnight, in order.
     times: tuple[int, ...]
+    #: Those by number, and apart from them the last one.
     days: frozenset[int]
     months: frozenset[int]
     #: Sunday is 0, as in cron.
     weekdays: frozenset[int]
     either_day: bool
     every_hour: bool
+    last_day: bool = False
 
     def due_on(self, day: date) -> bool:
         """True if the day has any time that is due."""
         if day.month not in self.months:
             return False
-        by_day, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        is_last = self.last_day and (day + timedelta(days=1)).month != day.month
+        by_day, by_weekday = is_last or day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return by_day or by_weekday if self.either_day else by_day and by_weekday
 
 
@@ -57,7 +89,7 @@ def parse_fields(expression: str) -> CronFields:
     """Read `minute hour day-of-month month weekday`, or one of the aliases.
 
     Lists (`1,15`), ranges (`1-5`), steps (`*/5`, `10-40/10`) and English names of months and weekdays are
-    understood. Sunday is `0`, `7` and `sun`, also at the end of a range.
+    understood, and `L` for the last day of the month. Sunday is `0`, `7` and `sun`, also at the end of a range.
 
     Raises:
         InvalidSchedule: something else, or something that cannot be.
@@ -78,7 +110,9 @@ def parse_fields(expression: str) -> CronFields:
         )
     minutes = _Field("minute", 0, 59).read(parts[0])
     hours = _Field("hour", 0, 23).read(parts[1])
-    days = _Field("day of month", 1, 31).read(parts[2])
+    by_number = ",".join(part for part in parts[2].split(",") if part != _LAST)
+    last_day = by_number != parts[2]
+    days = _Field("day of month", 1, 31).read(by_number) if by_number or not last_day else set()
     months = _Field("month", 1, 12, names=_MONTHS).read(parts[3])
     weekdays = _Field("weekday", 0, 7, names=_WEEKDAYS).read(parts[4])
     return CronFields(
@@ -88,6 +122,7 @@ def parse_fields(expression: str) -> CronFields:
         weekdays=frozenset(each % 7 for each in weekdays),
         either_day="*" not in parts[2] and "*" not in parts[4],
         every_hour=len(hours) == 24,
+        last_day=last_day,
     )
 
 
@@ -102,6 +137,9 @@ class _Field:
         return {value for part in text.split(",") for value in self._read_part(part, text)}
 
     def _read_part(self, part: str, text: str) -> range:
+        for pattern, instead, fields in _FOREIGN:
+            if self.name in fields and part not in self.names and pattern.fullmatch(part):
+                raise self._error(text, f"{part.upper()} {instead}")
         match = _PART.fullmatch(part)
         if match is None:
             raise self._error(text, self._syntax(part))

@@ -76,6 +76,25 @@ class CronSchedule:
                 return min([*found, *self._first(day + _DAY, after)])
         raise InvalidSchedule(f"{self.expression!r} never happens; check the day of month against the month")
 
+    def clock_change_at(self, due: datetime) -> Literal["gap", "fold"] | None:
+        """What a change of clocks had to do with a moment that is due: it stands for times that its day does not have,
+        or is one of two equal ones. None on every other day.
+
+        Example:
+            >>> daily = cron("30 2 * * *", tz="Europe/Berlin", gap="run_after")
+            >>> daily.clock_change_at(datetime(2027, 3, 28, 1, 0, tzinfo=UTC))
+            'gap'
+        """
+        shown = due.astimezone(self.zone).replace(tzinfo=None, fold=0)
+        if self._offset(shown) > self._offset(shown, fold=1):
+            return "fold"
+        missing = (due - _MINUTE).astimezone(self.zone).replace(tzinfo=None, fold=0) + _MINUTE
+        while missing < shown:
+            if self.fields.due_on(missing.date()) and missing.hour * 60 + missing.minute in self.fields.times:
+                return "gap"
+            missing += _MINUTE
+        return None
+
     def due_between(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """Every minute due after the minute of `after`, up to and including `until`, in order."""
         due = self.next_after(after)

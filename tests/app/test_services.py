@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, RowMapping, func, insert, select
 
-from adapters.database.tables import content_ideas, content_items, domain_exports
-from adapters.database.unit_of_work import UnitOfWork
+from adapters.database.tables import ai_usage, content_ideas, content_items, domain_exports
+from adapters.database.unit_of_work import SystemUnitOfWork, UnitOfWork
 from app.bootstrap.jobs.services import Services, build_services
 from app.embedded import Servers
 from app.embedded.s3 import EmbeddedS3, embedded_s3
@@ -248,6 +248,23 @@ def test_a_provider_that_is_down_is_passed_over(
 
     assert (batch.status, len(batch.ideas)) == ("completed", 10)
     assert "Idea provider dead failed" in caplog.text
+
+
+def test_an_org_without_tokens_left_asks_no_provider_that_charges(
+    settings: Settings, engine: Engine, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The templates cost nothing, and serve."""
+    with SystemUnitOfWork(engine) as unit:
+        spent = {"provider": "dead", "model": "m", "prompt_tokens": 60, "completion_tokens": 40}
+        unit.connection.execute(insert(ai_usage).values(org_id=tenant.org_id, job_id=uuid4(), **spent))
+    bounded = with_dead_provider(settings, fallback=True).model_copy(
+        update={"ai_tokens_per_org_and_day": 100}
+    )
+    with build_services(bounded) as services, caplog.at_level(logging.WARNING):
+        batch = services.content_idea_generation(ideas(tenant))
+
+    assert len(batch.ideas) == 10
+    assert "spent 100 of its 100 tokens" in caplog.text
 
 
 def test_no_provider_left_is_worth_another_attempt_and_nothing_is_written(

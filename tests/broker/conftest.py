@@ -12,6 +12,7 @@ import redis
 from app.embedded import Servers
 from broker import FairRedisBroker
 from tests.broker.cutting_proxy import Proxy, proxied
+from tests.broker.turns import Turns
 from tests.broker.workers import started
 from tests.middleware.brokers import close
 
@@ -38,6 +39,18 @@ def new_broker(servers: Servers) -> Iterator[MakeBroker]:
 def fair(new_broker: MakeBroker) -> FairRedisBroker:
     """A broker with Dramatiq's own middleware."""
     return new_broker()
+
+
+@pytest.fixture
+def fair_only(new_broker: MakeBroker) -> FairRedisBroker:
+    """A broker of whose work nothing goes by age."""
+    return new_broker(age_share=0)
+
+
+@pytest.fixture
+def turns(fair_only: FairRedisBroker) -> Turns:
+    """A queue whose jobs run one after the other, and take as long as the test says; nothing of it goes by age."""
+    return Turns(fair_only)
 
 
 @pytest.fixture

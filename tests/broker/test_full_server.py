@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 #: Jobs that wait; each of them ends while the server is full.
 JOBS = 500
 
-BODY = "x" * 4_000
+BODY = "x" * 20_000
 
 
 @pytest.fixture

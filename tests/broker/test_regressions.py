@@ -70,10 +70,10 @@ def test_a_suspect_behind_a_gate_stops_no_worker(
     suspect.send()
     for worker in ("w1", "w2"):
         Script("fetch")(
-            fair.client, fair.base, [worker, 10_000, 60_000, 0, "default", 1, 1_000_000, 0, "share"]
+            fair.client, fair.base, [worker, 10_000, 60_000, 0, "default", 1, 1_000_000, 0, 0.1, "share"]
         )
         fair.report_death(worker, -9, stopped=False)
-    Script("finish")(fair.client, fair.base, ["w3", 10_000, 60_000, 0])
+    Script("finish")(fair.client, fair.base, ["w3", 10_000, 60_000, 0, 0])
     assert raw.zcard(f"{fair.base}:qx:default") == 1
     fair.shut("breaker", {"a:suspect": (0, "it breaks")})
     work(fair)

@@ -1,12 +1,12 @@
 """Plain stand-ins for the ports of feedback, for tests that read like a specification."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from domain.errors import DatabaseUnavailable, JobError
+from domain.errors import DatabaseUnavailable, InvalidInput, JobError
 from domain.feedback import Entity, FeedbackEvent, FeedbackPage, FeedbackQuery, Source, WindowCounts
 from domain.feedback_ingest import A, B
 from domain.ports import T
@@ -33,14 +33,17 @@ class Rows:
 class FakeFeedback:
     """The repository over the rows of one org."""
 
-    def __init__(self, rows: Rows, failing: dict[Entity, JobError]) -> None:
+    def __init__(self, rows: Rows, failing: dict[Entity, JobError], refused: Set[str]) -> None:
         self._rows = rows
         self._failing = failing
+        self._refused = refused
         self._locked = False
 
     def insert_events(self, source: Source, entity: Entity, events: Sequence[FeedbackEvent]) -> None:
         if entity in self._failing:
             raise self._failing[entity]
+        if self._refused & {event.event_id for event in events}:
+            raise InvalidInput("the database refused a value")
         for event in events:
             self._rows.events.setdefault((source, event.event_id), (entity, event))
 
@@ -75,21 +78,27 @@ class FakeFeedback:
 class FakeTransactions:
     """Units of work over dictionaries: all of one is kept or none, and orgs do not see each other.
 
-    `failing` is what some entities' events meet; `fails_at_windows` loses the connection over the windows.
+    `failing` is what some entities' events meet; ids in `refused` have a value that is not taken;
+    `fails_at_windows` loses the connection over the windows.
     """
 
     def __init__(
-        self, *, failing: dict[Entity, JobError] | None = None, fails_at_windows: bool = False
+        self,
+        *,
+        failing: dict[Entity, JobError] | None = None,
+        refused: Set[str] = frozenset(),
+        fails_at_windows: bool = False,
     ) -> None:
         self.orgs: dict[UUID, Rows] = {}
         self.failing = failing or {}
+        self.refused = refused
         self.fails_at_windows = fails_at_windows
         self.committed = 0
 
     def __call__(self, org_id: UUID, work: Callable[[FakeFeedback], T], *, timeout_s: float = 30.0) -> T:
         before = self.orgs.setdefault(org_id, Rows())
         after = deepcopy(before)
-        result = work(FakeFeedback(after, self.failing))
+        result = work(FakeFeedback(after, self.failing, self.refused))
         if self.fails_at_windows and after.windows != before.windows:
             raise DatabaseUnavailable("the connection was lost")
         self.orgs[org_id] = after
@@ -104,6 +113,7 @@ class FakeSource:
         self.asked: list[FeedbackQuery] = []
         self.timeouts_s: list[float | None] = []
         self.circular = False
+        self.set_aside: tuple[str, ...] = ()
         self._pages = pages
 
     def events(self, query: FeedbackQuery, *, timeout_s: float | None) -> FeedbackPage:
@@ -115,7 +125,8 @@ class FakeSource:
         if isinstance(page, JobError):
             raise page
         following = number + 1 if number + 1 < len(pages) else 0 if self.circular else None
-        return FeedbackPage(events=page, next_cursor=None if following is None else str(following))
+        cursor = None if following is None else str(following)
+        return FeedbackPage(events=page, next_cursor=cursor, set_aside=self.set_aside)
 
 
 class OneAfterTheOther:

@@ -122,6 +122,9 @@ class FakeRepository:
     def insert_ideas(self, domain_id: UUID, batch_id: UUID, key: str, ideas: Sequence[Idea]) -> None:
         self._rows.ideas += [(domain_id, batch_id, key, idea) for idea in ideas]
 
+    def tokens_spent_today(self) -> int:
+        return sum(usage.prompt_tokens + usage.completion_tokens for _, usage in self._rows.usages)
+
     def record_usage(self, usage_id: UUID, job_id: UUID, usage: Usage) -> None:
         self._rows.usages.append((job_id, usage))
 

@@ -14,7 +14,7 @@ from domain.errors import (
     NotFound,
     ProviderUnavailable,
 )
-from domain.idea_providers import KeywordAverages, Usage
+from domain.idea_providers import Blemish, Drafts, KeywordAverages, Usage
 
 from .idea_fakes import FakeGenerator, FakeRun, FakeTransactions, Rows, Turn, drafting, saying
 
@@ -226,6 +226,16 @@ def test_fewer_ideas_are_still_a_batch() -> None:
     batch = handle(make_job(), database(), FakeGenerator(saying("Only one")))
     assert batch.status == "completed"
     assert [idea.title for idea in batch.ideas] == ["Only one"]
+
+
+def test_what_was_wrong_with_ideas_is_in_the_result() -> None:
+    """Twenty remarks at most, and no second call for ideas that came and were no good."""
+    blemishes = [Blemish(remark=f"idea {number}", missing=1) for number in range(30)]
+    spotty = FakeGenerator(lambda asked: Drafts(drafting()(asked)[:10], blemishes))
+    batch = handle(make_job(max_ideas=40), database(), spotty)
+
+    assert (len(batch.ideas), len(spotty.asked)) == (10, 1)
+    assert (len(batch.remarks), batch.remarks[0], batch.remarks[-1]) == (20, "idea 0", "and 11 more")
 
 
 @pytest.mark.parametrize("max_ideas", [1, 50, 51, 500])

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from domain.export_csv_rule import FORMULA_STARTS, neutralised, restored
 
 #: Text that is often about the rule: apostrophes and dangerous characters in front.
-CELLS = st.one_of(st.text(), st.text(alphabet=f"'{FORMULA_STARTS}ax", max_size=6))
+CELLS = st.one_of(st.text(), st.text(alphabet=f"'{FORMULA_STARTS}ax \ufeff\u200b\u00a0\x0b", max_size=6))
+#: What a program may drop as it reads.
+DROPPED = "\ufeff\u200b\u2060\u00ad\u00a0\u3000\u202e\ufe0f\x00\x0b\x85\u3164\U000e0020"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "|"])
+@pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_each_dangerous_start_gets_an_apostrophe(start: str) -> None:
     """Every character that could start a formula is made text."""
     assert neutralised(f"{start}cmd") == f"'{start}cmd"
@@ -20,6 +22,24 @@ def test_each_dangerous_start_gets_an_apostrophe(start: str) -> None:
 def test_harmless_cells_stay_as_they_are(cell: str) -> None:
     """A cell that nobody runs is not touched."""
     assert neutralised(cell) == cell
+
+
+@pytest.mark.parametrize("mark", DROPPED)
+@pytest.mark.parametrize("sign", ["=", "\uff1d"])
+def test_what_no_eye_sees_hides_no_formula(mark: str, sign: str) -> None:
+    """Also several of them, with spaces between."""
+    for prefix in (mark, f"{mark}{mark}", f" {mark} "):
+        assert neutralised(f"{prefix}{sign}1") == f"'{prefix}{sign}1"
+        assert neutralised(f"{prefix}a{sign}1") == f"{prefix}a{sign}1"
+
+
+@given(CELLS)
+def test_dropping_and_trimming_makes_no_formula(cell: str) -> None:
+    """Whatever a program takes away in front, a cell with marks in front is text, or was harmless with them."""
+    written = neutralised(cell)
+    seen = written.translate({ord(mark): None for mark in DROPPED})
+
+    assert seen == written or not seen.lstrip(" ").startswith(tuple(FORMULA_STARTS))
 
 
 @given(CELLS)

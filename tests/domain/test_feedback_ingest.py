@@ -28,6 +28,7 @@ from domain.feedback_ingest import (
     FeedbackIngest,
     IngestFeedback,
     IngestOutcome,
+    SetAside,
 )
 from domain.limits import Limits
 from tests.domain.feedback_fakes import NOW, FakeSource, FakeTransactions, OneAfterTheOther, Rows, said
@@ -283,6 +284,31 @@ def test_sync_asks_page_by_page() -> None:
     ]
     assert {(query.org_id, query.since) for query in world.source.asked} == {(ORG, NOW - timedelta(days=90))}
     assert {source for source, _ in world.rows().events} == {"sync"}
+
+
+def test_what_a_source_had_to_set_aside_is_in_the_result() -> None:
+    """Counted, with the first twenty reasons; it is no failure."""
+    world = World(source=FakeSource({"a": pages([said("1")], [said("2")])}))
+    world.source.set_aside = tuple(f"event {number}: rating" for number in range(11))
+    outcome = world.ingest(about(A), source="sync")
+
+    assert (outcome.processed, outcome.failed, world.counts(A)) == (1, 0, (2, 0, 0))
+    assert (outcome.set_aside, len(outcome.reasons)) == (22, 20)
+    assert outcome.reasons[0] == SetAside(id="a", type="content", reason="event 0: rating")
+
+
+@pytest.mark.parametrize("source", ["api", "sync"])
+def test_an_event_that_the_database_refuses_is_set_aside(source: Source) -> None:
+    """Those beside it are kept, and the page after it is asked for."""
+    events = [said("1"), said("2"), said("3")]
+    world = World(FakeTransactions(refused={"2", "4"}))
+    world.source = FakeSource({"a": pages(events, [said("4")], [said("5")])})
+    data = events if source == "api" else []
+    outcome = world.ingest(about(A, *data), source=source)
+
+    assert {event_id for _, event_id in world.rows().events} == ({"1", "3"} if data else {"1", "3", "5"})
+    assert outcome.set_aside == (1 if data else 2)
+    assert outcome.reasons[0].reason == "event 2: the database refused a value"
 
 
 def test_a_source_with_nothing_new_is_fine() -> None:

@@ -1,5 +1,6 @@
 """When a schedule is fired, and what becomes of the times nobody was there for."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -135,6 +136,19 @@ def test_each_tick_is_fired_once_or_accounted_for(
         assert len(fired) + counted == len(all_ticks)
     if max(looks_s) <= GRACE.total_seconds():
         assert fired == all_ticks
+
+
+def test_ticks_of_a_change_of_clocks_are_counted(rig: Rig) -> None:
+    """Only those that are sent, by what clocks did."""
+    kept = schedule()
+    rig.repository.kept[kept.id] = kept
+    fire = replace(rig.fire, clock_changes=lambda expression, tz, due: "gap" if due == at(9) else None)
+    assert fire()
+    rig.repository.time = at(10)
+    assert fire()
+
+    changes = [each for each in rig.counted if each[0] == "schedule_clock_changes_total"]
+    assert changes == [("schedule_clock_changes_total", {"actor": "report", "change": "gap"}, 1)]
 
 
 def test_what_is_due_is_sent_and_moves_on(rig: Rig) -> None:

@@ -1,7 +1,8 @@
 """Wires `domain_export`, and the object store and links that the web endpoint shares with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -9,6 +10,7 @@ from sqlalchemy import Engine
 from adapters.database.exports import SqlExports
 from adapters.database.transactions import SqlTransactions
 from adapters.exports import WRITERS
+from adapters.exports.csv_writer import CsvWriter
 from adapters.exports.destinations import ExportDestinations
 from adapters.exports.downloads import Downloads
 from adapters.exports.local_files import LocalFiles
@@ -17,9 +19,11 @@ from adapters.exports.spool import Spool
 from adapters.net.links import SignedLinks, StoreLinks
 from adapters.storage.object_store import ObjectStore, S3Options, open_store
 from app.settings import Settings
-from domain.domain_export import DomainExport, ExportOutcome
+from domain.domain_export import DomainExport, ExportOutcome, Format
 from domain.errors import InvalidInput
 from domain.export_handler import ExportDomain
+from domain.export_ports import ExportWriter
+from domain.export_size import Sink
 
 from .run import GuardedRun
 
@@ -30,6 +34,8 @@ CLOSING_S = 5.0
 def domain_export(settings: Settings, engine: Engine) -> Callable[[DomainExport], ExportOutcome]:
     """The handler, with the destinations that the settings allow."""
     destinations = export_destinations(settings)
+    csv_writer = partial(CsvWriter, byte_order_mark=settings.csv_byte_order_mark)
+    writers: Mapping[Format, Callable[[Sink], ExportWriter]] = {**WRITERS, "csv": csv_writer}
 
     def handle(job: DomainExport) -> ExportOutcome:
         run = GuardedRun()
@@ -37,7 +43,7 @@ def domain_export(settings: Settings, engine: Engine) -> Callable[[DomainExport]
             run=run,
             transactions=SqlTransactions(engine, SqlExports, run.remaining_s),
             closing=SqlTransactions(engine, SqlExports, lambda: CLOSING_S),
-            writers=WRITERS,
+            writers=writers,
             destinations=destinations,
             spool=Spool(),
             limits=settings.limits,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from app.settings import Settings
 from domain.errors import InvalidInput
-from domain.schedules import FireSchedules, Schedule, Timetable
+from domain.schedules import ClockChange, FireSchedules, Schedule, Timetable
 from middleware import cron, emit_counter
 from middleware.base.payloads import contract_of
 from middleware.cron.guard import CronSchedule, InvalidSchedule
@@ -39,6 +39,7 @@ def fire_schedules(engine: "Engine", broker: Broker) -> PeriodicTask:
         timetables=read_timetable,
         actors=lambda: broker.actors.keys(),
         count=lambda name, labels, by: emit_counter(name, labels, by=by),
+        clock_changes=read_clock_change,
     )
 
 
@@ -69,10 +70,9 @@ def send_tick(outbox: "SqlOutbox", unit: "SystemUnitOfWork", schedule: Schedule,
     outbox.send(unit, schedule.actor, schedule.contract(), message_id=message_id)
 
 
-# Every worker reads the same few again and again, each time it fires them.
-@lru_cache(maxsize=1_024)
 def read_timetable(expression: str, tz: str) -> Timetable:
-    """`domain.schedules.ReadTimetable`, by the rules of `middleware.cron.guard`: also on days clocks change.
+    """`domain.schedules.ReadTimetable`, by the rules of `middleware.cron.guard`. A time that a day does not have is due
+    right after the gap.
 
     Raises:
         InvalidInput: says the field and the fix.
@@ -80,10 +80,29 @@ def read_timetable(expression: str, tz: str) -> Timetable:
     Example:
         >>> read_timetable("0 8 * * mon-fri", "Europe/Athens").next_after(now)
     """
+    return _CronTimetable(_read(expression, tz))
+
+
+def read_clock_change(expression: str, tz: str, due: datetime) -> ClockChange | None:
+    """`domain.schedules.ReadClockChange`, on the time zones that there are.
+
+    Example:
+        >>> read_clock_change("30 2 * * *", "Europe/Berlin", datetime(2027, 3, 28, 1, tzinfo=UTC))
+        'gap'
+    """
+    return _read(expression, tz).clock_change_at(due)
+
+
+# Every worker reads the same few again and again, each time it fires them.
+@lru_cache(maxsize=1_024)
+def _read(expression: str, tz: str) -> CronSchedule:
     try:
-        return _CronTimetable(cron(expression, tz=tz))
+        schedule = cron(expression, tz=tz)
     except InvalidSchedule as error:
         raise InvalidInput(str(error)) from None
+    # As crontab(8) does: whoever writes "every day at 2:30" wants it on the day that has no 2:30, too. What is due
+    # every hour goes by the clock's running, and misses nothing.
+    return schedule if schedule.fields.every_hour else cron(expression, tz=tz, gap="run_after")
 
 
 class ActorPayloads:

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking crashes large_messages clock sizes
+-- NEEDS: keys values counters wakeups lanes parking delays crashes large_messages clock sizes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -39,12 +39,13 @@ local function make_ready(queue, org, lane, message_id, due_ms, crashes)
   end
 end
 
-local function delay(queue, message_id, delay_ms, parked)
+local function delay(queue, org, message_id, delay_ms, parked)
   if parked ~= '' then
     park(queue, message_id, delay_ms, parked)
   end
-  local delayed = delayed_messages(queue)
-  redis.call('ZADD', delayed, string.format('%.0f', now + timer_lead_ms() + delay_ms), message_id)
+  local delayed, due_ms = delayed_messages(queue), string.format('%.0f', now + timer_lead_ms() + delay_ms)
+  redis.call('ZADD', delayed, due_ms, message_id)
+  index_delay(queue, org, message_id, due_ms)
   if redis.call('ZRANGE', delayed, 0, 0)[1] == message_id then
     wake(queue)
   end
@@ -73,7 +74,7 @@ local function enqueue(message_id, enqueue_id, delay_text, parked, record, crash
     store_crashes(name, crashes)
   end
   if delay_ms > 0 then
-    delay(queue, name, delay_ms, parked)
+    delay(queue, org, name, delay_ms, parked)
   else
     make_ready(queue, org, lane, name, now, crashes)
     wake(queue)

@@ -1,5 +1,5 @@
 -- What becomes of leased messages: done, dead, or back to the head of their lanes.
--- NEEDS: keys values counters budget wakeups fair_share lanes slots enqueueing shares refunds runtimes dead_letters sizes
+-- NEEDS: keys values counters budget wakeups virtual_clock age fair_share lanes slots enqueueing shares refunds runtimes dead_letters sizes
 
 -- One end, as it stands in ARGV: message_id token outcome runtime_ms queue org lane refund n m,
 --   then n times, what is enqueued with it (parts/enqueueing.lua),
@@ -31,7 +31,8 @@ local function lane_of(batch, queue, org, name)
   local full_name = queue .. '\n' .. org .. '\n' .. name
   local lane = batch.known_lanes[full_name]
   if not lane then
-    lane = {queue = queue, org = org, name = name, leases = 0, gone = 0, runtime_ms = 0, charged_ms = 0, cost_ms = 0}
+    lane = {queue = queue, org = org, name = name, leases = 0, gone = 0, runtime_ms = 0, charged_ms = 0, charged_at = 0,
+      cost_ms = 0, more_ms = 0, more_by_age_ms = 0}
     batch.known_lanes[full_name] = lane
   end
   return lane
@@ -77,8 +78,8 @@ end
 local function send_back(record)
   local message_id, lane = record.message_id, record.lane
   if redis.call('HEXISTS', MESSAGES, message_id) == 1 then
-    local _, since_ms, _, _, _, flag = split_token(record.token)
-    if flag == ISOLATED then
+    local _, since_ms = split_token(record.token)
+    if flag_of(record.token) == ISOLATED then
       redis.call('ZADD', suspect_messages(lane.queue), since_ms, message_id)
     else
       prepend_to_lane(lane.queue, lane.org, lane.name, message_id, since_ms)
@@ -122,14 +123,21 @@ end
 local function correct_fair_share(batch, record)
   local lane = record.lane
   lane.charged_ms = lane.charged_ms + charged_ms_of(record.token)
+  lane.charged_at = math.max(lane.charged_at, charged_at_of(record.token))
+  local weight, more_ms = batch.has_shares and share_of(lane.org).weight or 1, 0
   if record.outcome ~= BACK then
-    lane.cost_ms = lane.cost_ms + record.runtime_ms / (batch.has_shares and share_of(lane.org).weight or 1)
+    lane.cost_ms = lane.cost_ms + record.runtime_ms / weight
+    more_ms = record.runtime_ms
   end
+  more_ms = more_ms - charged_ms_of(record.token) * weight
+  lane.more_ms = lane.more_ms + more_ms
+  lane.more_by_age_ms = lane.more_by_age_ms + (flag_of(record.token) == BY_AGE and more_ms or 0)
 end
 
 -- Sums of lanes by what they are written to.
 local function totals_of(lanes)
-  local totals = {queues = {}, leased = {}, orgs = {}, runtimes = {}, charged = {}, corrections = {}, slots = {}, key_slots = {}}
+  local totals = {queues = {}, leased = {}, orgs = {}, runtimes = {}, charged = {}, worked = {}, more = {}, more_by_age = {},
+    corrections = {}, charged_at = {}, slots = {}, key_slots = {}}
   for _, lane in ipairs(lanes) do
     local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
     if lane.gone > 0 then
@@ -137,9 +145,14 @@ local function totals_of(lanes)
       tally(totals.orgs, org, lane.gone)
       tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
     end
+    local charged_to = pair(queue, org)
     tally(totals.leased, queue, lane.leases)
     tally(totals.charged, queue, lane.charged_ms)
-    tally(totals.corrections, pair(queue, org), lane.cost_ms - lane.charged_ms)
+    tally(totals.worked, queue, lane.runtime_ms)
+    tally(totals.more, queue, lane.more_ms)
+    tally(totals.more_by_age, queue, lane.more_by_age_ms)
+    tally(totals.corrections, charged_to, lane.cost_ms - lane.charged_ms)
+    totals.charged_at[charged_to] = math.max(totals.charged_at[charged_to] or 0, lane.charged_at)
     tally(totals.slots, org, lane.leases)
     totals.key_slots[org] = totals.key_slots[org] or {}
     if key then
@@ -197,10 +210,12 @@ end
 local function write_fair_share(totals)
   for queue_and_org, delta in pairs(totals.corrections) do
     local queue, org = split_pair(queue_and_org)
-    correct_virtual_time(queue, org, delta)
+    correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])
   end
   for queue, ms in pairs(totals.charged) do
-    add_outstanding(queue, -ms)
+    local outstanding = add_outstanding(queue, -ms)
+    advance(queue, totals.worked[queue], outstanding)
+    correct_work(queue, totals.more[queue], totals.more_by_age[queue])
   end
 end
 

@@ -12,7 +12,7 @@ local function remove_foreign()
 
   local TYPES = {m = 'hash', by = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash', ak = 'hash', aq = 'hash', mb = 'hash',
     avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash', l = 'list', wake = 'list',
-    ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset', qd = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset',
+    ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset', qd = 'zset', qo = 'zset', qn = 'zset', qa = 'zset', qw = 'string', qy = 'string', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset',
     b = 'set', bk = 'set', pk = 'set', quiet = 'set', qt = 'string', qc = 'string', probe = 'string', t = 'string',
     dw = 'string', heard = 'string', up = 'string', seq = 'string', s = 'string'}
 
@@ -66,7 +66,7 @@ local function remove_foreign()
     d = function(text) return string.match(text, '^%d+|%d+|') ~= nil end,
     n = is_count, no = is_count, by = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count, avg = is_fraction, p = is_pair, o = is_share,
     r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane, qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair,
-    qt = is_number, qc = is_number, t = is_number, heard = is_number, up = is_number, seq = is_count
+    qt = is_number, qc = is_number, qw = is_number, qy = is_rate, t = is_number, heard = is_number, up = is_number, seq = is_count
   }
 
   local function split_key(key) return string.match(string.sub(key, #MESSAGES), '^(%w+):?(.*)$') end
@@ -88,7 +88,7 @@ local function remove_foreign()
   end
 
   local function queue_of(letters, rest)
-    if letters == 'l' or letters == 'ql' or letters == 'qk' or letters == 'qg' then
+    if letters == 'l' or letters == 'ql' or letters == 'qk' or letters == 'qg' or letters == 'qo' then
       return string.match(rest, '^([^:]*):')
     elseif string.match(letters, '^[qx].$') then
       return rest

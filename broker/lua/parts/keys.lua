@@ -20,13 +20,18 @@ local function lane_key(queue, org, lane) return B .. ':l:' .. queue .. ':' .. o
 local function org_lanes(queue, org) return B .. ':ql:' .. queue .. ':' .. org end -- zset lane -> score; parts/lane_order.lua
 local function actor_lanes(queue, org, actor) return B .. ':qk:' .. queue .. ':' .. org .. ':' .. actor end -- zset, likewise
 local function ready_orgs(queue) return B .. ':qr:' .. queue end -- zset org -> virtual time; orgs that may run
+local function waiting_since(queue) return B .. ':qa:' .. queue end -- zset org of qr -> since ms; of what it would run next
+local function worked_by_age(queue) return B .. ':qy:' .. queue end -- string "<ms of work>|<ms of that by age>"
 local function served_ahead(queue) return B .. ':qv:' .. queue end -- zset org -> virtual time; others, served ahead of it
-local function virtual_time(queue) return B .. ':qt:' .. queue end -- string virtual time of whom the queue served last
+local function virtual_time(queue) return B .. ':qt:' .. queue end -- string virtual time of the queue; it never falls
+local function extra_weights(queue) return B .. ':qw:' .. queue end -- string weights beyond one each of orgs in qr, qv
 local function outstanding_cost(queue) return B .. ':qc:' .. queue end -- string ms charged for what is leased
 local function wake_tokens(queue) return B .. ':wake:' .. queue end -- list at most one token, for one waiting worker
 
 -- Messages and lanes that may not run yet
 local function delayed_messages(queue) return B .. ':qd:' .. queue end -- zset message_id -> due ms; delayed and parked
+local function delayed_of_org(queue, org) return B .. ':qo:' .. queue .. ':' .. org end -- zset message_id -> due ms; of one org
+local function due_orgs(queue) return B .. ':qn:' .. queue end -- zset org -> ms when it is checked for what is due
 local function suspect_messages(queue) return B .. ':qx:' .. queue end -- zset message_id -> since ms; to be run in isolation
 local function searched_suspects(queue) return B .. ':xs:' .. queue end -- string how many of them were searched in vain
 local function quarantine_worker(queue) return B .. ':probe:' .. queue end -- string worker_id that makes itself idle for one

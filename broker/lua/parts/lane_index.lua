@@ -34,7 +34,7 @@ local function reindex_lane(queue, org, lane)
   if not has_lane_of(queue, org, actor) then
     forget_actor(queue, org, actor)
   end
-  if has_open_lane(queue, org) then
+  if first_open(queue, org) then
     return false
   end
   if redis.call('EXISTS', lanes) == 0 then

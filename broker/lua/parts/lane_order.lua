@@ -128,10 +128,10 @@ local function first_lane(queue, org)
   return first[1], tonumber(first[2]), next_score
 end
 
--- Whether anything of the org may run.
-local function has_open_lane(queue, org)
-  local score = redis.call('ZRANGE', org_lanes(queue, org), 0, 0, 'WITHSCORES')[2]
-  return score and tonumber(score) < HELD
+-- The first of the org's lanes that may run, with its score; nil where nothing may.
+local function first_open(queue, org)
+  local first = redis.call('ZRANGE', org_lanes(queue, org), 0, 0, 'WITHSCORES')
+  return first[1] and tonumber(first[2]) < HELD and first or nil
 end
 
 -- An actor may run again, but for lanes of it that are held by themselves.

@@ -1,10 +1,19 @@
 -- Where ready messages stand: lanes (org, actor, priority, concurrency key) inside orgs inside a queue.
--- NEEDS: keys values fair_share lane_order wakeups
+-- NEEDS: keys values age fair_share lane_order wakeups
 
 local function append_to_lane(queue, org, lane, message_id, since_ms)
   if redis.call('RPUSH', lane_key(queue, org, lane), string.format('%.0f|%s', since_ms, message_id)) == 1
     and order_lane(queue, org, lane, lane_score(lane, since_ms)) then
-    join_ready(queue, org)
+    join_ready(queue, org, since_ms)
+  end
+end
+
+-- Several at once, each as "<since ms>|<message id>".
+local function append_entries(queue, org, lane, entries)
+  local since_ms = since_of(entries[1])
+  if redis.call('RPUSH', lane_key(queue, org, lane), unpack(entries)) == #entries
+    and order_lane(queue, org, lane, lane_score(lane, since_ms)) then
+    join_ready(queue, org, since_ms)
   end
 end
 
@@ -13,12 +22,13 @@ local function prepend_to_lane(queue, org, lane, message_id, since_ms)
     redis.call('ZSCORE', org_lanes(queue, org), lane)
   end
   if order_lane(queue, org, lane, lane_score(lane, since_ms)) then
-    join_ready(queue, org)
+    join_ready(queue, org, since_ms)
   end
 end
 
--- What had left the ready set may run again: an org (an empty name), an actor of it, or a lane.
-local function readmit(queue, org, name)
+-- What had left the ready set may run again: an org (an empty name), an actor of it, or a lane. Who had to wait for a
+-- slot of its own had work all the time.
+local function readmit(queue, org, name, had_to_wait)
   if is_lane(name) then
     local head = redis.call('LINDEX', lane_key(queue, org, name), 0)
     if head then
@@ -27,8 +37,9 @@ local function readmit(queue, org, name)
   elseif name ~= '' then
     unhold_actor(queue, org, name)
   end
-  if has_open_lane(queue, org) then
-    join_ready(queue, org)
+  local first = first_open(queue, org)
+  if first then
+    join_ready(queue, org, since_of_first(first), had_to_wait)
     wake(queue)
   end
 end
@@ -41,7 +52,7 @@ local function readmit_org(org)
     redis.call('DEL', waiters)
     for _, waiter in ipairs(all) do
       local queue = split_pair(waiter)
-      readmit(queue, org, '')
+      readmit(queue, org, '', true)
     end
   end
 end

@@ -22,8 +22,8 @@ local function reject_foreign(queue, message, record)
   end
 end
 
--- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, org, lane}. Adds message_id, token and record of each
--- to the reply.
+-- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, time, org, lane}. Adds message_id, token and record of
+-- each to the reply.
 local function lease_messages(queue, worker_id, taken, flag, reply)
   local first = redis.call('INCRBY', LEASE_COUNTER, #taken) - #taken
   redis.call('PEXPIRE', LEASE_COUNTER, WEEK_MS)
@@ -38,8 +38,9 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
     if not record or string.sub(record, 1, #header) ~= header or not enqueue_id_of(record) then
       reject_foreign(queue, message, record)
     else
-      local token = string.format('%.0f|%s|%.4f|%s|%.0f|b%d|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, counted_bytes(record), crashes[i] and is_poison(crashes[i]) and POISON or flag)
+      local own_flag = message.by_age and BY_AGE or flag
+      local token = string.format('%.0f|%s|%.4f|%s|%.0f|%.6f|b%d|%s', first + i, message.since_ms, message.cost_ms,
+        message.interval_ms, now, message.time, counted_bytes(record), crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token

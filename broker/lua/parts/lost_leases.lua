@@ -1,5 +1,5 @@
 -- Leases of workers that fell silent, and of fetches whose answer got lost.
--- NEEDS: keys values counters budget large_messages wakeups fair_share lanes slots crashes refunds workers
+-- NEEDS: keys values counters age shares budget large_messages wakeups fair_share lanes slots crashes refunds workers
 
 -- Each that comes back costs so many commands; a call has so many back at most, and the next one goes on.
 local COMMANDS_BACK = 24
@@ -12,9 +12,9 @@ local function read_leases(message_ids_and_tokens, kept)
   for i = 1, #message_ids_and_tokens, 2 do
     local message_id, token = message_ids_and_tokens[i], message_ids_and_tokens[i + 1]
     if not kept[message_id] then
-      local number, since_ms, charged_ms, _, _, flag = split_token(token)
+      local number, since_ms, charged_ms = split_token(token)
       leases[#leases + 1] = {message_id = message_id, token = token, number = tonumber(number), since_ms = since_ms,
-        charged_ms = tonumber(charged_ms), flag = flag}
+        charged_ms = tonumber(charged_ms), flag = flag_of(token)}
     end
   end
   table.sort(leases, function(a, b) return a.number > b.number end)
@@ -52,8 +52,10 @@ local function return_leases(leases_of_worker, message_ids_and_tokens, kept, cau
       if not cause then
         refund_start(org, lane, lease.token)
       end
-      correct_virtual_time(queue, org, -lease.charged_ms)
+      correct_virtual_time(queue, org, -lease.charged_ms, charged_at_of(lease.token))
       add_outstanding(queue, -lease.charged_ms)
+      local charged_ms = lease.charged_ms * share_of(org).weight
+      correct_work(queue, -charged_ms, lease.flag == BY_AGE and -charged_ms or 0)
       release_slot(org, lane)
       tally(back_in, queue, 1)
       wake(queue)

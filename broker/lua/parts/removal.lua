@@ -1,5 +1,5 @@
 -- Messages that an operator removes.
--- NEEDS: keys values counters parking sizes
+-- NEEDS: keys values counters parking delays sizes
 
 -- What these hold in bytes, by queue and org. The size of a large one is known, and it has the mark: only small ones are
 -- read.
@@ -52,6 +52,7 @@ local function remove_message(queue, message_id, record)
   local bytes = {}
   tally_bytes(bytes, queue, org, -counted_bytes(record))
   unpark(queue, message_id)
+  unindex_delays(queue, org, {message_id})
   redis.call('HDEL', MESSAGES, message_id)
   redis.call('HDEL', CRASHES, message_id)
   redis.call('HDEL', LARGE_MESSAGES, message_id)

@@ -1,6 +1,6 @@
 -- Who is next: the org with the lowest virtual time, and of its lanes the one whose head is oldest. Who may not run
 -- leaves the ready set, until a slot, a gate or a time lets it in.
--- NEEDS: keys values fair_share lane_order waiting budget gates shares rates runtimes leasing large_messages
+-- NEEDS: keys values age fair_share lane_order waiting budget gates shares rates runtimes large_messages
 
 local MIN_COST_MS = 0.05
 -- So many times a fetch looks for others, when those it found may not run.
@@ -113,25 +113,29 @@ local function wait_for_own_leases(queue, org, time)
   redis.call('SADD', org_waiters(org), pair(queue, ''))
 end
 
+-- The org, when something of it may run now; else it has left the ready set.
+local function admit_org(queue, name, time, rules)
+  local share = rules.has_shares and share_of(name) or {weight = 1}
+  -- Messages of nobody have no limits: they would hold each other up.
+  local max = name ~= '' and (share.max or rules.max_active)
+  local slots = max and max - tonumber(redis.call('HGET', LEASED_BY_ORG, name) or '0') or math.huge
+  local until_ms = rules.has_gates and blocked_until({'o:' .. name})
+  if until_ms then
+    leave_ready(queue, name, time)
+    set_org_aside(queue, name, until_ms)
+  elseif slots <= 0 then
+    wait_for_own_leases(queue, name, time)
+  else
+    return {name = name, time = time, weight = share.weight, slots = slots, taken = 0}
+  end
+end
+
 -- The first orgs that may run something, and how many were looked at.
 local function admit_orgs(queue, room, rules)
   local lowest = redis.call('ZRANGE', ready_orgs(queue), 0, room - 1, 'WITHSCORES')
   local orgs = {}
   for i = 1, #lowest, 2 do
-    local name, time = lowest[i], tonumber(lowest[i + 1])
-    local share = rules.has_shares and share_of(name) or {weight = 1}
-    -- Messages of nobody have no limits: they would hold each other up.
-    local max = name ~= '' and (share.max or rules.max_active)
-    local slots = max and max - tonumber(redis.call('HGET', LEASED_BY_ORG, name) or '0') or math.huge
-    local until_ms = rules.has_gates and blocked_until({'o:' .. name})
-    if until_ms then
-      leave_ready(queue, name, time)
-      set_org_aside(queue, name, until_ms)
-    elseif slots <= 0 then
-      wait_for_own_leases(queue, name, time)
-    else
-      orgs[#orgs + 1] = {name = name, time = time, weight = share.weight, slots = slots, taken = 0}
-    end
+    orgs[#orgs + 1] = admit_org(queue, lowest[i], tonumber(lowest[i + 1]), rules)
   end
   spend(COMMANDS_OF_ORG * #lowest / 2)
   return orgs, #lowest / 2
@@ -156,8 +160,8 @@ local function take_message(org, costs)
     lane.rate.due_ms = lane.rate.due_ms + lane.rate.interval_ms
   end
   local since_ms, message_id = split_entry(lane.entries[lane.taken])
-  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, org = org.name, lane = lane.name,
-    interval_ms = lane.rate and lane.rate.interval_ms or 0}
+  return {message_id = message_id, since_ms = since_ms, cost_ms = cost_ms, time = org.time, work_ms = cost_ms * org.weight,
+    org = org.name, lane = lane.name, interval_ms = lane.rate and lane.rate.interval_ms or 0}
 end
 
 -- In bytes; what is small counts as none.
@@ -176,9 +180,9 @@ local function sift(orgs)
   orgs[i] = org
 end
 
--- Takes messages in turns. Returns the orgs that were asked, and the virtual time of whom the last one was taken from.
+-- Takes messages in turns. Returns the orgs that were asked.
 local function take_turns(queue, orgs, room, rules, taken)
-  local max_entries, costs, asked, at = math.ceil((room - #taken) / #orgs), {}, {}, nil
+  local max_entries, costs, asked = math.ceil((room - #taken) / #orgs), {}, {}
   while #taken < room and orgs[1] do
     local org = orgs[1]
     local needs_lane = not org.lane or is_exhausted(org)
@@ -197,53 +201,27 @@ local function take_turns(queue, orgs, room, rules, taken)
       break
     else
       rules.max_bytes = rules.max_bytes - size_of_next(org)
-      at = org.time
       taken[#taken + 1] = take_message(org, costs)
       sift(orgs)
     end
   end
-  return asked, at
+  return asked
 end
 
-local function store_turns(queue, asked, at)
+local function store_turns(queue, asked)
   for _, org in ipairs(asked) do
     close_lane(queue, org)
     if org.taken > 0 then
       redis.call('HINCRBY', LEASED_BY_ORG, org.name, org.taken)
     end
-    if not has_open_lane(queue, org.name) then
+    local first = first_open(queue, org.name)
+    if not first then
       leave_ready(queue, org.name, org.time)
     elseif org.slots <= 0 then
       wait_for_own_leases(queue, org.name, org.time)
     else
       redis.call('ZADD', ready_orgs(queue), string.format('%.6f', org.time), org.name)
+      redis.call('ZADD', waiting_since(queue), since_of_first(first), org.name)
     end
-  end
-  if at then
-    redis.call('SET', virtual_time(queue), string.format('%.6f', at), 'PX', DAY_MS)
-    -- What lies before the time at which an org that comes back starts would not be asked for again.
-    local start = at - outstanding_ms(queue)
-    redis.call('ZREMRANGEBYSCORE', served_ahead(queue), '-inf', string.format('(%.6f', start))
-  end
-end
-
--- Leases up to `room` messages to a worker, of no more than so many bytes but for the first, and adds them to the reply.
-local function lease_next(queue, worker_id, room, room_bytes, max_active, reply)
-  local rules, taken = read_rules(max_active, room_bytes), {}
-  for _ = 1, MAX_ROUNDS do
-    local orgs, seen = admit_orgs(queue, affordable(COMMANDS_OF_ORG + COMMANDS_OF_LANE, room - #taken), rules)
-    if seen == 0 then
-      break
-    end
-    local asked, at = take_turns(queue, orgs, room, rules, taken)
-    if #asked > 0 then
-      store_turns(queue, asked, at)
-    end
-    if #taken >= room or commands_left < COMMANDS_OF_LANE then
-      break
-    end
-  end
-  if #taken > 0 then
-    lease_messages(queue, worker_id, taken, '', reply)
   end
 end

@@ -1,9 +1,10 @@
 -- Messages whose workers crashed too often: they run in isolation, each in an idle process.
--- NEEDS: keys values gates leasing waiting
+-- NEEDS: keys values budget large_messages gates leasing waiting
 
 -- So many are searched at a time for one that may run, those first that wait longest. Where none of them may, the next
 -- search goes on behind them.
 local MAX_SEARCHED = 100
+local COMMANDS_SEARCHED = 4
 local SEARCH_TTL_MS = 60 * 1000
 -- After so long it is worth while.
 local SEARCH_AGAIN_MS = 50
@@ -13,8 +14,15 @@ local SEARCH_AGAIN_MS = 50
 local function first_suspect(queue)
   local suspects, searched = suspect_messages(queue), searched_suspects(queue)
   local start = tonumber(redis.call('GET', searched) or '0')
-  local oldest = redis.call('ZRANGE', suspects, start, start + MAX_SEARCHED - 1, 'WITHSCORES')
+  local most = affordable(COMMANDS_SEARCHED, MAX_SEARCHED)
+  local oldest = redis.call('ZRANGE', suspects, start, start + most - 1, 'WITHSCORES')
+  local message_ids = {}
   for i = 1, #oldest, 2 do
+    message_ids[#message_ids + 1] = oldest[i]
+  end
+  local number = #message_ids > 0 and readable(message_ids, 0) or 0
+  spend(COMMANDS_SEARCHED * number)
+  for i = 1, 2 * number, 2 do
     local message_id, since_ms = oldest[i], oldest[i + 1]
     local record = redis.call('HGET', MESSAGES, message_id)
     if not record then
@@ -28,8 +36,8 @@ local function first_suspect(queue)
       end
     end
   end
-  if #oldest == 2 * MAX_SEARCHED then
-    redis.call('SET', searched, start + MAX_SEARCHED, 'PX', SEARCH_TTL_MS)
+  if number == most or number < #message_ids then
+    redis.call('SET', searched, start + number, 'PX', SEARCH_TTL_MS)
   elseif start > 0 then
     redis.call('DEL', searched)
   end
@@ -67,7 +75,7 @@ local function lease_suspect(queue, worker_id, reply)
     if suspect.key then
       redis.call('HINCRBY', LEASED_BY_KEY, pair(suspect.org, suspect.key), 1)
     end
-    suspect.cost_ms, suspect.interval_ms = 0, 0
+    suspect.cost_ms, suspect.interval_ms, suspect.time = 0, 0, 0
     lease_messages(queue, worker_id, {suspect}, ISOLATED, reply)
   end
 end

@@ -86,6 +86,13 @@ local function take_back()
         end
       end
     end,
+    ZMSCORE = function(entry, member)
+      for i = 4, #entry do
+        if entry[i] == member then
+          return true, entry[1][i - 3]
+        end
+      end
+    end,
     ZADD = function(entry, member) return entry[#entry] == member and not has(entry, 'INCR'), entry[#entry - 1] end
   }
 
@@ -153,7 +160,7 @@ local function take_back()
       end
     end,
     INCRBYFLOAT = function(at, entry)
-      redis.pcall('INCRBYFLOAT', entry[3], string.format('%.4f', -tonumber(entry[4])))
+      redis.pcall('INCRBYFLOAT', entry[3], string.format('%.6f', -tonumber(entry[4])))
     end,
     ZADD = function(at, entry)
       local key, from = entry[3], 4

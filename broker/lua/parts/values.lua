@@ -27,15 +27,19 @@ local function concurrency_of(lane) return string.match(lane, '^[^:]*:%-?%d+:([^
 -- Beside the rates of actors: this one's has changed, and lanes may still wait for the old one.
 local function changed_rate(actor) return '\n' .. actor end
 
--- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|b<counted bytes>|<flag>"; those of release
--- 0.1.0 have no bytes.
-local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|.-([^|]*)$') end
+-- A token: "<number>|<since ms>|<charged ms>|<rate interval ms>|<leased ms>|<virtual time>|b<counted bytes>|<flag>"; the
+-- time is its org's with that charge. Those of release 0.1.0 have neither time nor bytes.
+local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|') end
+local function charged_ms_of(token) return tonumber(string.match(token, '^%d+|%d+|([^|]*)|')) end
+local function charged_at_of(token) return tonumber(string.match(token, '^%d+|%d+|[^|]*|[^|]*|%d+|([^|]*)|') or '0') end
 local function bytes_of_token(token) return tonumber(string.match(token, '|b(%d+)|') or '0') end
-local function charged_ms_of(token) return string.match(token, '^%d+|%d+|([^|]*)|') end
+local function flag_of(token) return string.match(token, '([^|]*)$') end
 
--- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more.
+-- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more; it went
+-- before others by its age.
 local ISOLATED = 'a'
 local POISON = 'p'
+local BY_AGE = 'o'
 
 -- A step of priority is worth so much waiting.
 local AGEING_MS = 1000

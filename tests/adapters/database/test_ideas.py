@@ -237,6 +237,24 @@ def test_usage_is_kept(engine: Engine, ideas: Transactions[IdeaRepository], tena
         assert unit.connection.execute(query).all() == [(job_id, "openai", "small", 12, 34)] * 2
 
 
+def test_what_today_has_cost_is_the_orgs_own_and_of_today(
+    engine: Engine, ideas: Transactions[IdeaRepository], new_tenant: Callable[[], Tenant]
+) -> None:
+    """Tokens of both kinds, of this org, since midnight in UTC."""
+    tenant, other = new_tenant(), new_tenant()
+    usage = Usage(provider="first", model="small", prompt_tokens=70, completion_tokens=30)
+    for org_id in (tenant.org_id, tenant.org_id, tenant.org_id, other.org_id):
+        ideas(org_id, partial(_record, uuid4(), uuid4(), usage))
+    with SystemUnitOfWork(engine) as unit:
+        first = select(ai_usage.c.id).where(ai_usage.c.org_id == tenant.org_id).limit(1).scalar_subquery()
+        yesterday = func.timezone(
+            "UTC", func.date_trunc("day", func.timezone("UTC", func.now()))
+        ) - timedelta(seconds=1)
+        unit.connection.execute(update(ai_usage).where(ai_usage.c.id == first).values(created_at=yesterday))
+
+    assert ideas(tenant.org_id, lambda repository: repository.tokens_spent_today()) == 200
+
+
 def _record(usage_id: UUID, job_id: UUID, usage: Usage, repository: IdeaRepository) -> None:
     repository.record_usage(usage_id, job_id, usage)
 

@@ -42,6 +42,9 @@ ODD_TEXTS = (
     "e" + "\u0301" * 50,
     "",
     " leading and trailing ",
+    "\ufeff=1+1",
+    "\u200b\uff1d1",
+    "\n=1",
 )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 
 from adapters.database.tables import outbox, schedules
 from adapters.database.unit_of_work import SystemUnitOfWork
-from app.bootstrap.worker.schedules import fire_schedules, read_timetable
+from app.bootstrap.worker.schedules import fire_schedules, read_clock_change, read_timetable
 from domain.errors import InvalidInput, NotFound
 from domain.schedules import Schedule, message_id_of
 from tests.app.control.examples import World
@@ -174,13 +174,33 @@ def test_an_actor_that_is_gone_pauses_its_schedules(world: World, add: Callable[
     assert len(sent(world)) == 1
 
 
-def test_days_on_which_clocks_change_are_the_cron_guards() -> None:
-    """A time the day has twice is due once, one it does not have is not; an hourly one goes by the hour."""
+def test_days_on_which_clocks_change_leave_no_day_out() -> None:
+    """What it has twice is due once, what it does not have right after the gap; an hourly one goes by the hour."""
     daily = read_timetable("30 3 * * *", "Europe/Athens")
     # Clocks go forward from 3:00 to 4:00 on 29 March 2026, and back from 4:00 to 3:00 on 25 October.
-    assert daily.next_after(datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+    assert daily.next_after(datetime(2026, 3, 28, 12, tzinfo=UTC)) == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
     first = daily.next_after(datetime(2026, 10, 24, 12, tzinfo=UTC))
     assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert daily.next_after(first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
     hourly = read_timetable("30 * * * *", "Europe/Athens")
     assert hourly.next_after(first) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    gap = datetime(2026, 3, 29, 0, 45, tzinfo=UTC)
+    assert hourly.next_after(gap) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expression", "due", "change"),
+    [
+        ("30 3 * * *", datetime(2026, 3, 29, 1, 0, tzinfo=UTC), "gap"),
+        ("30 3 * * *", datetime(2026, 3, 30, 0, 30, tzinfo=UTC), None),
+        ("0 4 * * *", datetime(2026, 3, 29, 1, 0, tzinfo=UTC), None),
+        ("30 3 * * *", datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "fold"),
+        ("30 * * * *", datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "fold"),
+        ("30 5 * * *", datetime(2026, 10, 25, 3, 30, tzinfo=UTC), None),
+    ],
+)
+def test_ticks_that_a_change_of_clocks_moved_or_doubled_are_known(
+    expression: str, due: datetime, change: str | None
+) -> None:
+    """So that they can be counted: whoever wonders about a run at 4:00 finds it."""
+    assert read_clock_change(expression, "Europe/Athens", due) == change

@@ -79,7 +79,7 @@ def serving(
 
 def reclaim(broker: FairRedisBroker) -> None:
     """What a beat of another worker does: it looks after one that is dead."""
-    Script("finish")(broker.client, broker.base, [uuid4().hex, 14_000, 60_000, 0])
+    Script("finish")(broker.client, broker.base, [uuid4().hex, 14_000, 60_000, 0, 0])
 
 
 def _never() -> None:

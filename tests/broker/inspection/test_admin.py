@@ -238,7 +238,8 @@ def test_a_lane_that_was_put_aside_stays_so(fair: FairRedisBroker, raw: "Redis")
 
     assert operations(fair).set_priority(moved.message_id, 1) == "done"
     held = raw.zscore(f"{fair.base}:ql:images:acme", "crop:1")
-    assert held is not None and float(held) > HELD
+    assert held is not None
+    assert float(held) > HELD
     assert next(fair.consume("images", timeout=50)) is None
     fair.shut("pauses", {})
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from broker.leasing.prefetch import MAX_AHEAD, PrefetchBudget
+from broker.leasing.prefetch import MAX_AHEAD, MAX_AHEAD_BYTES, MAX_ROOM_BYTES, PrefetchBudget
 from broker.leasing.wakeup import Wakeup
 from tests.middleware.eventually import PATIENCE_S, eventually
 
@@ -24,6 +24,20 @@ def test_short_jobs_are_fetched_ahead_and_long_ones_are_not() -> None:
         long.record_run(60_000)
 
     assert (short.capacity(), long.capacity()) == (4 + MAX_AHEAD, 4)
+
+
+def test_no_more_is_fetched_than_bytes_may_wait() -> None:
+    """Whatever number of messages that is; once enough of them have begun, more may come."""
+    waiting = Held()
+    budget = PrefetchBudget(4, ahead=True, held=Held(), mode="any", unstarted_bytes=waiting)
+    assert budget.room_bytes() == MAX_ROOM_BYTES
+    waiting.count = MAX_AHEAD_BYTES - 1
+    assert (budget.capacity() > 0, budget.room_bytes()) == (True, 1)
+    waiting.count = MAX_AHEAD_BYTES
+
+    assert (budget.capacity(), budget.is_full_of_bytes) == (0, True)
+    waiting.count = 0
+    assert (budget.capacity() > 0, budget.is_full_of_bytes) == (True, False)
 
 
 def test_nothing_is_fetched_while_the_worker_is_quiet() -> None:

@@ -1,14 +1,14 @@
 """Clients, and what they do to a shard: after each call all keys are read and compared with what should be there."""
 
-from dataclasses import replace
 from typing import Any
 
 import redis
 
 from broker.leasing.lease import DONE, Lease, Sent
 from tests.broker.model.aside import waits_for_nothing
+from tests.broker.model.rates import change_rate
 from tests.broker.model.scripted import Shard
-from tests.broker.model.state import Header, State, Token, message_ids, read
+from tests.broker.model.state import Header, State, Token, message_ids, read, without_beats
 from tests.broker.model.structure import Broken, check, key_of
 from tests.broker.model.truth import Truth
 from tests.broker.model.worker import SILENT_MS, Fate, Worker
@@ -97,10 +97,17 @@ class Fleet:
         if (
             refused == recorded_deaths
             and victim is None
-            and _but_for_beats(self.state) != _but_for_beats(before)
+            and without_beats(self.state) != without_beats(before)
         ):
             changed = [name for name, was in vars(before).items() if vars(self.state)[name] != was]
             raise Broken(f"3: an end that was refused has changed {changed}")
+
+    def flush_with(self, worker: Worker, *queues: str) -> None:
+        """A beat of a worker that fetches nothing; what is due of these queues becomes ready."""
+        self.truth.end(self.state, worker.worker_id, worker.finished)
+        self.truth.reclaim(self.state, worker.worker_id, self.shard.now_ms, SILENT_MS)
+        worker.flush(queues=queues)
+        self._look()
 
     def reconcile(self, worker: Worker) -> None:
         """After an answer got lost."""
@@ -161,9 +168,11 @@ class Fleet:
         self._look()
 
     def limit_orgs(self, shares: dict[str, int]) -> None:
-        """Replace what orgs may have leased."""
+        """Replace what orgs may have leased; their weights differ as well."""
         self.shares = shares
-        self.shard.run("configure", *(value for org, most in shares.items() for value in (org, 1, most)))
+        self.shard.run(
+            "configure", *(value for org, most in shares.items() for value in (org, most / 2, most))
+        )
         self._look()
 
     def limit_rate(self, actor: str, rate: tuple[float, float] | None) -> None:
@@ -172,19 +181,8 @@ class Fleet:
             self.truth.rates.pop(actor, None)
         else:
             self.truth.rates[actor] = rate
-        queues = self.shard.run(
-            "set_rates", actor, *(("", "") if rate is None else (str(rate[0]), str(rate[1])))
-        )
-        for queue in queues:
-            looked_at, from_ms, skip = 1, "0", 0
-            while looked_at:
-                looked_at, from_ms, skip = self.shard.run("free_lanes", actor, queue, from_ms, skip, 2)
-        if queues:
-            self.shard.run("free_lanes", actor, "", 0, 0, 0)
+        change_rate(self.shard, actor, rate)
         self._look()
-        changed = [name for name in self.state.hashes.get("r", {}) if name.startswith("\n")]
-        if changed:
-            raise Broken(f"9: the rates of {changed} are as they should be, and marked as changed")
 
     def drop_all(self, queue: str) -> None:
         """Flush a queue."""
@@ -289,8 +287,13 @@ class Fleet:
 
     def _look(self, more: Any = None) -> None:
         self.broken = True
-        self.state = read(self.shard.client, self.shard.base)
+        before, self.state = self.state, read(self.shard.client, self.shard.base)
         faults = more(self.state) if more else []
+        faults += [
+            f"8: the time of {name} fell from {time} to {self.state.strings[name]}"
+            for name, time in before.strings.items()
+            if name.startswith("qt:") and float(self.state.strings.get(name, time)) < float(time)
+        ]
         faults += self.truth.compare(self.state)
         faults += waits_for_nothing(
             self.state, self.gates, self.truth.rates, self.shard.now_ms, self._lead_ms()
@@ -369,11 +372,6 @@ class Fleet:
     def _is_shut(self, gate: str) -> bool:
         found = [gates[gate] for gates in self.gates.values() if gate in gates]
         return any(until == 0 or until > self.shard.now_ms for until in found)
-
-
-def _but_for_beats(state: State) -> State:
-    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up", "skew")}
-    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers", "skew"})
 
 
 def drain(fleet: Fleet) -> None:

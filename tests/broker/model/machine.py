@@ -156,6 +156,11 @@ class Machine(RuleBasedStateMachine):
         recorded_deaths = [each for each in self._everybody() if each.finished]
         self.fleet.flush(self._worker(worker, recorded_deaths), fate)
 
+    @action(1, worker=picks, queue=queues)
+    def beat(self, worker: int, queue: str) -> None:
+        """All its threads are busy, and what is due becomes ready all the same."""
+        self.fleet.flush_with(self._worker(worker), queue)
+
     @action(2, worker=picks)
     def reconcile(self, worker: int) -> None:
         self.fleet.reconcile(self._worker(worker))

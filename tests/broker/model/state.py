@@ -1,7 +1,7 @@
 """All that a shard holds, at one moment, read straight from its keys."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -72,6 +72,11 @@ class Token(NamedTuple):
         return int(self.text.partition("|")[0])
 
     @property
+    def charged_ms(self) -> float:
+        """To its org, in advance."""
+        return float(self.text.split("|")[2])
+
+    @property
     def interval_ms(self) -> float:
         """Of its actor's rate; 0 for none."""
         return float(self.text.split("|")[3])
@@ -89,6 +94,8 @@ class State:
     ordered_lanes: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     other_lanes: dict[Lane, dict[str, float]] = field(default_factory=dict)
     ready: dict[str, dict[str, float]] = field(default_factory=dict)
+    ahead: dict[str, dict[str, float]] = field(default_factory=dict)
+    ages: dict[str, dict[str, float]] = field(default_factory=dict)
     delayed: dict[str, dict[str, float]] = field(default_factory=dict)
     #: Actors of orgs, and orgs; by an actor's gate, with the time at which that is looked at; and keys of which nothing
     #: may be leased.
@@ -98,6 +105,8 @@ class State:
     due_keys: set[tuple[str, str]] = field(default_factory=set)
     gates_due: dict[str, float] = field(default_factory=dict)
     suspects: dict[str, dict[str, float]] = field(default_factory=dict)
+    delayed_by_org: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    due_orgs: dict[str, dict[str, float]] = field(default_factory=dict)
     waiting_orgs: dict[str, set[str]] = field(default_factory=dict)
     waiting_lanes: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
     leases: dict[str, dict[str, Token]] = field(default_factory=dict)
@@ -169,6 +178,12 @@ def read(client: "redis.Redis", base: str) -> State:
     return state
 
 
+def without_beats(state: State) -> State:
+    """What is left when heartbeats, and what they tell of the clock, do not count."""
+    others = {name: value for name, value in state.strings.items() if name not in ("heard", "up", "skew")}
+    return replace(state, workers={}, strings=others, lasting=state.lasting - {"workers", "skew"})
+
+
 def message_ids(entries: list[str]) -> list[str]:
     """The messages of a lane."""
     return [entry.partition("|")[2] for entry in entries]
@@ -195,8 +210,17 @@ def _add(state: State, name: str, kind: str, value: Any) -> None:
             state.other_lanes[queue, org, actor] = scores
         case "qr":
             state.ready[rest] = scores
+        case "qa":
+            state.ages[rest] = scores
+        case "qv":
+            state.ahead[rest] = scores
         case "qd":
             state.delayed[rest] = scores
+        case "qo":
+            queue, org = rest.split(":")
+            state.delayed_by_org[queue, org] = scores
+        case "qn":
+            state.due_orgs[rest] = scores
         case "qs":
             aside = {_two(member): score for member, score in scores.items()}
             state.aside[rest] = {each: at_ms for each, at_ms in aside.items() if each[0] != NO_ORG}

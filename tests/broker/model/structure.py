@@ -25,8 +25,11 @@ def check(state: State, *, now_ms: int) -> None:
         *_counters(state),
         *_bytes(state),
         *_parked(state),
+        *_delayed(state, now_ms),
         *_dead(state),
         *_order(state),
+        *_shares(state),
+        *_ages(state),
         *_reachable(state, now_ms),
         *_owned(state),
     ]
@@ -107,6 +110,25 @@ def _parked(state: State) -> Iterator[str]:
                 yield f"1: {message_id} is to be released by {key} and is not parked under it"
 
 
+def _delayed(state: State, now_ms: int) -> Iterator[str]:
+    expected: dict[tuple[str, str], dict[str, float]] = {}
+    for queue, delayed in state.delayed.items():
+        for message_id, due_ms in delayed.items():
+            if header := state.records.get(message_id):
+                expected.setdefault((queue, header.org), {})[message_id] = due_ms
+    if state.delayed_by_org != expected:
+        yield f"6: by org these are delayed: {state.delayed_by_org}, by queue {expected}"
+    due = {queue: set(orgs) for queue, orgs in state.due_orgs.items()}
+    for queue in {*due, *(queue for queue, _ in expected)}:
+        orgs = {org for each, org in expected if each == queue}
+        if due.get(queue, set()) != orgs:
+            yield f"6: {sorted(orgs)} have messages delayed in {queue}, {due.get(queue)} are checked"
+    for (queue, org), delayed in expected.items():
+        at_ms = state.due_orgs.get(queue, {}).get(org, 0)
+        if at_ms > max(now_ms + state.lead_ms, min(delayed.values())):
+            yield f"6: {org} is checked at {at_ms} in {queue}, and has something due before"
+
+
 def _dead(state: State) -> Iterator[str]:
     for queue in state.dead.keys() | state.dead_records.keys():
         index, records = state.dead.get(queue, {}), state.dead_records.get(queue, {})
@@ -133,6 +155,40 @@ def _order(state: State) -> Iterator[str]:
     for queue, org, lane in state.lanes:
         if lane not in standing.get((queue, org), {}):
             yield f"8: lane {lane} of {org} does not stand in its order in {queue}"
+
+
+def _shares(state: State) -> Iterator[str]:
+    configured = {org: float(text.partition("|")[0]) for org, text in state.hashes.get("o", {}).items()}
+    charged: Counter[str] = Counter()
+    for message_id, (_, token) in state.leased().items():
+        if message_id in state.records:
+            charged[state.records[message_id].queue] += token.charged_ms  # type: ignore[assignment]
+    for queue in {*state.ready, *state.ahead, *charged, *_queues(state, "qw"), *_queues(state, "qc")}:
+        ready, ahead = state.ready.get(queue, {}), state.ahead.get(queue, {})
+        if both := ready.keys() & ahead.keys():
+            yield f"8: {sorted(both)} wait in {queue} and have left it"
+        extra = sum(configured.get(org, 1.0) - 1 for org in {*ready, *ahead})
+        if abs((found := float(state.strings.get(f"qw:{queue}", 0))) - extra) > 0.001:
+            yield f"8: weights in {queue} are {extra} beyond their number, qw says {found}"
+        if abs((found := float(state.strings.get(f"qc:{queue}", 0))) - charged[queue]) > 0.01:
+            yield f"8: leases of {queue} were charged {charged[queue]}, qc says {found}"
+
+
+def _ages(state: State) -> Iterator[str]:
+    for queue in state.ages.keys() | state.ready.keys():
+        ages, ready = state.ages.get(queue, {}), state.ready.get(queue, {})
+        if ages.keys() != ready.keys():
+            yield f"8: {sorted(ready)} are ready in {queue}, and {sorted(ages)} wait since some time"
+        for org, age in ages.items():
+            shown = state.ordered_lanes.get((queue, org), {})
+            lanes = {lane: score for lane, score in shown.items() if score < HELD}
+            first = min(lanes, key=lambda lane: (lanes[lane], lane), default=None)
+            if first and int(age) > (since := int(state.lanes[queue, org, first][0].partition("|")[0])):
+                yield f"8: {org} waits in {queue} since {since}, and is taken to wait since {age}"
+
+
+def _queues(state: State, name: str) -> set[str]:
+    return {key.partition(":")[2] for key in state.strings if key.startswith(f"{name}:")}
 
 
 def _reachable(state: State, now_ms: int) -> Iterator[str]:

@@ -27,6 +27,7 @@ class Worker:
     shard: Shard
     worker_id: str
     mode: str = "any"
+    age_share: float = 0.1
     holds: list[Lease] = field(default_factory=list)
     finished: list[Lease] = field(default_factory=list)
     #: Taken by others, which the job's thread does not know.
@@ -62,7 +63,7 @@ class Worker:
         room = 1 if mode in ("alone", "probe") else room
         head = (self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch))
         reply = self.shard.run(
-            "fetch", *head, *_records(batch), queue, room, MAX_ROOM_BYTES, max_active, mode
+            "fetch", *head, *_records(batch), queue, room, MAX_ROOM_BYTES, max_active, self.age_share, mode
         )
         if fate != "answered":
             self.finished, self.unsure = batch, True
@@ -98,10 +99,19 @@ class Worker:
                 held.remove(lease)
         self.finished.append(lease)
 
-    def flush(self, fate: Fate = "answered") -> None:
-        """Say what is finished, and that it lives."""
+    def flush(self, fate: Fate = "answered", *, queues: tuple[str, ...] = ()) -> None:
+        """Say what is finished, and that it lives; what is due of these queues is made ready."""
         batch, self.finished = self.finished, []
-        reply = self.shard.run("finish", self.worker_id, SILENT_MS, DEAD_TTL_MS, len(batch), *_records(batch))
+        reply = self.shard.run(
+            "finish",
+            self.worker_id,
+            SILENT_MS,
+            DEAD_TTL_MS,
+            len(batch),
+            *_records(batch),
+            *queues,
+            len(queues),
+        )
         if fate != "answered":
             self.finished, self.unsure = batch, True
         else:

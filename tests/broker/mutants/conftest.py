@@ -2,5 +2,6 @@
 
 from tests.broker.model.conftest import fleet, quiet_server
 from tests.broker.test_full_server import server
+from tests.broker.test_script_bounds import own_server, played
 
-__all__ = ["fleet", "quiet_server", "server"]
+__all__ = ["fleet", "own_server", "played", "quiet_server", "server"]

@@ -10,7 +10,7 @@ from tests.broker.failover import test_one_address, test_replicas
 from tests.broker.mutants.breaking import PythonVariant
 
 
-def _lost_alone(error: Exception) -> bool:
+def _lost_connection(error: Exception) -> bool:
     return isinstance(error, redis.ConnectionError | redis.TimeoutError)
 
 
@@ -25,7 +25,7 @@ IN_PYTHON = [
         11,
         connection,
         "is_away",
-        _lost_alone,
+        _lost_connection,
         test_one_address.test_what_a_demoted_server_answers_is_a_lost_connection,
     ),
     PythonVariant(

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.broker.mutants import bounded, variants
 from tests.broker.mutants.breaking import FOLDER, PythonVariant, Variant
-from tests.broker.mutants.variants import AS_FILES, IN_LUA, IN_PYTHON
 
 pytestmark = pytest.mark.slow
+
+AS_FILES = variants.AS_FILES
+IN_LUA = [*variants.IN_LUA, *bounded.IN_LUA]
+IN_PYTHON = [*variants.IN_PYTHON, *bounded.IN_PYTHON]
 
 #: How a test fails. Anything else would be an error of the variant's own, such as Lua that does not compile.
 RED = (AssertionError, pytest.fail.Exception)

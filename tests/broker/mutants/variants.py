@@ -5,28 +5,28 @@ from typing import Any
 
 from broker import sending, server_check
 from tests.broker import (
-    test_byte_bounds,
-    test_full_server,
+    test_age_share,
     test_injected_errors,
-    test_rate_changes,
+    test_newcomers,
     test_scripts,
     test_sending,
     test_server_check,
 )
-from tests.broker.leasing import test_poison
-from tests.broker.model import test_clock_steps as clock
+from tests.broker.model import test_due as due
 from tests.broker.model import test_letting_in as two
 from tests.broker.model import test_transitions as one
 from tests.broker.mutants import connection_variants
 from tests.broker.mutants.breaking import PythonVariant, Variant
+from tests.broker.mutants.limits import OF_LIMITS
 
 
 def _gate(gate: str) -> Callable[..., None]:
     return lambda fleet: two.test_a_gate_keeps_back_until_it_opens(fleet, gate)
 
 
-def _delayed_over_a_step(fleet: Any) -> None:
-    clock.test_what_is_delayed_is_due_as_long_after_as_it_was(fleet, "")
+def _by_age(fair: Any) -> None:
+    """Of jobs twenty times as long as the others'."""
+    test_age_share.test_a_tenth_of_the_work_goes_by_age(fair, 200.0)
 
 
 def _injected(name: str) -> Callable[..., None]:
@@ -60,31 +60,21 @@ RETRY = one.test_a_retry_goes_with_the_end_of_its_message
 FLUSH = two.test_a_flush_leaves_nothing_of_its_queue
 RELEASE = two.test_a_release_makes_due_what_is_parked_under_a_key
 NEEDS = test_scripts.test_a_file_needs_the_parts_whose_names_it_uses
-STEP = _delayed_over_a_step
 TOKEN = two.test_a_fetch_that_leaves_work_passes_the_token_on
-
-#: Scripts that a full server has to let through, and who misses each.
-WHEN_FULL: dict[str, Callable[..., None]] = {
-    "fetch": test_full_server.test_a_server_full_of_what_waits_drains,
-    "finish": test_full_server.test_a_message_dies_and_comes_back_on_a_full_server,
-    "park": test_full_server.test_a_message_that_waits_for_something_is_taken_by_a_full_server,
-    "pass_on": test_full_server.test_a_token_is_passed_on_by_a_full_server,
-    "report_stop": test_full_server.test_a_worker_comes_and_goes_on_a_full_server,
-}
 
 ENQUEUEING, PARKING, DELAYED = "parts/enqueueing.lua", "parts/parking.lua", "parts/delayed.lua"
 LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
-GATES, FAIR_SHARE = "parts/gates.lua", "parts/fair_share.lua"
-TRANSACTION = "parts/transaction.lua"
+GATES, FAIR_SHARE, CLOCK = "parts/gates.lua", "parts/fair_share.lua", "parts/virtual_clock.lua"
+TRANSACTION, DISPATCH = "parts/transaction.lua", "parts/dispatch.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
     Variant(
         1, ENQUEUEING, "local copy = copy_name(message_id, enqueue_id)", "local copy = message_id", REPEATED
     ),
-    Variant(1, DELAYED, "redis.call('ZREM', delayed, message_id)", "", DUE),
+    Variant(1, DELAYED, "redis.call('ZREM', all, unpack(message_ids))", "", DUE),
     Variant(1, SELECTION, "redis.call('LPOP', lane.key, lane.taken)", "", TURNS),
     Variant(1, FINISH, "redis.call('HDEL', MESSAGES, unpack(message_ids))", "", RETRY),
     Variant(
@@ -168,10 +158,10 @@ IN_LUA = [
         "reported or 'silent'",
         one.test_a_worker_that_was_stopped_charges_nobody,
     ),
-    Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or flag", "flag", POISON),
+    Variant(5, LEASING, "crashes[i] and is_poison(crashes[i]) and POISON or own_flag", "own_flag", POISON),
     Variant(5, SUSPECTS, "if not is_full", "if true", SUSPECT),
     Variant(5, SUSPECTS, " or not first_suspect(queue) then", " then", SUSPECT),
-    Variant(6, DELAYED, "'-inf', now + lead_ms, 'WITHSCORES'", "'-inf', '+inf', 'WITHSCORES'", DUE),
+    Variant(6, DELAYED, "own, '-inf', now + lead_ms, 'WITHSCORES'", "own, '-inf', '+inf', 'WITHSCORES'", DUE),
     Variant(
         5, FINISH, "is_own and record.crashes or nil", "nil", one.test_a_suspect_that_is_parked_stays_one
     ),
@@ -181,7 +171,13 @@ IN_LUA = [
     ),
     Variant(7, "fetch.lua", "redis.call('EXISTS', ready_orgs(queue)) == 1 then", "false then", TOKEN),
     Variant(7, "fetch.lua", "  redis.call('DEL', wake_tokens(queue))\n", "", TOKEN),
-    Variant(8, LANES, "redis.call('RPUSH', lane_key", "redis.call('LPUSH', lane_key", TURNS),
+    Variant(
+        8,
+        LANES,
+        "if redis.call('RPUSH', lane_key(queue, org, lane), s",
+        "if redis.call('LPUSH', lane_key(queue, org, lane), s",
+        TURNS,
+    ),
     Variant(
         8,
         VALUES,
@@ -195,6 +191,140 @@ IN_LUA = [
         "math.max(start, tonumber(own or start))",
         "tonumber(own or 0)",
         two.test_an_org_that_was_away_saves_up_nothing,
+    ),
+    Variant(
+        8,
+        CLOCK,
+        "set_queue_time(queue, time)\n  if not",
+        "if not",
+        test_newcomers.test_a_refund_does_not_move_the_queues_time,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "set_queue_time(queue, math.max(time, start) + STEP_MS)",
+        "set_queue_time(queue, math.max(time, start))",
+        test_newcomers.test_orgs_that_come_together_go_in_the_order_of_their_coming,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "return had_to_wait and first and math.min(start, first - STEP_MS) or start",
+        "return start",
+        test_newcomers.test_an_org_at_its_limit_is_next_when_its_job_has_ended,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "or charged_at > 0 and charged_at or queue_time(queue)",
+        "or queue_time(queue)",
+        test_newcomers.test_time_that_the_clock_has_passed_is_charged_once,
+    ),
+    Variant(
+        8,
+        FINISH,
+        "correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])",
+        "correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])\n"
+        "    set_queue_time(queue, queue_time(queue) + delta)",
+        test_newcomers.test_a_refund_does_not_move_the_queues_time,
+    ),
+    Variant(
+        8,
+        CLOCK,
+        "waiting + redis.call('ZCOUNT', ahead, later, '+inf')",
+        "waiting",
+        test_newcomers.test_who_was_served_ahead_competes_until_the_others_have_caught_up,
+    ),
+    Variant(
+        8,
+        "configure.lua",
+        "weigh_anew(org, share, wanted[org])",
+        "",
+        test_newcomers.test_weights_that_compete_are_counted_while_they_do,
+    ),
+    Variant(
+        8, DISPATCH, "while credit_ms > 0 and #taken < room and in_vain", "while false and in_vain", _by_age
+    ),
+    Variant(8, FINISH, "correct_work(queue, totals.more[queue], totals.more_by_age[queue])", "", _by_age),
+    Variant(8, FINISH, "(flag_of(record.token) == BY_AGE and more_ms or 0)", "0", _by_age),
+    Variant(
+        8,
+        DISPATCH,
+        "message.by_age = true",
+        "message.by_age = true\n    org.time = org.time - message.cost_ms",
+        test_age_share.test_who_is_served_by_age_pays_for_it,
+    ),
+    Variant(
+        8,
+        DISPATCH,
+        "admit_org(queue, oldest[1], tonumber(time), rules)",
+        "admit_org(queue, oldest[1], tonumber(time), {})",
+        test_age_share.test_an_org_that_may_not_run_is_not_the_oldest,
+    ),
+    Variant(
+        8,
+        "parts/age.lua",
+        "joined = joined + 1",
+        "",
+        test_age_share.test_orgs_of_one_call_are_as_old_as_they_stand_in_it,
+    ),
+    Variant(
+        8,
+        "parts/age.lua",
+        "redis.call('ZADD', waiting_since(queue), 'LT', since_ms, org)",
+        "",
+        test_age_share.test_what_comes_back_is_as_old_as_it_was,
+    ),
+    Variant(
+        8,
+        DELAYED,
+        "local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}",
+        "local orgs, promoted, budget = {}, 0, {bytes = MAX_READ_BYTES}\n"
+        "  local first = redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
+        "  orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')",
+        due.test_a_storm_of_one_org_does_not_stand_before_what_is_due_of_another,
+    ),
+    Variant(
+        8,
+        DELAYED,
+        "local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))",
+        "local max = 1e6",
+        due.test_one_call_makes_a_batch_ready,
+    ),
+    Variant(
+        8,
+        DELAYED,
+        "math.max(tonumber(following), now + lead_ms)",
+        "tonumber(following)",
+        due.test_many_orgs_that_are_due_have_their_turns_by_when_they_were,
+    ),
+    Variant(
+        6,
+        "finish.lua",
+        "  promote_without_fetch(ARGV[at])\n",
+        "",
+        due.test_a_beat_makes_ready_what_is_due_while_all_threads_are_busy,
+    ),
+    Variant(
+        6,
+        DELAYED,
+        "if #orgs == 0 and index_due(queue) then",
+        "if false then",
+        due.test_what_release_0_1_0_has_delayed_is_found_by_a_fetch,
+    ),
+    Variant(
+        1,
+        DELAYED,
+        "if standing[i] then",
+        "if true then",
+        due.test_what_a_process_of_release_0_1_0_made_ready_is_made_ready_once,
+    ),
+    Variant(
+        12,
+        "parts/delays.lua",
+        "if budget.bytes <= 0 then",
+        "if false then",
+        due.test_one_call_reads_only_so_many_bytes,
     ),
     Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),
     Variant(9, SELECTION, "if free <= 0 then", "if false then", KEY),
@@ -221,7 +351,7 @@ IN_LUA = [
     Variant(
         9,
         "release.lua",
-        "redis.call('ZADD', delayed_messages(queue), 'XX', string.format('%.0f', now), message_id)",
+        "index_delay(queue, org, message_id, due_ms)",
         "",
         RELEASE,
     ),
@@ -252,132 +382,11 @@ IN_LUA = [
     Variant(
         10,
         "enqueue.lua",
-        "    return {full_queue, '', queue_depth}",
-        "    enqueue(read_enqueue(4)) count_arrivals()\n    return {full_queue, '', queue_depth}",
+        "    return {full, '', depth, 'messages'}",
+        "    enqueue(read_enqueue(FIRST)) count_arrivals()\n    return {full, '', depth, 'messages'}",
         BOUNDS,
     ),
-    Variant(
-        4, LOST_LEASES, "  clamp_heartbeats(silent_ms)\n", "", clock.test_a_dead_workers_messages_come_back
-    ),
-    Variant(
-        4,
-        LOST_LEASES,
-        "return back_ms and tonumber(back_ms) <= now + silent_ms",
-        "return back_ms",
-        clock.test_a_server_that_is_back_holds_nobody_up_for_a_step,
-    ),
-    Variant(6, "parts/workers.lua", "advance_timers(tonumber(heard_ms) - now)", "", STEP),
-    Variant(6, DELAYED, "delayed, '-inf', now + lead_ms", "delayed, '-inf', now", STEP),
-    Variant(6, DELAYED, "at - timer_lead_ms() - now", "at - now", STEP),
-    Variant(
-        6,
-        ENQUEUEING,
-        "now + timer_lead_ms() + delay_ms",
-        "now + delay_ms",
-        clock.test_what_is_delayed_after_a_step_waits_its_time,
-    ),
-    Variant(
-        9,
-        "parts/rates.lua",
-        "or '0') - timer_lead_ms(), now)",
-        "or '0'), now)",
-        clock.test_a_rate_lets_the_next_start_as_long_after_as_it_would_have,
-    ),
-    Variant(
-        9,
-        "parts/rates.lua",
-        "    return now + rate.tolerance_ms\n",
-        "",
-        test_rate_changes.test_a_rate_that_is_raised_lets_go_at_once,
-    ),
-    Variant(
-        9,
-        "set_rates.lua",
-        "return changed and queues or {}",
-        "return {}",
-        test_rate_changes.test_a_rate_that_is_removed_lets_go_at_once,
-    ),
-    Variant(
-        9,
-        "set_rates.lua",
-        "redis.call('HEXISTS', START_RATES, changed_rate(actor)) == 1",
-        "old ~= new",
-        test_rate_changes.test_a_change_that_was_cut_off_is_finished_by_the_next,
-    ),
-    Variant(
-        12,
-        "free_lanes.lua",
-        "skip = skip + 1",
-        "skip = skip + 2",
-        test_rate_changes.test_lanes_are_looked_at_in_batches,
-    ),
-    Variant(
-        5,
-        SUSPECTS,
-        "    redis.call('SET', searched, start + MAX_SEARCHED, 'PX', SEARCH_TTL_MS)\n",
-        "",
-        test_poison.test_a_suspect_is_found_behind_any_number_that_may_not_run,
-    ),
-    Variant(
-        10,
-        "enqueue.lua",
-        "(bytes_in_queues[queue] or more_bytes)",
-        "(bytes_in_queues[queue] or 0)",
-        test_byte_bounds.test_a_queue_that_holds_too_much_refuses_all_or_nothing,
-    ),
-    Variant(
-        10,
-        "enqueue.lua",
-        "too_full(BYTES, 'o:', bytes_in_orgs, max_bytes_of_org)",
-        "nil",
-        test_byte_bounds.test_an_org_that_holds_too_much_keeps_no_other_out,
-    ),
-    Variant(
-        10,
-        FINISH,
-        "tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)",
-        "",
-        test_byte_bounds.test_what_is_in_comes_back_into_what_is_full,
-    ),
-    Variant(
-        10,
-        FINISH,
-        "    bytes = counted_bytes(stored)\n",
-        "",
-        test_byte_bounds.test_what_was_converted_while_it_ran_is_not_held,
-    ),
-    Variant(
-        10,
-        "parts/removal.lua",
-        "tally_bytes(held, queue, orgs[places[i]], -counted_bytes(record))",
-        "",
-        test_byte_bounds.test_what_is_dead_or_dropped_is_not_held,
-    ),
-    Variant(
-        10,
-        "reprioritise.lua",
-        "counted_bytes(new_record) - counted_bytes(old_record)",
-        "0",
-        test_byte_bounds.test_what_is_dead_or_dropped_is_not_held,
-    ),
-    Variant(
-        10,
-        "parts/sizes.lua",
-        "was_empty[field] and 0 or ",
-        "",
-        test_byte_bounds.test_what_an_older_release_ended_is_made_good,
-    ),
-    Variant(
-        10,
-        "count_bytes.lua",
-        "tally_bytes(bytes, queue, org, #record + 1)",
-        "tally_bytes(bytes, queue, org, #record)",
-        test_byte_bounds.test_what_an_older_release_left_is_counted_once,
-    ),
-    *(
-        Variant(10, f"{name}.lua", "-- NEEDS:", "-- WHEN FULL: refused\n-- NEEDS:", promise)
-        for name, promise in WHEN_FULL.items()
-    ),
+    *OF_LIMITS,
 ]
 
 #: Read, not run.
@@ -410,8 +419,8 @@ AS_FILES = [
         "B .. ':l:' .. name, 0)",
         test_scripts.test_keys_are_spelt_in_one_place,
     ),
-    Variant(12, DELAYED, " parking enqueueing gates", " parking gates", NEEDS),
-    Variant(12, DELAYED, " parking enqueueing gates", " parking enqueueing gates shares", NEEDS),
+    Variant(12, DELAYED, " parking delays crashes gates", " parking crashes gates", NEEDS),
+    Variant(12, DELAYED, " parking delays crashes gates", " parking delays crashes gates shares", NEEDS),
     Variant(12, "finish.lua", "reclaim(silent_ms)", "reclaimed(silent_ms)", NEEDS),
 ]
 

@@ -18,7 +18,7 @@ def test_vanilla_has_it_run_twice(vanilla: Stage, monkeypatch: pytest.MonkeyPatc
     assert _second_one_has(vanilla) == holder
 
 
-def test_ours_leaves_it_alone(ours: Stage) -> None:
+def test_ours_leaves_it_where_it_is(ours: Stage) -> None:
     """It goes by the server's clock alone; one that is put back takes nobody for dead, and stops nothing either."""
     _holding(ours)
     base = f"{ours.namespace}:{{0}}"

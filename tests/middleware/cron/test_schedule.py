@@ -61,6 +61,13 @@ def due(schedule: CronSchedule, start: str, days: float = 1) -> list[str]:
         ("1,,2 * * * *", "'' is not understood"),
         ("* * * *", "has 4 fields; write five: minute hour day-of-month month weekday"),
         ("0 * * * * *", "has 6 fields"),
+        ("* * 15w * *", "15W is the weekday nearest to a day; write the day itself, as in 15, or L"),
+        ("* * LW * *", "LW is the weekday nearest to a day"),
+        ("* * L-3 * *", "L-3 counts from the end of the month; write L for the last day"),
+        ("* * L/2 * *", "the day of month 'l/2' cannot be"),
+        ("* * * * mon#1", "MON#1 is the nth weekday of a month; write the weekday alone, as in mon"),
+        ("* * * * 5L", "5L is the last such weekday of a month; write the weekday alone"),
+        ("L * * * *", "the minute 'l' cannot be"),
         ("@reboot", "'@reboot' is not known; write one of @yearly"),
         ("0 0 30 2 *", "never happens; check the day of month against the month"),
         ("0 0 31 4,6,9,11 *", "never happens"),
@@ -146,6 +153,23 @@ def test_a_day_is_due_by_month_or_by_week_when_both_are_given() -> None:
     ]
     assert due(cron("0 0 15 * fri"), "2026-02-08T00:00Z", 7) == ["02-13 00:00", "02-15 00:00"]
     assert due(cron("0 0 */2 * fri"), "2026-02-01T00:00Z", 27) == ["02-13 00:00", "02-27 00:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("0 0 L * *", ["01-31", "02-29", "03-31", "04-30"]),
+        ("0 0 l 2,4 *", ["02-29", "04-30"]),
+        ("0 0 1,L * *", ["01-01", "01-31", "02-01", "02-29", "03-01", "03-31", "04-01", "04-30"]),
+        ("0 0 30,L 4 *", ["04-30"]),
+        ("0 0 L 3 sun", ["03-03", "03-10", "03-17", "03-24", "03-31"]),
+    ],
+)
+def test_the_last_day_of_the_month_is_found(expression: str, expected: list[str]) -> None:
+    """In leap years, beside other days, and with weekdays as every day of month."""
+    start, end = datetime(2023, 12, 31, tzinfo=UTC), datetime(2024, 4, 30, tzinfo=UTC)
+
+    assert [each.strftime("%m-%d") for each in cron(expression).due_between(start, end)] == expected
 
 
 def test_the_29th_of_february_is_found_years_ahead() -> None:
