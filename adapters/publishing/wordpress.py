@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from adapters.net.http import HttpExchange
-from domain.errors import InvalidReply, JobError, LeaseLost, ProviderUnavailable
+from domain.errors import AuthFailed, InvalidReply, JobError, LeaseLost, ProviderUnavailable
 from domain.post_details import MediaFiles
 from domain.publishing import Found, Journal, Post
 
@@ -128,9 +128,9 @@ class WordPressPublisher:
 
         try:
             return create()
-        except AnothersName:
+        except AnothersName as error:
             if "author" not in prepared.fields:
-                raise
+                raise AuthFailed(f"{error}; make them an Editor") from None
             self._details.without_author(prepared)
             return create()
 

@@ -130,11 +130,20 @@ class WordPressConnection:
         linked = self.linked_root(timeout_s=left_s())
         own = default_root(self._address).url
         likely = [linked] if linked is not None and is_same_host(own, linked.url) else []
+        failure: PassingRefusal | InvalidReply | None = None
+        has_answered = False
         for root in (*likely, *roots(self._address)):
-            reply = self._send("GET", root, "", {"_fields": "namespaces"}, left_s, None, repeatable=True)
+            try:
+                reply = self._send("GET", root, "", {"_fields": "namespaces"}, left_s, None, repeatable=False)
+            except (PassingRefusal, InvalidReply) as error:
+                failure = error  # a web server may stumble over one form and not over another
+                continue
+            has_answered = True
             if is_from_api(reply):
                 self._known.keep(self._address, root)
                 return root
+        if failure is not None and not has_answered:
+            raise failure
         return None
 
     def linked_root(self, *, timeout_s: float) -> ApiRoot | None:
@@ -142,7 +151,7 @@ class WordPressConnection:
         left_s = self._time_left(timeout_s)
         page = httpx.URL(self._address)
         try:
-            reply = self._followed(httpx.Request("GET", page, headers=_UNCACHED), left_s, repeatable=True)
+            reply = self._followed(httpx.Request("GET", page, headers=_UNCACHED), left_s, repeatable=False)
         except UnreadBody as error:
             reply = error.reply
         except (InvalidReply, ProviderUnavailable):

@@ -21,6 +21,7 @@ NO_API = (
     "no REST API of WordPress was found there; check that the address is the site's own, and that its REST API is "
     "switched on and not closed by a plugin or a firewall"
 )
+NO_ROUTE = "its REST API has no such route; a plugin may have switched off posts, users or media there"
 
 #: What names say that only plugins and older versions send.
 _UNRECOGNISED: Mapping[str, str] = {
@@ -79,7 +80,7 @@ def raise_for_refused(reply: HttpReply, site: httpx.URL) -> None:
             "something is sent; give the target the address that its redirects lead to"
         )
     if reply.status == 404:
-        raise InvalidReply(f"{host} answered 404: {NO_API}")
+        raise InvalidReply(f"{host} answered 404: {NO_ROUTE if refusal.code == 'rest_no_route' else NO_API}")
     if reply.status == 413:
         raise InvalidReply(f"{host} answered 413: the post is too large for it; raise its web server's limit")
     params = sorted(refusal.params & _PARAMS)

@@ -84,8 +84,9 @@ class RestUser(Reply):
 
     capabilities: frozenset[str] | None = None
     """What they may do; None where the site does not say."""
+    roles: frozenset[str] | None = None
 
-    @field_validator("capabilities", mode="before")
+    @field_validator("capabilities", "roles", mode="before")
     @classmethod
     def _named(cls, given: object) -> object:
         # PHP writes an empty map as a list; plugins keep names in lists, and 1, "1" or "" for yes and no.

@@ -90,6 +90,11 @@ def test_a_role_that_sees_no_drafts_is_named(way: Way) -> None:
         ),
         (Answer(status=400, body=b'{"code":"rest_invalid_param","data":[]}'), InvalidReply, "400"),
         (Answer(status=400, body=b'{"code":[],"data":{"details":[7]}}'), InvalidReply, "400"),
+        (
+            Answer(status=404, body=b'{"code":"rest_no_route","message":"planted"}'),
+            InvalidReply,
+            "no such route",
+        ),
         (Answer(status=413, body=b"planted"), InvalidReply, "limit"),
     ],
 )
@@ -139,7 +144,9 @@ def test_a_plugin_that_gives_short_pages_is_put_up_with(way: Way, most: int) -> 
         (b'{"capabilities": {"publish_posts": false}}', False),
         (b'{"capabilities": {"publish_posts": ""}}', False),
         (b'{"capabilities": {"publish_posts": "0"}}', False),
+        (b'{"capabilities": [], "roles": ["editor"]}', True),
         (b'{"capabilities": []}', False),
+        (b'{"capabilities": [], "roles": []}', False),
         (b'{"capabilities": {"edit_posts": true}}', False),
     ],
 )

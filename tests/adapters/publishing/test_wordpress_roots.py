@@ -52,6 +52,19 @@ def test_a_remembered_draft_is_published_by_a_process_that_knows_nothing(
         assert (found.external_id, public(running)) == (str(draft.id), [(POST.key, "publish")])
 
 
+@pytest.mark.parametrize("stumble", [500, 502, 403, 400])
+def test_a_web_server_may_stumble_over_a_form_that_it_does_not_know(way: Way, stumble: int) -> None:
+    """As over a path behind a file's name; the next one is tried."""
+
+    def answer(asked: Request) -> Reply:
+        if "rest_route" in asked.path:
+            return LISTED
+        return Reply(stumble if "/index.php/" in asked.path else 404, b"No input file specified.")
+
+    with http_server(answer) as address:
+        assert way.wordpress(address).find(POST, MemoryJournal()) is None
+
+
 def test_where_the_api_is_is_found_out_once(way: Way) -> None:
     """Later posts cost no request more than on any other site."""
     with wordpress_site(users=USERS, permalinks="plain") as running:
