@@ -49,6 +49,8 @@ class Enqueuer:
         message = self._routed(message)
         lease = self._hooks.current_lease
         delay_ms = cut_delay(delay) if parked or lease is not None else delay_of(delay)
+        if lease is None:
+            self._encode.check(message)
         self._broker.emit_before("enqueue", message, delay)
         if lease is not None:
             # Nobody would hear of an error: what goes along with an end is never dropped.
@@ -75,6 +77,8 @@ class Enqueuer:
         for index, message in enumerate(messages):
             try:
                 routed = self._routed(message)
+                if not carrying:
+                    self._encode.check(routed)
                 self._broker.emit_before("enqueue", routed, delay)
                 sent = encode(routed, delay_ms)
                 self._sender.check_size(routed.actor_name, sent)
@@ -99,6 +103,9 @@ class Enqueuer:
         return [None] * len(messages)
 
     def _routed(self, message: Message[Any]) -> Message[Any]:
+        names: tuple[object, object] = (message.queue_name, message.options)
+        if not isinstance(names[0], str) or not isinstance(names[1], dict):
+            return message  # its encoder says what is wrong with it
         plain = _plain(message)
         return plain if self._route is None else self._route(plain)
 

@@ -9,6 +9,7 @@
     ├── QueueFull                   at send: queue, org or server are full; `retry_after_s` says for how long
     ├── MessageTooLarge             at send: more bytes than the broker takes
     ├── NotReplicated               at send: sent, but no replica has confirmed it in time
+    ├── RepeatedTooLate             at send: repeated too late to know whether it had arrived
     ├── NewerSchema                 at worker boot and first send: the server was converted by a newer release
     └── UnsafeServer                at worker boot: the server may drop messages; the worker does not boot
     Exception
@@ -88,6 +89,10 @@ class MessageTooLarge(BrokerError):
 
 class NotReplicated(BrokerError):
     """The server has the message and no replica has confirmed it in time; sending it again doubles nothing."""
+
+
+class RepeatedTooLate(BrokerError):
+    """A call whose answer got lost was repeated after more than a thousand others: it may have arrived, or not."""
 
 
 class UnsafeServer(BrokerError):

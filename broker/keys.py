@@ -60,6 +60,9 @@ name them in `lua/parts/keys.lua`:
     B:g                       hash   gate -> JSON             configuration: what is blocked, {source: [until ms, why]};
                                                               gates are q:<queue>, a:<actor>, o:<org>, x:<org>:<actor>
     B:schema                  string "<number> <release>"     the schema of all these, and who knows it first
+    B:s:<sender>              string "<number>|<bits>"        which calls of a sending process have arrived: the highest
+                                                              number, and a bit for each of the 1,024 up to it (TTL)
+    B:late                    string counter                  of calls that came again too late to know that (TTL)
     B:xq:<queue>, B:xm:<queue>  zset message id -> ms, hash message id -> record  dead letters (TTL)
     B:xk:<ms>:<key>           any    what stood there         a key that was of a wrong type; a letter names it (TTL)
     B:wake:<queue>            list   at most one token        releases one waiting worker (TTL)
@@ -171,3 +174,20 @@ class EnqueueIds:
             self._prefix = os.urandom(9).hex()
             self._pid = os.getpid()
         return f"{COUNTED}{self._prefix}{next(self._next):x}"
+
+
+class SenderCalls:
+    """Numbers the calls of this process, so that the server knows one again whose answer got lost."""
+
+    def __init__(self) -> None:
+        self._pid = -1
+        self._numbers = iter(itertools.count(1))
+        self._sender = ""
+
+    def __call__(self) -> tuple[str, int]:
+        """Who sends, and the number of the next call."""
+        if self._pid != os.getpid():  # a fork would repeat its parent's
+            self._numbers = iter(itertools.count(1))
+            self._sender = os.urandom(9).hex()
+            self._pid = os.getpid()
+        return self._sender, next(self._numbers)

@@ -314,6 +314,12 @@ class FairRedisBroker(Broker):
         session = self._sessions.current
         return session.worker_id if session is not None else None
 
+    @property
+    def unwell(self) -> str | None:
+        """Which calls of this process's worker fail although the server answers, and why; None where it is well."""
+        session = self._sessions.current
+        return session.failures.text if session is not None else None
+
     def flush(self, queue_name: str) -> None:
         """Drop all of a queue's messages, dead ones included."""
         flush(self.client, self.base, queue_name)

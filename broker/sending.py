@@ -1,6 +1,7 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -12,8 +13,8 @@ from dramatiq.errors import ConnectionClosed
 from .bounds import is_text, printable
 from .clients import client_like, never_twice
 from .connection import ask, connection_errors, drop_connections
-from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, ServerFull
-from .keys import EnqueueIds, lane_of, part, record_of, split_record
+from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
+from .keys import EnqueueIds, SenderCalls, lane_of, part, record_of, split_record
 from .leasing.lease import Sent
 from .scripts import Argument, Script
 
@@ -28,11 +29,13 @@ BATCH_SIZE: Final = 256
 BATCH_BYTES: Final = 2 * 1024 * 1024
 #: Commands that a call may take for them, by estimate: for each, for the first of a lane, for one that is delayed.
 _BATCH_COMMANDS: Final = 940
-_EACH, _LANE, _DELAYED = 3, 19, 10
+_EACH, _LANE, _DELAYED = 3, 24, 12
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
 
+#: A call is repeated within so many seconds; the server knows it for a minute.
+_KNOWN_S: Final = 50.0
 #: Priorities and slots beyond this mean no more than it.
 _MAX_RANK: Final = 10**9
 #: The lane of what cannot be encoded: it is no actor's.
@@ -83,6 +86,7 @@ class Sender:
         self._base = base
         self._bounds = bounds
         self._durability = durability
+        self._calls = SenderCalls()
         self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
         self._max_depths = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
         self._max_bytes = (bounds.max_queue_bytes or 0, bounds.max_org_bytes or 0)
@@ -107,6 +111,7 @@ class Sender:
         Raises:
             QueueFull: a queue or an org has too many or too much, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
+            RepeatedTooLate: nobody knows whether they had arrived when the connection was lost.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
         none = (0, 0)
@@ -115,6 +120,7 @@ class Sender:
             len(more),
             *(self._max_bytes if bounded else none),
             sum(len(each.record) for each in more),
+            *self._calls(),
             *(value for each in messages for value in each),
         ]
         try:
@@ -133,7 +139,7 @@ class Sender:
         Raises:
             ConnectionClosed, NotReplicated: as from `send`.
         """
-        self._call(_PARK, list(message))
+        self._call(_PARK, [*self._calls(), *message])
 
     def disconnect(self) -> None:
         """Close the connections that it made for itself."""
@@ -169,23 +175,33 @@ class Sender:
                 return
             start += len(batch)
 
-    def _call(self, script: Script, arguments: list[Argument]) -> Any:
+    def _call(self, script: Script, arguments: list[Argument]) -> list[Any]:
         run = self._run if self._durability == "local" else self._run_safely
+        begun_s = time.monotonic()
         try:
-            return run(script, arguments)
+            answer = run(script, arguments)
         except ConnectionClosed:
-            # They may have arrived: the server knows an enqueue again, and does nothing the second time.
-            return run(script, arguments, repeated=True)
+            # It may have arrived: the server knows a call again for a minute, and does nothing the second time.
+            if time.monotonic() - begun_s > _KNOWN_S:
+                raise
+            answer = run(script, arguments, repeated=True)
+        if answer == [0]:
+            raise RepeatedTooLate(
+                "the connection was lost, and this process has sent so much since that nobody knows whether the "
+                "messages had arrived; look for their ids before you send them again"
+            )  # type: ignore[no-untyped-call]
+        return answer
 
-    def _run(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
-        return script(self._client, self._base, arguments)
+    def _run(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> list[Any]:
+        answer: list[Any] = script(self._client, self._base, arguments)
+        return answer
 
-    def _run_safely(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> Any:
+    def _run_safely(self, script: Script, arguments: list[Argument], *, repeated: bool = False) -> list[Any]:
         # WAIT counts what its own connection has written, and says yes where that is nothing. So both go over one,
         # which is not made anew between them: after a fail-over that would ask a server that never had the message.
         with connection_errors(self._once), self._once.client() as connection:  # type: ignore[no-untyped-call]
-            answer = script(connection, self._base, arguments)
-            if not (isinstance(answer, list) and answer):  # that would be a refusal
+            answer: list[Any] = script(connection, self._base, arguments)
+            if not answer:  # it was not refused
                 if repeated:  # it may have written nothing, and then that is not waited for
                     ask(connection, "SET", f"{self._base}:waited", 1, "PX", REPLICA_TIMEOUT_MS)
                 self._wait_for_replica(connection)
@@ -222,11 +238,7 @@ class Encoder:
         Raises:
             ValueError: it cannot be stored; the error names what is wrong with it.
         """
-        for name, value in (("message_id", message.message_id), ("queue_name", message.queue_name)):
-            if not is_text(value) or (name == "queue_name" and "\n" in value):
-                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
-        if not isinstance(message.actor_name, str):
-            raise ValueError(f"the actor_name of a message must be text, not {message.actor_name!r}")  # noqa: TRY004  # as all of these
+        self.check(message)
         try:
             body = message.encode()
         except Exception as error:
@@ -234,6 +246,23 @@ class Encoder:
         enqueue_id = self._enqueue_ids()
         record = record_of(message.queue_name, _org(message), self._lane(message), enqueue_id, body)
         return Sent(message.message_id, enqueue_id, delay_ms, printable(parked), record)
+
+    def check(self, message: Message[Any]) -> None:
+        """Refuse a message whose names are no text.
+
+        Raises:
+            ValueError: they are not; the error says which.
+        """
+        for name in ("message_id", "queue_name", "actor_name"):
+            value = getattr(message, name)
+            # An actor's name may be anything that JSON can say: it is the worker's to refuse.
+            if not isinstance(value, str) or (name != "actor_name" and not is_text(value)):
+                raise ValueError(f"the {name} of a message must be text that has an encoding, not {value!r}")
+        if "\n" in message.queue_name:
+            raise ValueError(f"the queue_name of a message must be one row, not {message.queue_name!r}")
+        values: tuple[object, object] = (message.kwargs, message.options)
+        if not all(isinstance(value, dict) for value in values):
+            raise ValueError("the kwargs and the options of a message must be dictionaries")
 
     def salvage(self, message: Message[Any], delay_ms: int, parked: str = "") -> Sent:
         """Encode what goes along with an end, whatever it is: what cannot be encoded is a dead letter at its worker."""

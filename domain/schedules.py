@@ -29,9 +29,9 @@ MAX_COUNTED = 1_000
 #: What becomes of ticks that are later than the grace: they are left out, or one run stands for all of them.
 MissedTicks = Literal["skip", "coalesce"]
 
-#: What a change of clocks has to do with a tick: it stands for times that its day does not have, or is one of two
-#: equal ones.
-ClockChange = Literal["gap", "fold"]
+#: What a change of clocks has to do with a tick: it stands for times that its day does not have, is one of two equal
+#: ones, or is the last one before such a time is left out.
+ClockChange = Literal["gap", "fold", "skipped"]
 
 _MINUTE = timedelta(minutes=1)
 
@@ -151,7 +151,8 @@ class FireSchedules:
 
     Counters: `schedule_ticks_total` by actor and outcome (`sent`, `refused`), `schedule_missed_total` by actor and
     policy (`skip`, `coalesce`), the latter up to 1,000 a schedule and time, `schedule_clock_changes_total` by actor and
-    change (`gap`: fired after the hour that its day does not have; `fold`: fired in the hour that it has twice).
+    change (`gap`: fired after the hour that its day does not have; `fold`: fired in the hour that it has twice;
+    `skipped`: the next one is left out).
 
     Parameters:
         transactions: units of work of the system role.

@@ -42,9 +42,22 @@ COLUMNS = (
     "value",
 )
 
-#: Columns of free text, where a formula could stand. All others hold ids, times and numbers of our own.
+#: Columns of somebody's own data, where a formula could stand: free text, and times, of which `-infinity` begins like
+#: one. All others hold ids and numbers of our own.
 TEXT_COLUMNS = frozenset(
-    {"domain_name", "title", "body", "content_type", "status", "url", "keyword", "name", "value"}
+    {
+        "domain_name",
+        "title",
+        "body",
+        "content_type",
+        "status",
+        "url",
+        "created_at",
+        "published_at",
+        "keyword",
+        "name",
+        "value",
+    }
 )
 
 

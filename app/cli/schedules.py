@@ -23,7 +23,9 @@ schedules = typer.Typer(
 )
 
 ScheduleId = Annotated[UUID, typer.Argument(help="Id of the schedule, as `list` shows it.")]
-Expression = Annotated[str, typer.Argument(help="minute hour day month weekday, or like @daily.")]
+Expression = Annotated[
+    str, typer.Argument(help="minute hour day month weekday, or like @daily; gap= and fold= may follow.")
+]
 Zone = Annotated[str, typer.Option("--tz", help="The time zone whose clocks count.")]
 
 

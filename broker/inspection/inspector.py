@@ -1,6 +1,5 @@
 """Inspection of a broker: what waits where, for how long, on whom, and why. Nothing here changes anything."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -81,7 +80,7 @@ class Inspector:
         entry, facts, record = "", {}, b""
         for _ in range(_TRIES):
             reply = _WHY(self._client, self._base, [message_id, entry, *queues])
-            facts, record = json.loads(reply[0]), reply[1]
+            facts, record = views.read_json(reply[0]), reply[1]
             if facts.get("state") != "ready" or facts.get("place") is not None:
                 break
             entry = entry_of(self._client, self._base, message_id, record) or ""
@@ -102,7 +101,7 @@ class Inspector:
             batched = names[start : start + _QUEUES_AT_ONCE]
             now_ms, rows, parked = _DEPTHS(self._client, self._base, [stored_org(org), *batched])
             kinds = _by_queue(parked)
-            for row in json.loads(rows):
+            for row in views.read_json(rows):
                 name = row["queue"]
                 if org is not None:
                     row |= {"ready": self._length(name, org), "leased": leased[name]}
@@ -129,12 +128,12 @@ class Inspector:
         """
         reply = _PARKED(self._client, self._base, [queue])
         return dict(
-            sorted((word.decode(), number) for word, number in zip(reply[::2], reply[1::2], strict=True))
+            sorted((views.shown(word), number) for word, number in zip(reply[::2], reply[1::2], strict=True))
         )
 
     def queues(self) -> list[str]:
         """The queues that have a message which is not dead."""
-        return sorted(name.decode() for name in ask(self._client, "HKEYS", f"{self._base}:n"))
+        return sorted(views.shown(name) for name in ask(self._client, "HKEYS", f"{self._base}:n"))
 
     def lanes(self, queue: str, org: str | None = None, *, limit: int = DEFAULT_LIMIT) -> list[Lane]:
         """A queue's lanes that are not empty: orgs in the order of their turns, and last those that have to wait.
@@ -183,7 +182,7 @@ class Inspector:
                 continue
             key = lane_key(self._base, queue, row["org"], row["lane"])
             for entry in batch(self._client, key, 0, limit):
-                since_ms, _, message_id = entry.decode().partition("|")
+                since_ms, _, message_id = views.shown(entry).partition("|")
                 yield _waiting(queue, message_id, since_ms, row["org"], row["lane"], "ready")
 
     def _aside(self, which: str, queue: str, org: str | None) -> Iterator[WaitingMessage]:
@@ -191,7 +190,7 @@ class Inspector:
         while start < MAX_INSPECTED:
             arguments: list[Argument] = [which, queue, stored_org(org), start, _BATCH_SIZE]
             looked_at, *reply = _ASIDE(self._client, self._base, arguments)
-            texts = [each.decode() for each in reply]
+            texts = [views.shown(each) for each in reply]
             for at in range(0, len(texts), 5):
                 message_id, due_ms, whose, lane, parked = texts[at : at + 5]
                 cause = parked.partition("\n")[0]
@@ -208,7 +207,7 @@ class Inspector:
         def call(step: Step) -> tuple[tuple[list[dict[str, Any]], int], int, int, int]:
             arguments = [queue, min(limit, _ROWS_AT_ONCE), int(with_facts), *step.arguments()]
             now_ms, rows, through, place, rank = _LANES(self._client, self._base, arguments)
-            return (json.loads(rows), now_ms), through, place, rank
+            return (views.read_json(rows), now_ms), through, place, rank
 
         left = self.depth(queue)[0].ready if org is None else 0
         for rows, now_ms in walk_lanes(orgs_of(self._client, self._base, queue, org, ready_first=True), call):
@@ -226,7 +225,7 @@ class Inspector:
         start = 0
         while True:
             now_ms, text = _WORKERS(self._client, self._base, [start, _WORKERS_AT_ONCE])
-            rows = json.loads(text)
+            rows = views.read_json(text)
             for row in rows:
                 yield row, now_ms
             if len(rows) < _WORKERS_AT_ONCE:
@@ -243,8 +242,8 @@ class Inspector:
             while left:
                 read, *reply = _LEASES(self._client, self._base, left[:_LEASES_AT_ONCE])
                 for at in range(0, len(reply), 4):
-                    message_id, queue, org, lane = (each.decode() for each in reply[at : at + 4])
-                    token = tokens[reply[at]].decode()
+                    message_id, queue, org, lane = (views.shown(each) for each in reply[at : at + 4])
+                    token = views.shown(tokens[reply[at]])
                     yield {"id": message_id, "token": token, "queue": queue, "org": org, "lane": lane}
                 del left[:read]
 
@@ -257,8 +256,8 @@ def _by_queue(flat: Sequence[bytes]) -> dict[str, dict[str, int]]:
     """Numbers of parked messages by queue and kind, from the fields and values of their hash."""
     found: dict[str, dict[str, int]] = {}
     for name, number in zip(flat[::2], flat[1::2], strict=True):
-        queue, _, kind = name.decode().partition("\n")
-        found.setdefault(queue, {})[kind] = int(number)
+        queue, _, kind = views.shown(name).partition("\n")
+        found.setdefault(queue, {})[kind] = views.whole(number)
     return found
 
 
@@ -272,7 +271,7 @@ def _depth(row: Mapping[str, Any], now_ms: int, parked_by_kind: Mapping[str, int
     waiting = row["delayed"] + row["suspects"] + leased
     return QueueDepth(
         queue=row["queue"],
-        ready=max(0, int(row["all"]) - waiting),
+        ready=max(0, views.whole(str(row["all"])) - waiting),
         leased=leased,
         delayed=max(0, row["delayed"] - parked),
         parked=parked - held,
@@ -292,7 +291,7 @@ def _lane(queue: str, row: Facts, now_ms: int) -> Lane:
         priority=name.priority,
         key=name.key,
         length=int(str(row["length"])),
-        oldest_age_s=views.age_s(str(row["since"]), now_ms),
+        oldest_age_s=views.age_s(str(row.get("since", now_ms)), now_ms),
         virtual_time=None if time is None else float(str(time)),
         shut_because=tuple(each.text for each in shut_reasons({**row, "now": now_ms})),
     )
@@ -316,6 +315,6 @@ def _waiting(
         priority=lane.priority,
         key=lane.key,
         state=state,
-        due_ms=int(float(due_ms)),
+        due_ms=views.whole(due_ms),
         cause=cause or None,
     )

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 #: What a script returns about one thing, by name. What it did not find is None or False there.
@@ -13,7 +13,9 @@ Facts = Mapping[str, object]
 WaitingState = Literal["ready", "delayed", "parked", "held", "suspect"]
 
 #: What a worker publishes of itself that is shown as it is.
-_PUBLISHED = ("pid", "host", "version", "threads", "rss_bytes", "started_ms")
+_PUBLISHED = ("pid", "host", "version", "threads", "rss_bytes", "started_ms", "unwell")
+#: Beyond this a number is not exact in a script.
+_MAX_EXACT = 2.0**53
 #: What messages are parked under that wait for a worker of another version: one that knows their actor, or theirs.
 HELD = frozenset({"actor", "version"})
 
@@ -98,6 +100,8 @@ class WorkerView:
     queues: tuple[str, ...] | None = None
     threads: int | None = None
     region: str | None = None
+    #: Which of its calls fail although the server answers, and why; None where it is well.
+    unwell: str | None = None
     rss_bytes: int | None = None
     started_ms: int | None = None
     #: How many messages it has leased, and which.
@@ -144,8 +148,11 @@ def read_lane(name: str) -> LaneName:
         LaneName(actor='publish', priority=5, key='example.org')
     """
     # What `keys.part` escapes, it escapes as addresses do.
-    actor, priority, *rest = name.split(":")
-    return LaneName(actor=unquote(actor), priority=int(priority), key=unquote(rest[0]) if rest else None)
+    actor, _, rest = name.partition(":")
+    priority, _, key = rest.partition(":")
+    return LaneName(
+        actor=unquote(actor), priority=whole(priority), key=unquote(key.partition(":")[0]) if key else None
+    )
 
 
 def read_org(stored: str) -> str | None:
@@ -155,22 +162,22 @@ def read_org(stored: str) -> str | None:
 
 def age_s(since_ms: str | bytes, now_ms: int) -> float:
     """Seconds from a time in milliseconds until now, both by one clock."""
-    return max(0.0, (now_ms - float(since_ms)) / 1_000)
+    return max(0.0, (now_ms - whole(since_ms)) / 1_000)
 
 
 def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView:
     """A worker process, from what a script returns; with `org`, only that org's messages are shown."""
     about = facts.get("about")
-    published = json.loads(about) if isinstance(about, str) and about else {}
+    published = _published(about) if isinstance(about, str) else {}
     messages = facts.get("messages")
     return WorkerView(
         id=str(facts["id"]),
         last_beat_s=age_s(str(facts["beat"]), now_ms),
         quiet=bool(facts["quiet"]),
-        queues=tuple(published["queues"]) if "queues" in published else None,
+        queues=tuple(published["queues"]) if isinstance(published.get("queues"), list) else None,
         region=published.get("region") or None,
         **{name: published.get(name) for name in _PUBLISHED},
-        leased=int(str(facts["leased"])),
+        leased=whole(str(facts["leased"])),
         in_flight=_in_flight(messages if isinstance(messages, list) else [], now_ms, org),
     )
 
@@ -178,12 +185,38 @@ def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView
 def leased_ms(token: str) -> int | None:
     """The epoch milliseconds at which a lease began, from its token; None for tokens without it."""
     parts = token.split("|")
-    return int(float(parts[4])) if len(parts) > 4 else None
+    return whole(parts[4]) if len(parts) > 4 else None
+
+
+def whole(text: str | bytes) -> int:
+    """A number as it is stored, without its fraction: within what a script takes exactly, and 0 for what is none."""
+    try:
+        return int(max(-_MAX_EXACT, min(float(text), _MAX_EXACT)))
+    except ValueError:  # no number, or NaN
+        return 0
+
+
+def shown(stored: bytes) -> str:
+    """Text as it is stored, for people; bytes that are none are replaced."""
+    return stored.decode("utf-8", "replace")
+
+
+def read_json(stored: bytes) -> Any:
+    """What a script describes in JSON, whatever text it found."""
+    return json.loads(shown(stored))
 
 
 def is_held(key: str) -> bool:
     """Check that what is parked under a key waits for a worker of another version."""
     return key.partition(":")[0] in HELD
+
+
+def _published(about: str) -> dict[str, Any]:
+    try:
+        published = json.loads(about)
+    except (ValueError, RecursionError):
+        return {}
+    return published if isinstance(published, dict) else {}
 
 
 def _in_flight(

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from .views import Facts, WorkerView, is_held, leased_ms, read_lane, read_org, read_worker
+from .views import Facts, WorkerView, is_held, leased_ms, read_lane, read_org, read_worker, shown, whole
 
 #: What may be the matter with a message.
 #:
@@ -16,7 +16,7 @@ from .views import Facts, WorkerView, is_held, leased_ms, read_lane, read_org, r
 #: - `delayed`, `parked`, `held`: not due yet, as it was sent, for a cause, for want of a worker of another version.
 #: - `suspect`: it waits to run alone, since workers died while it ran.
 #: - `paused`, `breaker`: a gate is shut. `org_limit`, `key_full`, `rate`: a limit is reached.
-#: - `no_worker`, `workers_quiet`, `workers_busy`: nobody serves its queue, or nobody does now.
+#: - `no_worker`, `workers_quiet`, `workers_unwell`, `workers_busy`: nobody serves its queue, or nobody does now.
 #: - `behind`: others of its own org go first.
 #: - `next`: nothing holds it back; the next worker with a free thread takes it.
 Cause = Literal[
@@ -35,6 +35,7 @@ Cause = Literal[
     "rate",
     "no_worker",
     "workers_quiet",
+    "workers_unwell",
     "workers_busy",
     "behind",
     "next",
@@ -122,18 +123,18 @@ def explain(message_id: str, facts: Facts, record: bytes, *, silent_ms: int) -> 
     if not facts.get("state"):
         text = "The broker does not have it: it has ended, or was never sent here."
         return Why(message_id=message_id, reasons=(Reason("unknown", text),))
-    queue, org, lane_name, *_ = record.split(b"\n", 4)
-    lane = read_lane(lane_name.decode())
+    queue, org, lane_name = (shown(each) for each in (*record.split(b"\n", 4), b"", b"", b"")[:3])
+    lane = read_lane(lane_name)
     now_ms = _number(facts, "now") or 0
     listed = facts.get("workers")
     everyone = [read_worker(each, now_ms) for each in (listed if isinstance(listed, list) else [])]
     workers = [each for each in everyone if each.last_beat_s * 1_000 < silent_ms]
-    reasons = _reasons(facts, record, queue.decode(), workers, everyone)
+    reasons = _reasons(facts, record, queue, workers, everyone)
     return Why(
         message_id=message_id,
         reasons=tuple(reasons),
-        queue=queue.decode(),
-        org=read_org(org.decode()),
+        queue=queue,
+        org=read_org(org),
         actor=lane.actor,
         priority=lane.priority,
         concurrency_key=lane.key,
@@ -186,7 +187,7 @@ def _dead(facts: Facts, record: bytes) -> Reason:
     try:
         error = json.loads(record.split(b"\n", 4)[-1])["options"]["error"]
         why = f"{error['category']} ({error['class']})"
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         why = "no error is kept with it"
     return Reason("dead", f"Dead-lettered at {_at(since_ms)}: {why}.", since_ms=since_ms)
 
@@ -218,8 +219,8 @@ def _suspicion(facts: Facts) -> list[Reason]:
     accounts = facts.get("deaths")
     if not isinstance(accounts, str):
         return []
-    deaths, isolated, signal = accounts.split("|", 2)
-    if int(isolated) >= QUARANTINED:
+    deaths, isolated, signal = (*accounts.split("|", 2), "", "")[:3]
+    if whole(isolated) >= QUARANTINED:
         text = f"Its worker died {deaths} times while it ran, {isolated} times alone ({signal}); "
         text += "it will be dead-lettered."
         return [Reason("poison", text)]
@@ -233,12 +234,24 @@ def _suspicion(facts: Facts) -> list[Reason]:
 def _gates(facts: Facts, now_ms: int) -> Iterator[Reason]:
     gates = facts.get("gates")
     for gate, text in gates.items() if isinstance(gates, dict) else ():
-        for source, (until_ms, cause) in sorted(json.loads(text).items()):
+        for source, until_ms, cause in _blocks(text):
             if until_ms and until_ms <= now_ms:
                 continue
-            ending = f"until {_at(int(until_ms))}" if until_ms else "until that is taken back"
+            ending = f"until {_at(whole(str(until_ms)))}" if until_ms else "until that is taken back"
             kind: Cause = "breaker" if source == BREAKERS else "paused"
-            yield Reason(kind, f"{_sentence(cause)}, {ending}.", until_ms=int(until_ms) or None, key=gate)
+            yield Reason(
+                kind, f"{_sentence(cause)}, {ending}.", until_ms=whole(str(until_ms)) or None, key=gate
+            )
+
+
+def _blocks(text: str) -> list[tuple[str, float, str]]:
+    """Who blocks a gate, until when and why; nobody where that cannot be read."""
+    try:
+        return sorted(
+            (source, float(until_ms), str(why)) for source, (until_ms, why) in json.loads(text).items()
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return []
 
 
 def _nobody(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
@@ -252,6 +265,10 @@ def _nobody(queue: str, workers: Sequence[WorkerView]) -> list[Reason]:
     if all(each.quiet for each in serving):
         text = f"All workers of the queue {queue} are quiet: they fetch nothing until they are resumed."
         return [Reason("workers_quiet", text, running=len(serving))]
+    unwell = [each.unwell for each in serving if each.unwell and not each.quiet]
+    if unwell and len(unwell) == sum(not each.quiet for each in serving):
+        text = f"All workers of the queue {queue} are unwell: {unwell[0]}."
+        return [Reason("workers_unwell", text, running=len(serving))]
     return []
 
 
@@ -292,7 +309,7 @@ def _next(facts: Facts) -> Reason:
 def _org_limit(facts: Facts) -> int | None:
     share = facts.get("share")
     most = share.partition("|")[2] if isinstance(share, str) else ""
-    return int(most) if most else None
+    return whole(most) if most else None
 
 
 def _rate_until(facts: Facts, *, blocked: bool) -> int | None:
@@ -305,13 +322,16 @@ def _number(facts: Facts, name: str) -> int | None:
     value = facts.get(name)
     if value is None or isinstance(value, bool):
         return None
-    return int(float(str(value)))
+    return whole(str(value))
 
 
 def _at(ms: int | None) -> str:
-    return (
-        "an unknown time" if ms is None else f"{datetime.fromtimestamp(ms / 1_000, UTC):%Y-%m-%d %H:%M:%S}Z"
-    )
+    if ms is None:
+        return "an unknown time"
+    try:
+        return f"{datetime.fromtimestamp(ms / 1_000, UTC):%Y-%m-%d %H:%M:%S}Z"
+    except (ValueError, OverflowError, OSError):
+        return "a time that no calendar has"
 
 
 def _sentence(text: str) -> str:

@@ -12,8 +12,8 @@ from .lease import DEAD, Lease, Sent
 
 _ENQUEUE = Script("enqueue")
 _KEEP_LETTER = Script("keep_letter")
-#: No bounds, and nothing still to come.
-_UNBOUNDED = (0, 0, 0)
+#: No bounds, nothing still to come, and no number: it is not repeated.
+_UNBOUNDED = (0, 0, 0, 0, 0, 0, "", 0)
 #: What a record has before its message.
 _HEADER_LINES = 4
 

@@ -23,6 +23,7 @@ from ..announcements import announce_worker_id
 from ..bounds import from_wire, to_wire
 from ..keys import split_record
 from ..scripts import Argument, Script
+from .call_failures import CallFailures
 from .culprits import Culprits
 from .dramatiq_worker import drop_ended, replace_dead_threads
 from .finish_buffer import FinishBuffer
@@ -108,6 +109,8 @@ class WorkerSession:
         # Found within the time-out, although a beat may have come just before the end, and others check just before.
         self._silent_s = heartbeat_timeout_ms / 1_000 - 2 * self._beat_s
         self._head: tuple[Argument, ...] = (self.worker_id, int(self._silent_s * 1_000), dead_ttl_ms)
+        #: Which calls fail, though the server answers.
+        self.failures = CallFailures(heartbeat_timeout_ms / 3_000)
         self._leases = LeaseTable()
         self._finished = FinishBuffer()
         self._culprits = Culprits(client, base, dead_ttl_ms, end=partial(self._report, _FINISH))
@@ -157,7 +160,7 @@ class WorkerSession:
             ConnectionClosed: the server does not answer; what it may have leased is given back later.
         """
         budget = self.budget
-        with self._call_lock:
+        with self.failures.watched(f"fetching from queue {queue}"), self._call_lock:
             self._reconcile()
             capacity, mode = budget.capacity(queue), budget.mode(queue)
             room_bytes, max_active = budget.room_bytes(), self._max_active() or 0
@@ -207,7 +210,7 @@ class WorkerSession:
         Raises:
             ConnectionClosed: the server does not answer; everything is kept.
         """
-        with self._call_lock:
+        with self.failures.watched("reporting what is finished"), self._call_lock:
             while self._finished or beat:
                 beat = False
                 queues = self._queues_to_promote()
@@ -359,13 +362,15 @@ class WorkerSession:
             self.budget.stuck = True
         if worker is not None and not self.stopping:
             replace_dead_threads(worker)
-        with self._call_lock:
-            self._return_lost()
-            self._reconcile()
-        if time.monotonic() - self._last_reply_s >= self._beat_s - CHECK_S / 2:
-            self.flush(beat=True)
-        if worker is not None:
-            self._worker_info.publish(self._client, self._base, self.queues)
+        try:
+            with self.failures.watched("giving back what nobody here knows of"), self._call_lock:
+                self._return_lost()
+                self._reconcile()
+            if time.monotonic() - self._last_reply_s >= self._beat_s - CHECK_S / 2:
+                self.flush(beat=True)
+        finally:
+            if worker is not None:
+                self._worker_info.publish(self._client, self._base, self.queues, self.failures.text)
 
     def _return_lost(self) -> None:
         """Leases whose thread died, or was interrupted before it could say what became of them."""

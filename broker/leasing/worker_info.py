@@ -22,7 +22,7 @@ _PUBLISH = Script("publish_worker")
 class WorkerInfo:
     """The registration of one worker, renewed every ten seconds.
 
-    State: the time of the last publication, for the session's timer alone.
+    State: when it was published last, and whether the worker was well; for the session's timer alone.
 
     Parameters:
         worker_id: whose.
@@ -33,6 +33,7 @@ class WorkerInfo:
     def __init__(self, worker_id: str, threads: int, facts: Mapping[str, str]) -> None:
         self._worker_id = worker_id
         self._published_s = -math.inf
+        self._unwell: str | None = None
         self._fixed: dict[str, object] = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -41,17 +42,26 @@ class WorkerInfo:
             **facts,
         }
 
-    def publish(self, client: "redis.Redis", base: str, queues: Iterable[str]) -> None:
+    def publish(
+        self, client: "redis.Redis", base: str, queues: Iterable[str], unwell: str | None = None
+    ) -> None:
         """Publish what is known of the worker, unless that was done a moment ago.
+
+        Parameters:
+            client: of the server.
+            base: the shard's base key.
+            queues: that it serves.
+            unwell: which of its calls fail; published at once when it begins or ends. Default None: none.
 
         Raises:
             BrokerError: the server does not answer, or refuses.
         """
-        if time.monotonic() - self._published_s < EVERY_S:
+        is_new = (unwell is None) != (self._unwell is None)
+        if not is_new and time.monotonic() - self._published_s < EVERY_S:
             return
-        reported = {**self._fixed, "queues": sorted(queues), "rss_bytes": rss_bytes()}
+        reported = {**self._fixed, "queues": sorted(queues), "rss_bytes": rss_bytes(), "unwell": unwell}
         _PUBLISH(client, base, [self._worker_id, json.dumps(reported)])
-        self._published_s = time.monotonic()
+        self._published_s, self._unwell = time.monotonic(), unwell
 
 
 def rss_bytes(pid: int | None = None) -> int | None:

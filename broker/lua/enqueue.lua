@@ -3,17 +3,23 @@
 -- KEYS: base
 -- DERIVED: base:m, base:mb, base:n, base:no, base:l:*, base:ql:*, base:qk:*, base:qr:*, base:qv:*, base:qt:*,
 --          base:qc:*, base:qd:*, base:qs:*, base:qx:*, base:wake:*, base:b:*, base:p, base:pn, base:pk:*, base:d,
---          base:skew, base:by, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:o
--- ARGV: max_of_queue max_of_org more max_bytes_of_queue max_bytes_of_org more_bytes; 0 means any number, `more` is how many
---       are still to come of the same queue, and how many bytes, and count as well; then any number of times: message_id
+--          base:skew, base:by, base:qn:*, base:qo:*, base:qw:*, base:qa:*, base:o, base:s:*, base:late
+-- ARGV: max_of_queue max_of_org more max_bytes_of_queue max_bytes_of_org more_bytes sender number; 0 means any number,
+--       `more` is how many are still to come of the same queue, and how many bytes, and count as well; sender and number
+--       are those of the call (parts/senders.lua), an empty sender for none; then any number of times: message_id
 --       enqueue_id delay_ms parked record; parked is "<cause>\n<key>", empty for what is not
 -- Returns: {} or, when too full, {queue, org, depth, what}; org is empty where the queue is too full; what is 'messages' or
---          'bytes', and the depth so many of them
+--          'bytes', and the depth so many of them; {0} for a call that came again too late to know whether it had arrived
 -- WHEN FULL: refused
--- NEEDS: keys values enqueueing
-local FIRST = 7
+-- NEEDS: keys values enqueueing senders
+local FIRST = 9
 local max_of_queue, max_of_org, more = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local max_bytes_of_queue, max_bytes_of_org, more_bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local sender, number = ARGV[7], tonumber(ARGV[8])
+local arrived = check_call(sender, number)
+if arrived > 0 then
+  return arrived == 2 and {0} or {}
+end
 
 -- What is too full for so much more, and how much it holds.
 local function too_full(sizes, prefix, arriving, max)
@@ -64,4 +70,5 @@ for at = FIRST, #ARGV, ENQUEUE_FIELDS do
   enqueue(read_enqueue(at))
 end
 count_arrivals()
+record_call(sender, number)
 return {}

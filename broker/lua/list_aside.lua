@@ -18,7 +18,7 @@ for i = 1, 2 * reply[1], 2 do
   local _, org, lane = split_record(record)
   if record and (only_org == ANY_ORG or org == only_org) then
     local n, shown_ms = #reply, set == 'qx' and due_ms or due_by_clock(due_ms)
-    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = message_id, shown_ms, org, lane
+    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = message_id, shown_ms, org or '', lane or ''
     reply[n + 5] = redis.call('HGET', PARKED_CAUSES, message_id) or ''
   end
 end

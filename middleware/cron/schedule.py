@@ -88,6 +88,8 @@ class CronSchedule:
         shown = due.astimezone(self.zone).replace(tzinfo=None, fold=0)
         if self._offset(shown) > self._offset(shown, fold=1):
             return "fold"
+        if self.gap == "skip":
+            return None
         missing = (due - _MINUTE).astimezone(self.zone).replace(tzinfo=None, fold=0) + _MINUTE
         while missing < shown:
             if self.fields.due_on(missing.date()) and missing.hour * 60 + missing.minute in self.fields.times:

@@ -34,7 +34,8 @@ class Metrics(Observer):
     - `message_wait_seconds`, a timer by actor and queue: from when a message was due to when a worker had it;
     - `messages_rejected_total` by queue and cause: messages that no actor of this build could be given;
     - `queue_depth` and, where the broker knows them, `queue_oldest_age_seconds` by queue and `queue_parked` by queue
-      and cause.
+      and cause;
+    - `worker_unwell`, where the broker knows: 1 while calls of this process's worker fail although the server answers.
 
     Labels have few values each: never an org, an id or a text of an error. Other guards emit their own: parks by
     cause, breakers, dead letters. Costs some microseconds a message and no round trip; measuring costs one round

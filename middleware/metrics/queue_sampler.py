@@ -14,6 +14,9 @@ from dramatiq.common import dq_name
 from ..base.background import Outage, PeriodicThread
 from ..base.emit import emit_gauge
 
+#: Seconds between two looks at whether the worker is well, which cost no round trip.
+_HEALTH_EVERY_S = 1.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +46,15 @@ class KnowsWhyTheyWait(Protocol):
         """How many of a queue's messages are parked, by what for in one word."""
 
 
+@runtime_checkable
+class KnowsHowItsCallsGo(Protocol):
+    """What a broker may offer, to be asked whether this process's worker is well."""
+
+    @property
+    def unwell(self) -> str | None:
+        """Which of its calls fail, and why; None where it is well."""
+
+
 #: Asks a broker about one of its queues; None when it cannot tell.
 QueueProbe = Callable[[Broker, str], QueueState | None]
 
@@ -70,8 +82,8 @@ def queue_state(broker: Broker, queue_name: str) -> QueueState | None:
 
 
 class QueueSampler:
-    """A thread that emits `queue_depth` and `queue_oldest_age_seconds` for every declared queue, and `queue_parked`
-    by cause where the broker knows causes.
+    """Emits `queue_depth` and `queue_oldest_age_seconds` for every declared queue, `queue_parked` by cause where the
+    broker knows causes, and `worker_unwell` where it knows that.
 
     Parameters:
       probe: Asks the broker; one round trip a queue with `queue_state`, and one for the causes.
@@ -83,6 +95,7 @@ class QueueSampler:
         self._every_s = every_s
         self._parked: defaultdict[str, set[str]] = defaultdict(set)
         self._thread: PeriodicThread | None = None
+        self._health: PeriodicThread | None = None
 
     def start(self, broker: Broker) -> None:
         """Look at once, and from then on every `every_s` seconds."""
@@ -99,11 +112,18 @@ class QueueSampler:
             ),
         )
         self._thread.start()
+        if isinstance(broker, KnowsHowItsCallsGo):
+            every_s = min(self._every_s, _HEALTH_EVERY_S)
+            self._health = PeriodicThread(
+                "health-sampler", partial(_sample_health, broker), every_s, at_once=True
+            )
+            self._health.start()
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Look no more; a look that hangs is left behind."""
-        if self._thread is not None:
-            self._thread.stop(timeout_s)
+        for thread in (self._thread, self._health):
+            if thread is not None:
+                thread.stop(timeout_s)
 
     def _sample(self, broker: Broker) -> None:
         for name in sorted(broker.get_declared_queues() - broker.get_declared_delay_queues()):
@@ -123,3 +143,7 @@ class QueueSampler:
         emit_gauge("queue_depth", state.depth, {"queue": name})
         if state.oldest_age_s is not None:
             emit_gauge("queue_oldest_age_seconds", state.oldest_age_s, {"queue": name})
+
+
+def _sample_health(broker: KnowsHowItsCallsGo) -> None:
+    emit_gauge("worker_unwell", int(broker.unwell is not None))

@@ -10,15 +10,19 @@ from uuid import uuid4
 
 import pytest
 import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from broker import scripts
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation
 from tests.broker.model.conftest import quiet_server
 from tests.broker.model.converted import count_bytes
+from tests.broker.model.failing_machine import FailingMachine
 from tests.broker.model.fleet import Fleet, drain
 from tests.broker.model.injecting import Scene, at_each_write
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import suspect
+from tests.broker.model.test_model import EXAMPLES, LONG, STEPS
 
 __all__ = ["quiet_server"]
 
@@ -37,6 +41,22 @@ def test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
     writes = at_each_write(lambda: Fleet(quiet_server, f"{uuid4().hex}:{{0}}"), name, SCENES[name])
 
     assert writes > 0
+
+
+def test_an_error_in_any_history_is_as_if_the_call_had_not_been_made(quiet_server: "redis.Redis") -> None:
+    """Whatever clients did before; `MODEL_EXAMPLES=2000` looks longer."""
+    run_state_machine_as_test(
+        lambda: FailingMachine(quiet_server),  # type: ignore[arg-type]  # what makes one will do
+        settings=settings(
+            max_examples=max(5, EXAMPLES // 4),
+            stateful_step_count=STEPS,
+            deadline=None,
+            print_blob=True,
+            phases=set(Phase) if LONG else {Phase.explicit, Phase.reuse, Phase.generate},
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 def test_every_script_that_writes_has_a_scene() -> None:
@@ -105,9 +125,26 @@ def _enqueue(fleet: Fleet, arm: Arm) -> None:
     drain(fleet)
 
 
+def _park(fleet: Fleet, arm: Arm) -> None:
+    message = _busy(fleet)
+    sent = message(delay_ms=HOUR_MS, parked="some cause\nflag:x")
+    arm()
+    fleet.truth.accept(sent, at_once=False)
+    fleet.shard.run("park", "sender", 2, *sent)
+    drain(fleet)
+
+
+def _report_stop(fleet: Fleet, arm: Arm) -> None:
+    _held(fleet)
+    arm()
+    fleet.run("report_stop", fleet.workers[1].worker_id)
+    drain(fleet)
+
+
 def _fetch(fleet: Fleet, arm: Arm) -> None:
     _held(fleet)
     fleet.put_to_sleep(1)
+    fleet.shut("people", {})
     fleet.advance(5)
     arm()
     fleet.fetch(fleet.workers[0], "q", 6)
@@ -262,6 +299,8 @@ SCENES: dict[str, Scene] = {
     "enqueue": _enqueue,
     "fetch": _fetch,
     "finish": _finish,
+    "park": _park,
+    "report_stop": _report_stop,
     "reconcile": _reconcile,
     "report_death": _report_death,
     "release": _release,
@@ -284,8 +323,6 @@ ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
     "raise_schema": "one write",
     "pass_on": "one write",
-    "report_stop": "one write",
-    "park": "what `enqueue` writes",
     "hold_orgs": "does what a fetch does, which finds what it leaves",
     "convert_lanes": "moves lane by lane, and begins again where it was: tests/upgrade",
     "convert_delayed": "adds what is missing, which a second call does again: tests/broker/test_converting.py",

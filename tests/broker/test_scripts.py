@@ -12,8 +12,6 @@ from tests.broker import lua_names
 FOLDER = Path(scripts.__file__).parent / "lua"
 OPERATIONS = sorted(path for path in FOLDER.glob("*.lua") if "-- NEEDS:" in path.read_text())
 PARTS = {path.stem: path.read_text() for path in sorted((FOLDER / "parts").glob("*.lua"))}
-#: Keys that Python alone writes.
-NOT_IN_SCRIPTS = {"rights", "waited"}
 
 ALL = sorted(FOLDER.rglob("*.lua"))
 SHOWN = [f"{path.parent.name}/{path.name}" for path in ALL]
@@ -106,7 +104,7 @@ def test_every_key_of_the_schema_is_named_once() -> None:
     named = Counter(re.findall(r"B \.\. ':(\w+)", PARTS["keys"]))
 
     assert set(named.values()) == {1}
-    assert set(named) | NOT_IN_SCRIPTS == set(re.findall(r"B:(\w+)", keys.__doc__ or ""))
+    assert set(named) == set(re.findall(r"B:(\w+)", keys.__doc__ or ""))
     assert named.keys() == set(KEYS.values())
 
 

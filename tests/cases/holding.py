@@ -15,6 +15,7 @@ HOLDING: tuple[str, ...] = (
     "broker/a5_oom",
     "hostile/oom",
     "hostile/oom_ops",
+    "broker/a6_small double",
     "hostile/batch_loss",
     "hostile/delay",
     "hostile/surrogate_up",

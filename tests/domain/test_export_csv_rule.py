@@ -37,9 +37,10 @@ def test_what_no_eye_sees_hides_no_formula(mark: str, sign: str) -> None:
 def test_dropping_and_trimming_makes_no_formula(cell: str) -> None:
     """Whatever a program takes away in front, a cell with marks in front is text, or was harmless with them."""
     written = neutralised(cell)
-    seen = written.translate({ord(mark): None for mark in DROPPED})
+    seen = written.lstrip(f"{DROPPED} ")
+    has_marks = not set(DROPPED).isdisjoint(written[: len(written) - len(seen)])
 
-    assert seen == written or not seen.lstrip(" ").startswith(tuple(FORMULA_STARTS))
+    assert not has_marks or not seen.startswith(tuple(FORMULA_STARTS))
 
 
 @given(CELLS)

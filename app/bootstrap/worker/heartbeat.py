@@ -84,6 +84,9 @@ class Heartbeat(Middleware):
             # While it drains they end, one by one, as they should.
             dead = {"worker": threads.count(False), "consumer": consumers.count(False)}
             stuck += [f"{count} {kind} threads died" for kind, count in dead.items() if count]
+        unwell = getattr(worker.broker, "unwell", None)
+        if unwell is not None:
+            stuck.append(str(unwell))
         return {
             **asdict(ProcessIdentity.of(os.getpid())),
             "written_at": datetime.now(UTC).isoformat(),

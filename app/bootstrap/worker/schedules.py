@@ -1,5 +1,6 @@
 """Wires schedules: how expressions are read, what actors take, who keeps them and who fires them."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,9 @@ from middleware.cron.guard import CronSchedule, InvalidSchedule
 
 from .outbox import MessageEncoder, build_outbox
 from .periodic_tasks import PeriodicTask
+
+#: What may follow the five fields, about days on which clocks change.
+_OPTION = re.compile(r"(gap|fold)=(\w+)")
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -72,7 +76,7 @@ def send_tick(outbox: "SqlOutbox", unit: "SystemUnitOfWork", schedule: Schedule,
 
 def read_timetable(expression: str, tz: str) -> Timetable:
     """`domain.schedules.ReadTimetable`, by the rules of `middleware.cron.guard`. A time that a day does not have is due
-    right after the gap.
+    right after the gap, unless the expression ends with `gap=skip`; `fold=` says which of two equal times counts.
 
     Raises:
         InvalidInput: says the field and the fix.
@@ -80,7 +84,7 @@ def read_timetable(expression: str, tz: str) -> Timetable:
     Example:
         >>> read_timetable("0 8 * * mon-fri", "Europe/Athens").next_after(now)
     """
-    return _CronTimetable(_read(expression, tz))
+    return _read(expression, tz)
 
 
 def read_clock_change(expression: str, tz: str, due: datetime) -> ClockChange | None:
@@ -95,14 +99,30 @@ def read_clock_change(expression: str, tz: str, due: datetime) -> ClockChange | 
 
 # Every worker reads the same few again and again, each time it fires them.
 @lru_cache(maxsize=1_024)
-def _read(expression: str, tz: str) -> CronSchedule:
+def _read(expression: str, tz: str) -> "_CronTimetable":
+    fields, options = _without_options(expression)
     try:
-        schedule = cron(expression, tz=tz)
+        schedule = cron(fields, tz=tz, **options)  # type: ignore[arg-type]  # it looks itself at what they are
+        after_gap = cron(fields, tz=tz, **{**options, "gap": "run_after"})  # type: ignore[arg-type]
     except InvalidSchedule as error:
         raise InvalidInput(str(error)) from None
     # As crontab(8) does: whoever writes "every day at 2:30" wants it on the day that has no 2:30, too. What is due
     # every hour goes by the clock's running, and misses nothing.
-    return schedule if schedule.fields.every_hour else cron(expression, tz=tz, gap="run_after")
+    if "gap" not in options and not schedule.fields.every_hour:
+        schedule = after_gap
+    written = " ".join([schedule.expression, *(f"{name}={value}" for name, value in sorted(options.items()))])
+    return _CronTimetable(written, schedule, after_gap)
+
+
+def _without_options(expression: str) -> tuple[str, dict[str, str]]:
+    words = expression.split()
+    options: dict[str, str] = {}
+    while words and (option := _OPTION.fullmatch(words[-1].lower())) is not None:
+        if option[1] in options:
+            raise InvalidInput(f"{expression!r} says {option[1]} twice; write it once")
+        options[option[1]] = option[2]
+        words.pop()
+    return " ".join(words), options
 
 
 class ActorPayloads:
@@ -133,11 +153,10 @@ class ActorPayloads:
 
 @dataclass(frozen=True)
 class _CronTimetable:
+    expression: str
     _schedule: CronSchedule
-
-    @property
-    def expression(self) -> str:
-        return self._schedule.expression
+    #: The same, with nothing left out where clocks are put forward.
+    _after_gap: CronSchedule
 
     @property
     def tz(self) -> str:
@@ -145,6 +164,15 @@ class _CronTimetable:
 
     def next_after(self, moment: datetime) -> datetime:
         return self._schedule.next_after(moment)
+
+    def clock_change_at(self, due: datetime) -> ClockChange | None:
+        change = self._schedule.clock_change_at(due)
+        is_skipped = (
+            self._schedule.gap == "skip"
+            and not self._schedule.fields.every_hour
+            and self._after_gap.next_after(due) < self._schedule.next_after(due)
+        )
+        return "skipped" if is_skipped else change
 
 
 def _is_an_orgs(contract: type[BaseModel] | None) -> bool:

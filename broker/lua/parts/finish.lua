@@ -10,8 +10,11 @@ local function read_end(at) return unpack(ARGV, at, at + END_FIELDS - 1) end
 local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) end
 
 -- What ends cost in commands: those of a lane together, and what goes along with one.
-local COMMANDS_OF_ENDS = 12
-local COMMANDS_ALONG = 20
+local COMMANDS_OF_ENDS = 16
+local COMMANDS_ALONG = 24
+-- Of each end, in elements, and more where messages crashed workers or are large.
+local ELEMENTS_OF_END = 3
+local ELEMENTS_NOTED = 2
 
 -- Outcomes, beside done.
 local BACK = 'back'
@@ -207,16 +210,18 @@ local function remove_gone(batch)
   end
 end
 
+-- Returns what is outstanding of each queue.
 local function write_fair_share(totals)
+  local outstanding = {}
   for queue_and_org, delta in pairs(totals.corrections) do
     local queue, org = split_pair(queue_and_org)
     correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])
   end
   for queue, ms in pairs(totals.charged) do
-    local outstanding = add_outstanding(queue, -ms)
-    advance(queue, totals.worked[queue], outstanding)
+    outstanding[queue] = add_outstanding(queue, -ms)
     correct_work(queue, totals.more[queue], totals.more_by_age[queue])
   end
+  return outstanding
 end
 
 local function write_slots(totals)
@@ -284,8 +289,11 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   local totals = totals_of(batch.lanes)
   count_gone(batch, totals)
   remove_carrying(batch)
-  write_fair_share(totals)
+  local outstanding = write_fair_share(totals)
   write_slots(totals)
+  for queue, ms in pairs(outstanding) do
+    advance(queue, totals.worked[queue], ms)
+  end
   for _, record in ipairs(batch.along) do
     enqueue_along(record)
     change_along(record)
@@ -293,6 +301,7 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   count_arrivals()
   learn_runtimes(totals.runtimes)
   remove_gone(batch)
-  spend(COMMANDS_OF_ENDS * #batch.lanes)
+  local noted = (batch.any_crashed and ELEMENTS_NOTED or 0) + (batch.any_large and 1 or 0)
+  spend(COMMANDS_OF_ENDS * #batch.lanes, 0, (ELEMENTS_OF_END + noted) * number)
   return batch.refused
 end

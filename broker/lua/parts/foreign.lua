@@ -10,11 +10,12 @@ local function remove_foreign()
   local removed, reading_queue = false, nil
   local MAX_NAME, MAX_BYTES = 200, 4 * 1024 * 1024
 
-  local TYPES = {m = 'hash', by = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash', ak = 'hash', aq = 'hash', mb = 'hash',
-    avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash', l = 'list', wake = 'list',
-    ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset', qd = 'zset', qo = 'zset', qn = 'zset', qa = 'zset', qw = 'string', qy = 'string', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset',
-    b = 'set', bk = 'set', pk = 'set', quiet = 'set', qt = 'string', qc = 'string', probe = 'string', t = 'string',
-    dw = 'string', heard = 'string', up = 'string', seq = 'string', s = 'string'}
+  local TYPES = {m = 'hash', mb = 'hash', by = 'hash', n = 'hash', no = 'hash', d = 'hash', p = 'hash', pn = 'hash', a = 'hash',
+    ak = 'hash', aq = 'hash', avg = 'hash', wi = 'hash', o = 'hash', r = 'hash', g = 'hash', lease = 'hash', xm = 'hash',
+    l = 'list', wake = 'list', ql = 'zset', qk = 'zset', qb = 'zset', qg = 'zset', bz = 'zset', qr = 'zset', qv = 'zset',
+    qd = 'zset', qo = 'zset', qn = 'zset', qa = 'zset', qs = 'zset', qx = 'zset', workers = 'zset', xq = 'zset', b = 'set', bk = 'set', pk = 'set', quiet = 'set',
+    qt = 'string', qw = 'string', qy = 'string', qc = 'string', probe = 'string', t = 'string', dw = 'string', heard = 'string', up = 'string',
+    seq = 'string', s = 'string', late = 'string', skew = 'string', xs = 'string'}
 
   local function is_number(text) return #text <= 30 and string.match(text, '^%-?%d+%.?%d*$') ~= nil end
   local function is_count(text) return #text <= 16 and string.match(text, '^%-?%d+$') ~= nil end
@@ -64,15 +65,29 @@ local function remove_foreign()
   local READABLE = {
     m = function(text) return string.match(text, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n') ~= nil end,
     d = function(text) return string.match(text, '^%d+|%d+|') ~= nil end,
-    n = is_count, no = is_count, by = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count, avg = is_fraction, p = is_pair, o = is_share,
-    r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane, qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair,
-    qt = is_number, qc = is_number, qw = is_number, qy = is_rate, t = is_number, heard = is_number, up = is_number, seq = is_count
+    n = is_count, no = is_count, by = is_count, pn = is_count, a = is_count, ak = is_count, aq = is_count, mb = is_count,
+    avg = is_fraction, p = is_pair, o = is_share, r = is_rate, g = is_gate, lease = is_token, l = is_entry, ql = is_lane,
+    qk = is_lane, qs = is_pair, b = is_pair, bk = is_pair, bz = is_pair, qt = is_number, qc = is_number, qw = is_number, qy = is_rate, t = is_number,
+    heard = is_number, up = is_number, seq = is_count, late = is_count, xs = is_count, skew = is_number,
+    s = function(text) return #text <= 160 and string.match(text, '^%d+|') ~= nil end
   }
 
   local function split_key(key) return string.match(string.sub(key, #MESSAGES), '^(%w+):?(.*)$') end
 
+  local function make_room(key, kind)
+    local found = redis.pcall('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then
+      local name = string.format('%.0f', now) .. ':' .. string.sub(key, #MESSAGES)
+      local kept = foreign_key(name)
+      redis.pcall('RENAME', key, kept)
+      redis.pcall('PEXPIRE', kept, letter_ttl_ms)
+    end
+  end
+
   local function add_letter(queue, name, bytes)
     local index, records = dead_letter_index(queue), dead_letter_records(queue)
+    make_room(index, 'zset')
+    make_room(records, 'hash')
     local record = queue .. '\n\n?:0\n\n' .. bytes
     name = string.sub(name, 1, MAX_NAME)
     if redis.pcall('HGET', records, name) == record then

@@ -72,6 +72,10 @@ local GATES = B .. ':g' -- hash gate -> JSON {source: [until ms, cause]}
 -- The schema itself
 local SCHEMA = B .. ':schema' -- string "<number> <release>"; see broker/schema.py
 
+-- Senders
+local function sender_calls(sender) return B .. ':s:' .. sender end -- string "<highest number>|<bits>" of its calls
+local LATE_REPEATS = B .. ':late' -- string how many calls came again too late to know whether they had arrived
+
 -- Dead letters
 local function dead_letter_index(queue) return B .. ':xq:' .. queue end -- zset message_id -> ms of its death
 local function dead_letter_records(queue) return B .. ':xm:' .. queue end -- hash message_id -> record

@@ -1,5 +1,5 @@
 -- Leases of messages that were taken from where they stood.
--- NEEDS: keys values counters crashes fair_share dead_letters sizes
+-- NEEDS: keys values counters crashes fair_share slots dead_letters sizes
 
 -- What stood in a lane and is not this lane's message: another's record, no record of ours, or none at all.
 local function reject_foreign(queue, message, record)
@@ -15,11 +15,7 @@ local function reject_foreign(queue, message, record)
   end
   local bytes = record or message.since_ms .. '|' .. message.message_id
   keep_foreign(queue, message.message_id, bytes, record)
-  count_down(LEASED_BY_ORG, message.org, 1)
-  local key = concurrency_of(message.lane)
-  if key and message.org ~= '' then
-    count_down(LEASED_BY_KEY, pair(message.org, key), 1)
-  end
+  release_slot(message.org, message.lane)
 end
 
 -- Each of `taken` is {message_id, since_ms, cost_ms, interval_ms, time, org, lane}. Adds message_id, token and record of

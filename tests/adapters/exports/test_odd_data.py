@@ -49,6 +49,11 @@ def test_times_beyond_the_calendar_are_read_back(moment: str) -> None:
     assert from_csv == from_json == far(moment)
 
 
+def test_a_far_time_is_no_formula() -> None:
+    """`-infinity` would be one."""
+    assert b",'-infinity,'-infinity," in written("csv", [far("-infinity")], [], [], []).read()
+
+
 def test_a_byte_order_mark_is_there_when_asked_for_and_is_no_part_of_the_data() -> None:
     """Excel reads UTF-8 by it; our reader passes over it."""
     sink = io.BytesIO()

@@ -188,6 +188,35 @@ def test_days_on_which_clocks_change_leave_no_day_out() -> None:
     assert hourly.next_after(gap) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
 
+def test_an_expression_may_say_what_happens_when_clocks_change() -> None:
+    """By the options that `cron` has; it is kept with them."""
+    before = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    skipping = read_timetable("30  3 * * *  GAP=skip", "Europe/Athens")
+    assert skipping.expression == "30 3 * * * gap=skip"
+    assert skipping.next_after(before) == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+
+    both = read_timetable("@daily fold=both gap=run_after", "America/Havana")
+    first = both.next_after(datetime(2026, 10, 31, 12, tzinfo=UTC))
+    assert both.expression == "@daily fold=both gap=run_after"
+    assert both.next_after(first) - first == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        ("0 3 * * * gap=jump", "gap must be one of"),
+        ("0 3 * * * fold=none", "fold must be one of"),
+        ("0 3 * * * gap=skip gap=skip", "says gap twice"),
+        ("gap=skip", "has 0 fields"),
+        ("0 3 * * * missed=skip", "has 6 fields"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(expression: str, fault: str) -> None:
+    """When the schedule is added or looked at."""
+    with pytest.raises(InvalidInput, match=fault):
+        read_timetable(expression, "UTC")
+
+
 @pytest.mark.parametrize(
     ("expression", "due", "change"),
     [
@@ -197,6 +226,9 @@ def test_days_on_which_clocks_change_leave_no_day_out() -> None:
         ("30 3 * * *", datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "fold"),
         ("30 * * * *", datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "fold"),
         ("30 5 * * *", datetime(2026, 10, 25, 3, 30, tzinfo=UTC), None),
+        ("30 3 * * * gap=skip", datetime(2026, 3, 28, 1, 30, tzinfo=UTC), "skipped"),
+        ("30 3 * * * gap=skip", datetime(2026, 3, 30, 0, 30, tzinfo=UTC), None),
+        ("30 * * * *", datetime(2026, 3, 29, 0, 30, tzinfo=UTC), None),
     ],
 )
 def test_ticks_that_a_change_of_clocks_moved_or_doubled_are_known(

@@ -51,7 +51,9 @@ class Fleet:
     ) -> bool:
         """Enqueue; whether it was let in. Bounds: most of a queue, most of an org, how many are still to come."""
         before, new = self.state, [each for each in sent if not self.truth.is_present(each)]
-        reply = self.shard.run("enqueue", *bounds, 0, 0, 0, *(value for each in sent for value in each))
+        reply = self.shard.run(
+            "enqueue", *bounds, 0, 0, 0, "", 0, *(value for each in sent for value in each)
+        )
         refused = self._is_too_full(sent, new, bounds)
         if bool(reply) != refused:
             raise Broken(f"10: {len(new)} new messages within {bounds} were answered with {reply}")

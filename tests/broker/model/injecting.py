@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from broker.errors import BrokerScriptError
@@ -49,31 +50,41 @@ class Failing(Clocked):
         self._sha = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
 
+@cache
+def _failing(name: str, at: int) -> Failing:
+    return Failing(name, at)
+
+
 class Injector:
     """Has one call of a script fail at its n-th write, looks at all keys, and makes the call again as it should be.
 
     Parameters:
         fleet: whose calls.
-        name: of the script.
+        name: of the script; None for whichever is called first.
         at: which write, from 1.
     """
 
-    def __init__(self, fleet: Fleet, name: str, at: int) -> None:
+    def __init__(self, fleet: Fleet, name: str | None, at: int) -> None:
         self._fleet = fleet
         self._run: Callable[..., Any] = fleet.shard.run
         self._name = name
-        self._script = Failing(name, at)
+        self._at = at
         self._truth = copy.deepcopy(fleet.truth)
         self.called = self.failed = False
         fleet.shard.run = self._inject  # type: ignore[method-assign]
 
+    def disarm(self) -> None:
+        """Have no further call fail."""
+        self._fleet.shard.run = self._run  # type: ignore[method-assign]
+
     def _inject(self, name: str, *arguments: Argument) -> Any:
-        if name != self._name or self.called:
+        if self._name not in (None, name):
             return self._run(name, *arguments)
+        self.disarm()
         self.called = True
         shard = self._fleet.shard
         try:
-            answer = self._script(shard.client, shard.base, arguments)
+            answer = _failing(name, self._at)(shard.client, shard.base, arguments)
         except BrokerScriptError as error:
             if "injected" not in str(error):
                 raise

@@ -42,6 +42,10 @@ Act = TypeVar("Act", bound=Callable[..., None])
 #: What may be done: how often it is drawn, and what with.
 _often: list[str] = []
 _with: dict[str, st.SearchStrategy[dict[str, Any]]] = {}
+#: One of these, with what it is done with.
+steps = st.deferred(
+    lambda: st.sampled_from(_often).flatmap(lambda name: st.tuples(st.just(name), _with[name]))
+)
 
 
 def action(often: int, /, **parameters: st.SearchStrategy[Any]) -> Callable[[Act], Act]:
@@ -257,7 +261,7 @@ class Machine(RuleBasedStateMachine):
         if everything:
             self.fleet.reprioritise(everything[pick % len(everything)], priority)
 
-    @rule(step=st.sampled_from(_often).flatmap(lambda name: st.tuples(st.just(name), _with[name])))
+    @rule(step=steps)
     def do(self, step: tuple[str, dict[str, Any]]) -> None:
         """Anything."""
         name, parameters = step

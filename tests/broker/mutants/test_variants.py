@@ -7,12 +7,13 @@ import pytest
 
 from tests.broker.mutants import bounded, variants
 from tests.broker.mutants.breaking import FOLDER, PythonVariant, Variant
+from tests.broker.mutants.foreign_variants import FOREIGN_IN_LUA, FOREIGN_IN_PYTHON
 
 pytestmark = pytest.mark.slow
 
 AS_FILES = variants.AS_FILES
-IN_LUA = [*variants.IN_LUA, *bounded.IN_LUA]
-IN_PYTHON = [*variants.IN_PYTHON, *bounded.IN_PYTHON]
+IN_LUA = [*variants.IN_LUA, *bounded.IN_LUA, *FOREIGN_IN_LUA]
+IN_PYTHON = [*variants.IN_PYTHON, *bounded.IN_PYTHON, *FOREIGN_IN_PYTHON]
 
 #: How a test fails. Anything else would be an error of the variant's own, such as Lua that does not compile.
 RED = (AssertionError, pytest.fail.Exception)
@@ -49,8 +50,8 @@ def test_what_is_replaced_is_still_there(variant: Variant) -> None:
 
 
 def test_every_invariant_is_broken_in_some_way() -> None:
-    """All twelve, and every script that moves messages."""
+    """All thirteen, and every script that moves messages."""
     broken: list[Variant | PythonVariant] = [*IN_LUA, *AS_FILES, *IN_PYTHON]
 
-    assert {variant.invariant for variant in broken} == set(range(1, 13))
+    assert {variant.invariant for variant in broken} == set(range(1, 14))
     assert len(broken) >= 25

@@ -6,7 +6,7 @@ from typing import Any
 from broker import sending, server_check
 from tests.broker import (
     test_age_share,
-    test_injected_errors,
+    test_fair_oracle,
     test_newcomers,
     test_scripts,
     test_sending,
@@ -27,14 +27,6 @@ def _gate(gate: str) -> Callable[..., None]:
 def _by_age(fair: Any) -> None:
     """Of jobs twenty times as long as the others'."""
     test_age_share.test_a_tenth_of_the_work_goes_by_age(fair, 200.0)
-
-
-def _injected(name: str) -> Callable[..., None]:
-    return lambda quiet_server: (
-        test_injected_errors.test_an_error_at_any_write_is_as_if_the_call_had_not_been_made(
-            quiet_server, name
-        )
-    )
 
 
 def _evicting(quiet_server: Any) -> None:
@@ -67,7 +59,7 @@ LANES, VALUES, SLOTS = "parts/lanes.lua", "parts/values.lua", "parts/slots.lua"
 SELECTION, LEASING, FINISH = "parts/selection.lua", "parts/leasing.lua", "parts/finish.lua"
 LOST_LEASES, CRASHES, SUSPECTS = "parts/lost_leases.lua", "parts/crashes.lua", "parts/suspects.lua"
 GATES, FAIR_SHARE, CLOCK = "parts/gates.lua", "parts/fair_share.lua", "parts/virtual_clock.lua"
-TRANSACTION, DISPATCH = "parts/transaction.lua", "parts/dispatch.lua"
+DISPATCH = "parts/dispatch.lua"
 
 IN_LUA = [
     Variant(1, ENQUEUEING, "if enqueue_id_of(first) == enqueue_id then", "if false then", REPEATED),
@@ -110,18 +102,6 @@ IN_LUA = [
         "if field_of(key, field, new_field == '') then",
         one.test_an_end_changes_a_hash_only_if_the_lease_is_still_there,
     ),
-    Variant(2, TRANSACTION, "for at = commands, 1, -1 do", "for at = 0, 1, -1 do", _injected("finish")),
-    Variant(
-        1, TRANSACTION, "LPUSH = function(at, entry)", "UNDONE = function(at, entry)", _injected("reconcile")
-    ),
-    Variant(
-        1,
-        TRANSACTION,
-        "if has(entry, 'WITHSCORES') then\n      return in_pairs(entry, member)",
-        "if has(entry, 'WITHSCORES') then\n      return false",
-        _injected("clean_aside"),
-    ),
-    Variant(2, FINISH, "    redis.call('HMGET', MESSAGES, unpack(message_ids))\n", "", _injected("finish")),
     Variant(3, FINISH, "token ~= record.token", "not token", STALE),
     Variant(3, LEASING, "first + i, message.since_ms", "first + 1, message.since_ms", TURNS),
     Variant(4, LOST_LEASES, "heartbeat_ms >= now - silent_ms", "heartbeat_ms >= 0", DEAD_WORKER),
@@ -195,8 +175,8 @@ IN_LUA = [
     Variant(
         8,
         CLOCK,
-        "set_queue_time(queue, time)\n  if not",
-        "if not",
+        "time = time_after(queue, time, work_ms, waiting, extra)",
+        "",
         test_newcomers.test_a_refund_does_not_move_the_queues_time,
     ),
     Variant(
@@ -243,6 +223,35 @@ IN_LUA = [
         test_newcomers.test_weights_that_compete_are_counted_while_they_do,
     ),
     Variant(
+        8,
+        CLOCK,
+        "gone = gone + extra_weight_of(passed[i])",
+        "gone = 0",
+        test_newcomers.test_weights_that_cancel_out_are_counted_all_the_same,
+    ),
+    # As release 0.1.0 had it: whoever comes goes before all who wait.
+    Variant(
+        8,
+        FAIR_SHARE,
+        "local start = start_in(queue, first, had_to_wait)",
+        "local start = (first or queue_time(queue)) - outstanding_ms(queue)",
+        test_fair_oracle.test_an_org_that_waits_is_not_behind_the_ideal_while_others_keep_coming,
+    ),
+    Variant(
+        8,
+        FAIR_SHARE,
+        "local start = start_in(queue, first, had_to_wait)\n  local own",
+        "local start = (first or queue_time(queue)) - outstanding_ms(queue)\n  local own",
+        test_fair_oracle.test_newcomers_run_in_the_order_of_their_coming,
+    ),
+    Variant(
+        8,
+        CLOCK,
+        "time = time_after(queue, time, work_ms, waiting, extra)\n  if",
+        "if",
+        test_fair_oracle.test_an_org_that_waits_is_not_behind_the_ideal_while_others_keep_coming,
+    ),
+    Variant(
         8, DISPATCH, "while credit_ms > 0 and #taken < room and in_vain", "while false and in_vain", _by_age
     ),
     Variant(8, FINISH, "correct_work(queue, totals.more[queue], totals.more_by_age[queue])", "", _by_age),
@@ -278,25 +287,17 @@ IN_LUA = [
     Variant(
         8,
         DELAYED,
-        "local orgs, promoted, budget = find_due_orgs(queue), 0, {bytes = MAX_READ_BYTES}",
-        "local orgs, promoted, budget = {}, 0, {bytes = MAX_READ_BYTES}\n"
-        "  local first = redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
-        "  orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')",
+        "local orgs = find_due_orgs(queue)\n",
+        "local orgs, first = {}, redis.call('ZRANGE', delayed_messages(queue), 0, 0)[1]\n"
+        "    orgs[1] = first and string.match(redis.call('HGET', MESSAGES, first), '^[^\\n]*\\n([^\\n]*)')\n",
         due.test_a_storm_of_one_org_does_not_stand_before_what_is_due_of_another,
     ),
     Variant(
         8,
         DELAYED,
-        "local max = math.floor(MAX_PROMOTED / math.max(1, #orgs))",
-        "local max = 1e6",
+        "return math.max(1, math.min(of_each, most))",
+        "return 1000000",
         due.test_one_call_makes_a_batch_ready,
-    ),
-    Variant(
-        8,
-        DELAYED,
-        "math.max(tonumber(following), now + lead_ms)",
-        "tonumber(following)",
-        due.test_many_orgs_that_are_due_have_their_turns_by_when_they_were,
     ),
     Variant(
         6,
@@ -321,9 +322,9 @@ IN_LUA = [
     ),
     Variant(
         12,
-        "parts/delays.lua",
-        "if budget.bytes <= 0 then",
-        "if false then",
+        DELAYED,
+        "readable(message_ids, RESERVED_BYTES)",
+        "#message_ids",
         due.test_one_call_reads_only_so_many_bytes,
     ),
     Variant(8, SELECTION, "org.time = org.time + cost_ms", "", TURNS),

@@ -21,6 +21,7 @@ ORDER = (
     "test_deadly_job",
     "test_interrupted_ack",
     "test_undecodable_bytes",
+    "test_foreign_bytes",
     "test_flood",
     "test_many_at_once",
     "test_full_server",

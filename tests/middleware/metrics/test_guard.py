@@ -14,6 +14,7 @@ from middleware.metrics.guard import DUE_MS, Metrics
 from middleware.metrics.queue_sampler import QueueState, queue_state
 from tests.middleware.attempt_outcomes import FATES, Fate, send_to, watched
 from tests.middleware.brokers import replace_stack, stored, work
+from tests.middleware.eventually import eventually
 from tests.middleware.recorded_metrics import Emitted, handling
 
 
@@ -267,3 +268,18 @@ def test_a_sampling_interval_of_nothing_is_refused(every_s: float) -> None:
     """The mistake is named where it was made."""
     with pytest.raises(ValueError, match="sample_every_s must be more than 0, or None for never"):
         Metrics(sample_every_s=every_s)
+
+
+def test_a_worker_whose_calls_fail_is_measured_as_unwell(emitted: Emitted) -> None:
+    """By a broker that knows, as long as that is so."""
+
+    class Knowing(StubBroker):
+        unwell: str | None = "fetching fails"
+
+    broker = Knowing(middleware=[Metrics(sample_every_s=0.01)])
+    worker = dramatiq.Worker(broker, worker_timeout=20, worker_threads=1)
+    worker.start()
+    assert eventually(lambda: 1 in emitted.of("worker_unwell"))
+    broker.unwell = None
+    assert eventually(lambda: 0 in emitted.of("worker_unwell"))
+    worker.stop()

@@ -11,6 +11,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from app.bootstrap.worker.heartbeat import Heartbeat
+from app.run.probe import examine
 from middleware import Deadlines, Draining
 from tests.middleware.eventually import eventually
 
@@ -54,6 +55,22 @@ def test_a_folder_that_cannot_be_written_to_stops_no_worker(
         worker.stop()
 
     assert len([each for each in caplog.records if "No heartbeat can be kept" in each.getMessage()]) == 1
+
+
+def test_a_worker_whose_calls_fail_is_not_well_to_a_probe(tmp_path: Path) -> None:
+    """The broker says so, and a probe says what."""
+
+    class Failing(StubBroker):
+        unwell = "fetching fails, although the server answers"
+
+    deadlines, draining = Deadlines(), Draining()
+    heart = Heartbeat(tmp_path, deadlines=deadlines, draining=draining, every_s=0.01)
+    worker = dramatiq.Worker(Failing(middleware=[heart, deadlines, draining]), worker_threads=1)
+    worker.start()
+    reasons = examine(tmp_path, expected=1, readiness=False).reasons
+    worker.stop()
+
+    assert [each.partition(": ")[2] for each in reasons] == [Failing.unwell]
 
 
 def test_an_error_of_the_main_thread_is_reported_without_its_text() -> None:
