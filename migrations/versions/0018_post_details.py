@@ -27,7 +27,9 @@ def upgrade() -> None:
     """Add the columns, and the trigger that keeps dates to come off."""
     op.add_column("content_items", sa.Column("excerpt", sa.Text(), nullable=True))
     for name in ("categories", "tags"):
-        column = sa.Column(name, ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False)
+        column: sa.Column[list[str]] = sa.Column(
+            name, ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False
+        )
         op.add_column("content_items", column)
     op.add_column("content_items", sa.Column("author", sa.Text(), nullable=True))
     op.add_column("content_items", sa.Column("dated", sa.DateTime(timezone=True), nullable=True))
