@@ -99,7 +99,7 @@ OF_FAIRNESS = [
         8, DISPATCH, "while credit_ms > 0 and #taken < room and in_vain", "while false and in_vain", _by_age
     ),
     Variant(8, FINISH, "correct_work(queue, totals.more[queue], totals.more_by_age[queue])", "", _by_age),
-    Variant(8, FINISH, "(flag_of(record.token) == BY_AGE and more_ms or 0)", "0", _by_age),
+    Variant(8, FINISH, "(record.flag == BY_AGE and more_ms or 0)", "0", _by_age),
     Variant(
         8,
         DISPATCH,

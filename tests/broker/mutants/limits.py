@@ -110,7 +110,7 @@ OF_LIMITS = [
     Variant(
         10,
         FINISH,
-        "tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)",
+        "lane.bytes = lane.bytes + bytes",
         "",
         test_byte_bounds.test_what_is_in_comes_back_into_what_is_full,
     ),
