@@ -87,7 +87,7 @@ class Enqueuer:
             else:
                 results.append(routed)
                 encoded.append((index, routed, sent))
-        faults = self._send([sent for *_, sent in encoded])
+        faults = self._send([sent for _, _, sent in encoded])
         for (index, routed, _), fault in zip(encoded, faults, strict=True):
             if fault is not None:
                 results[index] = fault
@@ -103,8 +103,9 @@ class Enqueuer:
         return [None] * len(messages)
 
     def _routed(self, message: Message[Any]) -> Message[Any]:
-        names: tuple[object, object] = (message.queue_name, message.options)
-        if not isinstance(names[0], str) or not isinstance(names[1], dict):
+        queue: object = message.queue_name
+        options: object = message.options
+        if not isinstance(queue, str) or not isinstance(options, dict):
             return message  # its encoder says what is wrong with it
         plain = _plain(message)
         return plain if self._route is None else self._route(plain)
