@@ -73,8 +73,9 @@ class Enqueuer:
         delay_ms = cut_delay(delay) if carrying else delay_of(delay)
         encode = self._encode.salvage if carrying else self._encode
         results: list[Message[Any] | Exception] = []
-        encoded: list[tuple[int, Message[Any], Sent]] = []
-        for index, message in enumerate(messages):
+        indexes: list[int] = []
+        encoded: list[Sent] = []
+        for message in messages:
             try:
                 routed = self._routed(message)
                 if not carrying:
@@ -85,14 +86,15 @@ class Enqueuer:
             except Exception as error:  # noqa: BLE001  # it is this message's answer
                 results.append(error)
             else:
+                indexes.append(len(results))
                 results.append(routed)
-                encoded.append((index, routed, sent))
-        faults = self._send([sent for _, _, sent in encoded])
-        for (index, routed, _), fault in zip(encoded, faults, strict=True):
+                encoded.append(sent)
+        faults = self._send(encoded)
+        for index, fault in zip(indexes, faults, strict=True):
             if fault is not None:
                 results[index] = fault
             else:
-                self._broker.emit_after("enqueue", routed, delay)
+                self._broker.emit_after("enqueue", results[index], delay)
         return results
 
     def _send(self, messages: list[Sent]) -> list[Exception | None]:

@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, Literal, cast
 
 import redis
-from dramatiq import Broker, Message
+from dramatiq import Broker, Message, get_encoder
 from dramatiq.errors import ConnectionClosed
 
 from .bounds import is_text, printable
@@ -40,6 +40,8 @@ Durability = Literal["local", "replica"]
 _KNOWN_S: Final = 50.0
 #: Priorities and slots beyond this mean no more than it.
 _MAX_RANK: Final = 10**9
+#: Of a message, as Dramatiq encodes it.
+_FIELDS: Final = tuple(each.name for each in fields(Message))
 #: What a message is made of, its subclasses aside: id, queue, actor, keyword arguments, options.
 _PLAIN_KINDS: Final = (str, str, str, dict, dict)
 #: The lane of what cannot be encoded: it is no actor's.
@@ -244,7 +246,7 @@ class Encoder:
         """
         self.check(message)
         try:
-            body = message.encode()
+            body = _encoded(message)
         except Exception as error:
             raise ValueError(f"a message of {message.actor_name!r} cannot be encoded: {error}") from error
         enqueue_id = self._enqueue_ids()
@@ -303,6 +305,13 @@ _lane_without_key = lru_cache(maxsize=1_024)(lane_of)
 def _org(message: Message[Any]) -> str:
     org = message.options.get("org")
     return "" if org is None else str(org)
+
+
+def _encoded(message: Message[Any]) -> bytes:
+    """As `Message.encode`, which looks up each time which fields a message has."""
+    if type(message) is not Message:
+        return message.encode()
+    return get_encoder().encode({name: getattr(message, name) for name in _FIELDS})
 
 
 def _shown(message: Message[Any]) -> bytes:
