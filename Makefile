@@ -30,10 +30,11 @@ test: $(STAMP) ## The whole suite, on real embedded servers
 
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
-model: $(STAMP) ## The model of the broker's state machine, and the bounds of its scripts, for half an hour instead of seconds
-	$(BIN)/python -m pytest -q -n 0 -o timeout=0 tests/broker/model/test_model.py tests/broker/test_injected_errors.py \
-		tests/broker/test_foreign_records.py
-	BOUNDS_SIZES="10000 100000" $(BIN)/python -m pytest -q -n 2 -o timeout=1800 tests/broker/test_script_bounds.py
+model: $(STAMP) ## The model, its oracle of fairness, injected errors, foreign records, bounds of scripts: half an hour
+	$(BIN)/python -m pytest -q -n 2 -o timeout=0 tests/broker/model/test_model.py tests/broker/test_fair_oracle.py \
+		tests/broker/test_injected_errors.py tests/broker/test_foreign_records.py
+	BOUNDS_SIZES="10000 100000" $(BIN)/python -m pytest -q -n 2 -o timeout=0 -o faulthandler_timeout=0 \
+		tests/broker/test_script_bounds.py
 
 chaos: $(STAMP) ## 50,000 jobs while workers are killed and the server is restarted: minutes, with a table
 	$(BIN)/python -m tests.broker.chaos

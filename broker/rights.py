@@ -26,7 +26,17 @@ PROBES: Final = (
     ),
     *("RPUSH m", "LPUSH m", "LINDEX 0", "LLEN", "LRANGE 0 0", "LPOS m", "LINSERT BEFORE m m", "LREM 1 m"),
     *("LPOP", "RPOP", "BLPOP 0.01", "DEL"),
-    *("ZADD 1 m", "ZSCORE m", "ZRANK m", "ZCARD", "ZRANGE 0 0", "ZRANGEBYSCORE 0 0", "ZREM m"),
+    *(
+        "ZADD 1 m",
+        "ZSCORE m",
+        "ZMSCORE m",
+        "ZRANK m",
+        "ZCARD",
+        "ZCOUNT 0 0",
+        "ZRANGE 0 0",
+        "ZRANGEBYSCORE 0 0",
+        "ZREM m",
+    ),
     *("ZREMRANGEBYSCORE 0 0", "ZPOPMIN", "DEL"),
 )
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import redis
 
-from .connection import connection_errors, is_away
-from .errors import NewerSchema
+from .connection import ask
+from .errors import BrokerScriptError, NewerSchema, UnsupportedServer
 from .scripts import Script
 
 #: The schema that this release reads and writes.
@@ -27,6 +27,7 @@ CONVERSIONS: Final[Mapping[int, Sequence[Script]]] = {
     1: (Script("convert_lanes"), Script("count_bytes"), Script("convert_delayed")),
 }
 
+_BEGIN = Script("begin_schema")
 _RAISE = Script("raise_schema")
 
 logger = logging.getLogger(__name__)
@@ -53,22 +54,12 @@ class Schema:
 
     def check(self) -> int:
         """Read the number. Returns it: 1 where there is none."""
-        with connection_errors(self._client):
-            try:
-                found: str | bytes | None = self._client.get(f"{self._base}:schema")
-            except (redis.ResponseError, UnicodeDecodeError) as error:
-                if is_away(error):
-                    raise
-                found = "?"  # no string, or no text to a client that decodes
-        if found is None:
-            return 1
-        text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-        number, _, release = text.partition(" ")
-        if not number.isdecimal():
-            raise NewerSchema(repr(text), "", SCHEMA)
-        if int(number) > SCHEMA:
-            raise NewerSchema(number, release, SCHEMA)
-        return int(number)
+        return self._number() or 1
+
+    def begin(self) -> None:
+        """Check the number before a first message; a server on which nothing stands yet gets it now."""
+        if self._number() is None:
+            _BEGIN(self._client, self._base, [SCHEMA, RELEASE])
 
     def convert(self) -> None:
         """Convert what older releases left, batch by batch, while workers run; no effect where there is none.
@@ -80,6 +71,23 @@ class Schema:
             _RAISE(self._client, self._base, [number + 1, RELEASE])
             if converted:
                 logger.info("Converted the keys in Redis from schema %d to %d.", number, number + 1)
+
+    def _number(self) -> int | None:
+        try:
+            found: str | bytes | None = ask(self._client, "GET", f"{self._base}:schema")
+        except UnsupportedServer:
+            raise
+        except (BrokerScriptError, UnicodeDecodeError):
+            found = "?"  # no string, or no text to a client that decodes
+        if found is None:
+            return None
+        text = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+        number, _, release = text.partition(" ")
+        if not number.isdecimal():
+            raise NewerSchema(repr(text), "", SCHEMA)
+        if int(number) > SCHEMA:
+            raise NewerSchema(number, release, SCHEMA)
+        return int(number)
 
     def _run(self, script: Script) -> int:
         """Call a conversion to its end. Returns how many calls it took beyond the first."""

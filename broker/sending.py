@@ -1,6 +1,7 @@
 """Sends messages: one, or many in few calls, within the bounds that queues and orgs have."""
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +19,7 @@ from .connection import ask, connection_errors, drop_connections
 from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
 from .keys import EnqueueIds, SenderCalls, lane_of, lane_prefix, part, record_of, split_record
 from .leasing.lease import Sent
+from .schema import Schema
 from .scripts import Argument, Script
 
 #: The largest message that is taken, in bytes.
@@ -31,7 +33,7 @@ BATCH_SIZE: Final = 256
 BATCH_BYTES: Final = 2 * 1024 * 1024
 #: Commands that a call may take for them, by estimate: for each, for the first of a lane, for one that is delayed.
 _BATCH_COMMANDS: Final = 940
-_EACH, _LANE, _DELAYED = 3, 19, 10
+_EACH, _LANE, _DELAYED = 3, 24, 12
 
 #: What a sender waits for: the server alone, or a replica as well.
 Durability = Literal["local", "replica"]
@@ -93,6 +95,9 @@ class Sender:
         self._bounds = bounds
         self._durability = durability
         self._calls = SenderCalls()
+        self._schema = Schema(client, base)
+        #: The process that has looked at the schema: it does before its first message.
+        self._begun_pid = -1
         self._once = client_like(client, retry=never_twice()) if durability == "replica" else client
         self._max_depths = (bounds.max_queue_depth or 0, bounds.max_org_depth or 0)
         self._max_bytes = (bounds.max_queue_bytes or 0, bounds.max_org_bytes or 0)
@@ -117,6 +122,7 @@ class Sender:
         Raises:
             QueueFull: a queue or an org has too many or too much, or the server no memory left.
             ConnectionClosed: the server does not answer, to the second try either; they may have arrived.
+            NewerSchema: a newer release has converted the server.
             RepeatedTooLate: nobody knows whether they had arrived when the connection was lost.
             NotReplicated: they have arrived, and no replica has confirmed it in time.
         """
@@ -184,6 +190,12 @@ class Sender:
     def _call(self, script: Script, arguments: list[Argument]) -> list[Any]:
         run = self._run if self._durability == "local" else self._run_safely
         begun_s = time.monotonic()
+        if self._begun_pid != os.getpid():
+            try:
+                self._schema.begin()
+            except ConnectionClosed:
+                self._schema.begin()
+            self._begun_pid = os.getpid()
         try:
             answer = run(script, arguments)
         except ConnectionClosed:

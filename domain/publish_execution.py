@@ -7,6 +7,8 @@ from collections.abc import Collection
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from .contract import Model, TenantJob
 from .publishing import RetryOptions
 
@@ -20,6 +22,9 @@ IntentStatus = Literal["pending", "publishing", "published", "failed", "cancelle
 
 class PublishExecution(TenantJob):
     """Ask for an intent to be published. However often it is sent, run or killed, there is one post in the end.
+
+    The post has the content's title and text and, where the content has them, its excerpt, categories, tags, author,
+    date and featured media; each category, tag and image is there once as well.
 
     Example:
         >>> PublishExecution(org_id=org, intent_id=intent, retry=RetryOptions(retries=1))
@@ -40,6 +45,9 @@ class PublishOutcome(Model):
     """The post's id at the remote service; None only for an intent that was marked as published by hand."""
     external_url: str | None
     """Where readers find it, as far as the remote service said so."""
+    # Builds that know no warnings read what has none.
+    warnings: tuple[str, ...] = Field(default=(), exclude_if=lambda warnings: not warnings)
+    """What the remote service made otherwise than it was asked, like scripts that it took out of the text."""
 
 
 def post_key(title: str, intent_id: UUID) -> str:

@@ -1,13 +1,14 @@
 """What the publishing saga keeps and what it needs of the database."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
 from pydantic import ConfigDict
 
 from .contract import Model
+from .post_details import PostDetails
 from .publish_execution import IntentStatus, PublishOutcome
 from .publishing import PublishTarget
 
@@ -29,6 +30,9 @@ class Intent:
     is_enabled: bool
     external_id: str | None
     external_url: str | None
+    details: PostDetails = field(default_factory=PostDetails)
+    #: Whether it bears a date to come, by the database's clock.
+    is_dated_ahead: bool = False
 
 
 class SagaState(Model):

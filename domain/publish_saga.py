@@ -10,7 +10,16 @@ from .ports import NewId, Run, T, Transactions
 from .publish_execution import PublishExecution, PublishOutcome, content_outcome, post_key
 from .publish_journal import LeaseJournal, owned, statement_s
 from .publish_ports import Execution, Intent, PublishFailure, PublishRepository, SagaState
-from .publishing import MAX_EXTERNAL_ID_CHARS, MAX_URL_CHARS, Found, Post, Publishers, RetryOptions
+from .publishing import (
+    MAX_EXTERNAL_ID_CHARS,
+    MAX_URL_CHARS,
+    MAX_WARNING_CHARS,
+    MAX_WARNINGS,
+    Found,
+    Post,
+    Publishers,
+    RetryOptions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +60,8 @@ class ExecutePublish:
 
         Raises:
             NotFound: the org has no such intent. Nothing was written.
-            InvalidInput: the intent was cancelled, another one is open for its content and target, or the target
-                is disabled or may not be called.
+            InvalidInput: the intent was cancelled, another one is open for its content and target, the target is
+                disabled or may not be called, the content bears a date to come, or its image is too large.
             AuthFailed, InvalidReply: the remote service refuses us, or cannot be understood. The intent is `failed`.
             ProviderUnavailable, DatabaseUnavailable: worth another attempt; after the last the intent is `failed`.
             LeaseHeld: another worker does it. Nothing was written; the job is parked, without using a retry.
@@ -121,7 +130,12 @@ class ExecutePublish:
             raise InvalidInput(
                 f"publish target {intent.target.target_id} is disabled; enable it and send the job again"
             )
-        post = Post(key=state.key, title=intent.title, body=intent.body)
+        if intent.is_dated_ahead:
+            raise InvalidInput(
+                f"content {intent.content_id} bears a date to come; take it out and schedule the content with "
+                "publish_at"
+            )
+        post = Post(key=state.key, title=intent.title, body=intent.body, details=intent.details)
         publisher = self.publishers(intent.target, attempt.job.retry or RetryOptions())
         journal = LeaseJournal(
             self.transactions,
@@ -254,4 +268,7 @@ def _outcome(public: Found) -> PublishOutcome:
         status="published",
         external_id=public.external_id.replace("\x00", "")[:MAX_EXTERNAL_ID_CHARS],
         external_url=url,
+        warnings=tuple(
+            each.replace("\x00", "")[:MAX_WARNING_CHARS] for each in public.warnings[:MAX_WARNINGS]
+        ),
     )

@@ -1,16 +1,20 @@
 """Publishing to a remote service that may answer late, twice or never: what the saga and its adapters agree on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
 from pydantic import Field
 
 from .contract import Model
+from .post_details import PostDetails
 
 #: Characters of a post's id and address at the remote service that are kept; a longer address is not.
 MAX_EXTERNAL_ID_CHARS = 512
 MAX_URL_CHARS = 2048
+#: Warnings of one publish that are kept, and characters of each.
+MAX_WARNINGS = 10
+MAX_WARNING_CHARS = 500
 
 #: What kinds of remote service there are.
 AdapterName = Literal["wordpress", "webhook"]
@@ -33,6 +37,7 @@ class Post:
     key: str
     title: str
     body: str
+    details: PostDetails = field(default_factory=PostDetails)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,8 @@ class Found:
     url: str | None
     #: Whether readers see it; False for a draft.
     is_public: bool
+    #: What the remote service made otherwise than it was asked, for people.
+    warnings: tuple[str, ...] = ()
 
 
 class Journal(Protocol):

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from adapters.net.http import HttpExchange, HttpReply, raise_for_refusal, retry_after_s
+from adapters.net.http import HttpExchange, raise_for_refusal, retry_after_s
+from adapters.net.replies import HttpReply
 from domain.errors import InvalidReply, ProviderUnavailable
 from domain.idea_providers import IdeaRequest, Usage
 

@@ -64,9 +64,7 @@ def ideas_in(body: bytes) -> IdeasRead:
     """
     choice = _choice(_parsed(body))
     finish = str(choice.get("finish_reason") or "").casefold()
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        message = {"content": choice.get("text")}
+    message = _message(choice)
     if message.get("refusal") or finish == "content_filter":
         raise InvalidReply("the model refused; look at the keywords and the audience")
     read = IdeasRead()
@@ -98,11 +96,17 @@ def _parsed(body: bytes) -> object:
 
 
 def _choice(reply: object) -> dict[str, object]:
+    """The first choice that says anything, or the first."""
     choices = reply.get("choices") if isinstance(reply, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
+    found = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+    if not found:
         raise InvalidReply("the reply is no chat completion: it has no choices")
-    return choice
+    return next((each for each in found if next(_answers(_message(each)), None) is not None), found[0])
+
+
+def _message(choice: dict[str, object]) -> dict[str, object]:
+    message = choice.get("message")
+    return message if isinstance(message, dict) else {"content": choice.get("text")}
 
 
 def _answers(message: dict[str, object]) -> Iterator[FoundJson]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 #: Elements in which models reason before they answer.
@@ -40,6 +41,9 @@ def found_json(text: str) -> FoundJson:
         [{'a': 1}]
     """
     text = text.strip(_INVISIBLE)
+    if text[:1] == '"':  # the whole of it as the text of another
+        with suppress(ValueError):
+            text = str(_DECODER.decode(text)).strip(_INVISIBLE)
     for answer in dict.fromkeys((_without_reasoning(text), text)):
         found = _scanned(answer)
         if found.values or found.is_cut:

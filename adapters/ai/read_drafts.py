@@ -1,5 +1,6 @@
 """Drafts out of what a model wrote: each idea is taken, mended or left out by itself."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from .found_json import found_json
 
 #: How deep the list of ideas may lie in what a model wraps it in.
 _MAX_DEPTH = 4
-_NUMBER = re.compile(r"\d[\d,.' \u00a0\u202f]*")
+_NUMBER = re.compile(r"(\d[\d,.' \u00a0\u202f]*)(k\b)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[,.' \u00a0\u202f](?=\d{3}(\D|$))")
 _LIST_MARK = re.compile(r"^\s*(?:[-*\u2022]|\d{1,3}[.)])\s+")
 _OMITTED = "\u2026"
@@ -161,15 +162,22 @@ class _IdeaReader:
     def _word_count(self) -> int | None:
         value = self._fields.get("wordcount")
         if isinstance(value, str) and (number := _NUMBER.search(value)) is not None:
-            digits = _THOUSANDS.sub("", number[0].strip()).split(".")[0]
-            value = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 10 else value
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
+            value = _amount(number[1], thousands=number[2] is not None)
+        if isinstance(value, float) and math.isfinite(value):
+            value = round(value)
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ARTICLE_WORDS:
             return value
         if value is not None:
             self.mended.append(f"word_count was no number from 1 to {MAX_ARTICLE_WORDS}")
         return None
+
+
+def _amount(text: str, *, thousands: bool) -> float:
+    digits = text.strip() if thousands else _THOUSANDS.sub("", text.strip())
+    try:
+        return float(digits[:20].replace(",", ".").rstrip(".")) * (1_000 if thousands else 1)
+    except ValueError:
+        return float("nan")
 
 
 def _heading(value: object) -> str | None:

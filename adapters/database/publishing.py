@@ -14,7 +14,14 @@ from domain.publish_ports import Execution, Intent, PublishFailure, SagaState
 from domain.publishing import PublishTarget
 
 from .errors import WorthRepeating
-from .tables import content_items, job_executions, publish_executions, publish_intents, publish_targets
+from .post_details import DETAILS, FEATURED, details_of, is_featured_of
+from .tables import (
+    content_items,
+    job_executions,
+    publish_executions,
+    publish_intents,
+    publish_targets,
+)
 from .tables.publishing import ERROR_CATEGORIES, MAX_ERROR_CHARS
 from .unit_of_work import UnitOfWork
 
@@ -52,13 +59,18 @@ class SqlPublishing:
                 intents.external_url,
                 content.title,
                 content.body,
+                *DETAILS,
                 targets.id.label("target_id"),
                 targets.adapter,
                 targets.address,
                 targets.credentials,
                 targets.enabled,
             )
-            .select_from(publish_intents.join(content_items).join(publish_targets))
+            .select_from(
+                publish_intents.join(content_items)
+                .join(publish_targets)
+                .outerjoin(FEATURED, is_featured_of(intents.org_id, intents.content_id))
+            )
             .where(intents.org_id == self._org_id, intents.id == intent_id)
             # References to the row may be made meanwhile; changes of it wait.
             .with_for_update(of=publish_intents, key_share=True)
@@ -80,6 +92,8 @@ class SqlPublishing:
             is_enabled=row.enabled,
             external_id=row.external_id,
             external_url=row.external_url,
+            details=details_of(row._mapping),
+            is_dated_ahead=bool(row.is_dated_ahead),
         )
 
     def intent_status(self, intent_id: UUID) -> IntentStatus | None:
@@ -129,7 +143,7 @@ class SqlPublishing:
             lease_left_s=float(row.lease_left_s or 0),
             # Lists of JSON are tuples here, which a strict model takes only where it may convert.
             state=SagaState.model_validate(row.state, strict=False),
-            result=None if row.result is None else PublishOutcome.model_validate(row.result),
+            result=None if row.result is None else PublishOutcome.model_validate(row.result, strict=False),
         )
 
     def add_execution(self, intent_id: UUID, job_id: UUID, spare_id: UUID) -> Execution:

@@ -4,7 +4,7 @@ import email.utils
 import re
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ import stamina
 from domain.errors import AuthFailed, InvalidInput, InvalidReply, ProviderUnavailable
 from domain.limits import MIB
 from domain.ports import Clock
+
+from .replies import CutShort, HttpReply, PassingRefusal, UnreadBody
 
 #: Retries after the first attempt.
 RETRIES = 3
@@ -40,15 +42,6 @@ _PASSING_STATUSES = frozenset({408, 429})
 _HOST = re.compile(r"[a-z0-9.-]{1,253}")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HttpReply:
-    """A reply that was read to its end."""
-
-    status: int
-    headers: httpx.Headers
-    body: bytes
 
 
 class HttpExchange:
@@ -117,8 +110,8 @@ class HttpExchange:
 
         Raises:
             ProviderUnavailable: no usable reply, also after the retries. `retry_after_s` says when the remote service
-                asked to be tried again.
-            InvalidReply: the body is too large, or compressed although we asked for plain bytes.
+                asked to be tried again. A `PassingRefusal` has the status, a `CutShort` what there was of a reply.
+            InvalidReply: the body is too large, or compressed although we asked for plain bytes: an `UnreadBody`.
             InvalidInput: the request cannot be sent as it is.
         """
         deadline = None if timeout_s is None else self._monotonic() + timeout_s
@@ -200,12 +193,14 @@ class HttpExchange:
             stream=request.stream,
             extensions={**request.extensions, "timeout": timeouts_s, "trace": use_what_is_left},
         )
+        there: HttpReply | None = None
         try:
             response = self._client.send(attempt, stream=True, follow_redirects=False)
+            there = HttpReply(status=response.status_code, headers=response.headers, body=b"")
             try:
-                if response.status_code not in taken:
-                    self._refuse_passing(response, host)
-                body = self._bounded_body(response, end, host)
+                if there.status not in taken:
+                    self._refuse_passing(there, host)
+                body = self._bounded_body(response, there, end, host)
             finally:
                 response.close()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL):
@@ -217,36 +212,39 @@ class HttpExchange:
             raise InvalidInput(
                 f"the request to {host!r} cannot be sent; check the address and the header values"
             ) from None
-        except httpx.TimeoutException as error:
-            raise ProviderUnavailable(f"{host} did not answer in time ({type(error).__name__})") from None
         except httpx.TransportError as error:
-            raise ProviderUnavailable(_connection_failure(error, host)) from None
-        return HttpReply(status=response.status_code, headers=response.headers, body=body)
+            failure = _failure(error, host)
+            raise (ProviderUnavailable(failure) if there is None else CutShort(failure, there)) from None
+        return replace(there, body=body)
 
-    def _refuse_passing(self, response: httpx.Response, host: str) -> None:
-        status = response.status_code
+    def _refuse_passing(self, there: HttpReply, host: str) -> None:
+        status = there.status
         if status in _PASSING_STATUSES or status >= 500:
-            raise ProviderUnavailable(
+            raise PassingRefusal(
                 f"{host} answered {status}; try again later, or look at its status page",
-                retry_after_s=retry_after_s(response.headers.get("Retry-After"), self._now()),
+                status=status,
+                retry_after_s=retry_after_s(there.headers.get("Retry-After"), self._now()),
             )
 
-    def _bounded_body(self, response: httpx.Response, end: float, host: str) -> bytes:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
+    def _bounded_body(self, response: httpx.Response, there: HttpReply, end: float, host: str) -> bytes:
+        if there.headers.get("Content-Encoding", "identity") != "identity":
             # A few compressed bytes may stand for gigabytes.
-            raise InvalidReply(f"{host} sent a compressed reply although asked not to; switch that off there")
-        return b"".join(self._bounded(response.iter_raw(), end, host))
+            raise UnreadBody(
+                f"{host} sent a compressed reply although asked not to; switch that off there", there
+            )
+        return b"".join(self._bounded(response.iter_raw(), there, end, host))
 
-    def _bounded(self, chunks: Iterable[bytes], end: float, host: str) -> Iterable[bytes]:
+    def _bounded(self, chunks: Iterable[bytes], there: HttpReply, end: float, host: str) -> Iterable[bytes]:
         size_bytes = 0
         for chunk in chunks:
             size_bytes += len(chunk)
             if size_bytes > self._max_reply_bytes:
-                raise InvalidReply(
-                    f"{host} sent more than {self._max_reply_bytes} bytes; check that the address is the right one"
+                raise UnreadBody(
+                    f"{host} sent more than {self._max_reply_bytes} bytes; check that the address is the right one",
+                    there,
                 )
             if self._monotonic() > end:
-                raise ProviderUnavailable(f"{host} did not finish its reply in time")
+                raise CutShort(f"{host} did not finish its reply in time", there)
             yield chunk
 
 
@@ -262,7 +260,7 @@ def raise_for_refusal(reply: HttpReply, host: str) -> None:
         Traceback (most recent call last):
         AuthFailed: example.com answered 403; check the credentials and what they are allowed to do
     """
-    if 200 <= reply.status < 300:
+    if reply.is_success:
         return
     if reply.status in (401, 403):
         raise AuthFailed(
@@ -313,7 +311,9 @@ def _leads_to(reply: HttpReply) -> str:
     return f" to {target.scheme}://{host}{port}"
 
 
-def _connection_failure(error: httpx.TransportError, host: str) -> str:
+def _failure(error: httpx.TransportError, host: str) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return f"{host} did not answer in time ({type(error).__name__})"
     # Only a failed connect words its reason itself; others may quote what the remote service sent.
     reason = f": {error}" if isinstance(error, httpx.ConnectError) else ""
     return (

@@ -1,22 +1,22 @@
-"""The calls of WordPress's REST API that publishing needs, and what its replies mean.
+"""The calls of WordPress's REST API that publishing needs.
 
 https://developer.wordpress.org/rest-api/reference/posts/
 """
 
-import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
-import httpx
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import BaseModel
 
-from adapters.credentials import WordPressCredentials
-from adapters.net.http import HttpExchange, HttpReply, raise_for_refusal
+from adapters.net.replies import HttpReply
 from domain.errors import AuthFailed, InvalidReply
 
-#: Posts on one page of a list; the most that WordPress gives.
-PAGE = 100
+from .wordpress_connection import Body, WordPressConnection
+from .wordpress_refusals import raise_for_refused
+from .wordpress_replies import Refusal, RestPost, RestPosts, RestUser, read
+
+#: Items on one page of a list: the most that WordPress gives, and what is asked where a plugin gives fewer.
+PAGES = (100, 50, 20, 10, 5, 1)
 #: Pages of one list that are read. More means that something else makes posts under our keys.
 MAX_PAGES = 10
 
@@ -25,52 +25,13 @@ _FIELDS = "id,slug,status,link"
 #: Everything but the trash, and what is not yet a post.
 _STATUSES = "publish,future,draft,pending,private"
 
-#: What refusals with a known name mean; the remote service's own words are not quoted.
-_HINTS: Mapping[str, str] = {
-    "incorrect_password": "the application password is wrong or was revoked; make a new one in the user's profile",
-    "invalid_username": "it has no such user; check the user name",
-    "invalid_email": "it has no such user; check the user name",
-    "rest_not_logged_in": "it ignored the credentials; application passwords need https and must not be switched off",
-    "rest_cannot_create": "the user may not create posts, or was not recognised; make them an Author or Editor",
-    "rest_cannot_publish": "the user may not publish; make them an Author or Editor",
-    "rest_cannot_edit": "the user may not change this post; make them an Editor",
-    "rest_cannot_delete": "the user may not remove this draft; make them an Editor",
-    "rest_forbidden_context": "the user may not see drafts; make them an Author or Editor",
-    "rest_forbidden_status": "the user may not see drafts; make them an Author or Editor",
-}
-
-
-class RestPost(BaseModel):
-    """What a reply says of a post."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    id: int = Field(ge=1)
-    slug: str = Field(max_length=400)
-    status: str = Field(max_length=40)
-    link: str | None = Field(default=None)
-
-
-class RestUser(BaseModel):
-    """What a reply says of the user who signed in."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    capabilities: dict[str, bool] = {}
-
-
-class _Posts(RootModel[list[RestPost]]):
-    """A page of them."""
-
-
-class _Refusal(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    code: str = ""
-
 
 class UnreadableReply(InvalidReply):
     """The remote service said yes, and the rest of it cannot be read: what was asked for may well have happened."""
+
+
+class AnothersName(AuthFailed):
+    """The user is known, and may only make posts of their own."""
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -80,149 +41,162 @@ class WordPressApi:
     """A WordPress site, reached as one of its users.
 
     Parameters:
-        exchange: sends requests.
-        address: the site's, like `https://blog.example` or `https://example.com/blog`.
-        credentials: the user and one of their application passwords.
+        connection: the way there.
 
     Every method takes `timeout_s`, the seconds that it may last, and raises ProviderUnavailable, AuthFailed or
     InvalidReply. None but `publish` is repeated by itself, and that only when asked to.
     """
 
-    def __init__(self, exchange: HttpExchange, address: str, credentials: WordPressCredentials) -> None:
-        self._exchange = exchange
-        self._root = httpx.URL(f"{address.rstrip('/')}/wp-json/wp/v2/")
-        password = credentials.application_password.get_secret_value()
-        pair = base64.b64encode(f"{credentials.username}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {pair}", "Accept": "application/json"}
+    def __init__(self, connection: WordPressConnection) -> None:
+        self._connection = connection
+        self._page_size = PAGES[0]
 
     @property
     def host(self) -> str:
         """The site's name, for messages."""
-        return self._root.host
+        return self._connection.host
 
     def posts(self, slugs: Sequence[str], *, timeout_s: float) -> list[RestPost]:
         """Posts that have one of these slugs, whatever their status but trash, the oldest first."""
+        query = {
+            "slug": ",".join(slugs),
+            "status": _STATUSES,
+            "context": "edit",
+            "orderby": "id",
+            "order": "asc",
+            "_fields": _FIELDS,
+        }
         found: list[RestPost] = []
         for page in range(1, MAX_PAGES + 1):
-            reply = self._ask(
-                "GET",
-                "posts",
-                {
-                    "slug": ",".join(slugs),
-                    "status": _STATUSES,
-                    "context": "edit",
-                    "orderby": "id",
-                    "order": "asc",
-                    "per_page": str(PAGE),
-                    "page": str(page),
-                },
-                timeout_s=timeout_s,
-            )
+            reply = self.page("posts", query, page, timeout_s=timeout_s)
             if page > 1 and reply.status == 400:
                 break  # posts went away between two pages
-            self._raise_for_refusal(reply)
-            found.extend(self._parsed(_Posts, reply).root)
+            self.raise_for_refusal(reply)
+            found.extend(self.parsed(RestPosts, reply).root)
             if not _has_more(reply, page):
                 break
         return found
 
-    def create_draft(self, slug: str, title: str, content: str, *, timeout_s: float) -> RestPost:
-        """A new draft."""
-        body = {"slug": slug, "title": title, "content": content, "status": "draft"}
-        reply = self._ask("POST", "posts", {}, timeout_s=timeout_s, body=body)
-        self._raise_for_refusal(reply)
-        return self._parsed(RestPost, reply)
+    def create_draft(
+        self,
+        slug: str,
+        title: str,
+        content: str,
+        more: Mapping[str, object] | None = None,
+        *,
+        timeout_s: float,
+    ) -> RestPost:
+        """A new draft, with more fields of the API's.
+
+        Raises:
+            AnothersName: the user may not make posts whose author is somebody else.
+        """
+        body = {"slug": slug, "title": title, "content": content, "status": "draft", **(more or {})}
+        reply = self.ask("POST", "posts", timeout_s=timeout_s, body=body)
+        if reply.status == 403 and _code(reply) == "rest_cannot_edit_others":
+            raise AnothersName(f"{self.host} answered 403: the user may not publish in another's name")
+        self.raise_for_refusal(reply)
+        return self.parsed(RestPost, reply)
 
     def publish(self, post_id: str, *, timeout_s: float) -> RestPost | None:
         """The post, public by now; None when there is no such post."""
-        reply = self._ask(
-            "POST", f"posts/{post_id}", {}, timeout_s=timeout_s, body={"status": "publish"}, repeatable=True
+        reply = self.ask(
+            "POST", f"posts/{post_id}", timeout_s=timeout_s, body={"status": "publish"}, repeatable=True
         )
-        if self._is_gone(reply):
+        if _is_gone(reply):
             return None
-        self._raise_for_refusal(reply)
-        return self._parsed(RestPost, reply)
+        self.raise_for_refusal(reply)
+        return self.parsed(RestPost, reply)
 
-    def post(self, post_id: str, *, timeout_s: float) -> RestPost | None:
-        """The post as it is; None when there is no such post."""
-        reply = self._ask(
-            "GET", f"posts/{post_id}", {"context": "edit"}, timeout_s=timeout_s, repeatable=True
-        )
-        if self._is_gone(reply):
+    def post(self, post_id: str, *, timeout_s: float, with_text: bool = False) -> RestPost | None:
+        """The post as it is, with its text only where that is wanted; None when there is no such post."""
+        query = {"context": "edit", "_fields": f"{_FIELDS},content.raw" if with_text else _FIELDS}
+        reply = self.ask("GET", f"posts/{post_id}", query, timeout_s=timeout_s, repeatable=True)
+        if _is_gone(reply):
             return None
-        self._raise_for_refusal(reply)
-        return self._parsed(RestPost, reply)
+        self.raise_for_refusal(reply)
+        return self.parsed(RestPost, reply)
 
     def remove(self, post_id: str, *, timeout_s: float) -> None:
         """Remove a post for good; nothing happens when it is not there."""
-        reply = self._ask("DELETE", f"posts/{post_id}", {"force": "true"}, timeout_s=timeout_s)
-        if not self._is_gone(reply):
-            self._raise_for_refusal(reply)
+        reply = self.ask("DELETE", f"posts/{post_id}", {"force": "true"}, timeout_s=timeout_s)
+        if not _is_gone(reply):
+            self.raise_for_refusal(reply)
 
     def user(self, *, timeout_s: float) -> RestUser:
         """Whoever the credentials are of."""
-        reply = self._exchange.send(
-            self._request("GET", "users/me", {"context": "edit", "_fields": "capabilities"}, None),
-            timeout_s=timeout_s,
-            repeatable=True,
-        )
-        self._raise_for_refusal(reply)
-        return self._parsed(RestUser, reply)
+        query = {"context": "edit", "_fields": "capabilities,roles"}
+        reply = self.ask("GET", "users/me", query, timeout_s=timeout_s, repeatable=True)
+        self.raise_for_refusal(reply)
+        return self.parsed(RestUser, reply)
 
-    def _ask(
+    def page(self, path: str, query: Mapping[str, str], page: int, *, timeout_s: float) -> HttpReply:
+        """A page of a list, as large as the site gives them."""
+        while True:
+            paging = {"per_page": str(self._page_size), "page": str(page)}
+            reply = self.ask("GET", path, {**query, **paging}, timeout_s=timeout_s)
+            smaller = [size for size in PAGES if size < self._page_size]
+            if page > 1 or not smaller or not _is_too_many(reply):
+                return reply
+            self._page_size = smaller[0]
+
+    def ask(
         self,
         method: str,
         path: str,
-        query: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
         *,
         timeout_s: float,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | Body | None = None,
         repeatable: bool = False,
+        taken: Collection[int] = (),
     ) -> HttpReply:
-        request = self._request(method, path, {**query, "_fields": _FIELDS}, body)
-        return self._exchange.send(request, timeout_s=timeout_s, repeatable=repeatable)
+        """The reply to one request below `wp/v2/`, whatever its status."""
+        return self._connection.ask(
+            method,
+            f"wp/v2/{path}",
+            {"_fields": _FIELDS, **(query or {})},
+            timeout_s=timeout_s,
+            body=body if body is None or isinstance(body, Body) else Body.of(body),
+            repeatable=repeatable,
+            taken=taken,
+        )
 
-    def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, str] | None
-    ) -> httpx.Request:
-        url = self._root.join(path).copy_merge_params(query)
-        if body is None:
-            return httpx.Request(method, url, headers=self._headers)
-        headers = {**self._headers, "Content-Type": "application/json"}
-        return httpx.Request(method, url, headers=headers, content=json.dumps(body).encode())
+    def raise_for_refusal(self, reply: HttpReply) -> None:
+        """Turn every status but 2xx into the error that it stands for."""
+        raise_for_refused(reply, self._connection.site)
 
-    def _is_gone(self, reply: HttpReply) -> bool:
-        # A 404 of another name means that the API is not where we think it is.
-        return reply.status == 404 and _code(reply) == "rest_post_invalid_id"
+    def parsed(self, model: type[ModelT], reply: HttpReply) -> ModelT:
+        """The reply as a model.
 
-    def _raise_for_refusal(self, reply: HttpReply) -> None:
-        code = _code(reply) if reply.status >= 400 else ""
-        if reply.status == 404:
-            raise InvalidReply(
-                f"{self.host} answered 404; check that the address is the site's own and that its REST API is "
-                "switched on and not hidden by plain permalinks"
-            )
-        if code in _HINTS:
-            kind = AuthFailed if reply.status in (401, 403) else InvalidReply
-            raise kind(f"{self.host} answered {reply.status} ({code}): {_HINTS[code]}")
-        raise_for_refusal(reply, self.host)
-
-    def _parsed(self, model: type[ModelT], reply: HttpReply) -> ModelT:
-        try:
-            return model.model_validate_json(reply.body)
-        except ValidationError:
-            # Its text would quote the reply.
+        Raises:
+            UnreadableReply: it is nothing of the kind.
+        """
+        found = read(model, reply)
+        if found is None:
+            # What there is instead is not quoted.
             raise UnreadableReply(
                 f"{self.host} answered {reply.status} with something that is not the JSON of a WordPress post; "
                 "check that the address is a WordPress site's and that nothing prints warnings into its replies"
-            ) from None
+            )
+        return found
 
 
 def _code(reply: HttpReply) -> str:
-    try:
-        return _Refusal.model_validate_json(reply.body).code
-    except ValidationError:
-        return ""
+    refusal = read(Refusal, reply)
+    return "" if refusal is None else refusal.code
+
+
+def _is_gone(reply: HttpReply) -> bool:
+    # A 404 of another name means that the API is not where we think it is.
+    return reply.status == 404 and _code(reply) == "rest_post_invalid_id"
+
+
+def _is_too_many(reply: HttpReply) -> bool:
+    if reply.status != 400:
+        return False
+    refusal = read(Refusal, reply)
+    return refusal is not None and "per_page" in refusal.params
 
 
 def _has_more(reply: HttpReply, page: int) -> bool:

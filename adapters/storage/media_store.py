@@ -3,7 +3,7 @@
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
-from domain.errors import NotFound, StorageUnavailable
+from domain.errors import InvalidInput, NotFound, StorageUnavailable
 
 from .object_store import ObjectStore
 
@@ -24,6 +24,19 @@ class ObjectMediaStore:
     def __init__(self, hot: ObjectStore, cold: ObjectStore) -> None:
         self._hot = hot
         self._cold = cold
+
+    def read(self, object_key: str, *, most_bytes: int) -> bytes:
+        """The file, whole, from wherever a copy of it is.
+
+        Raises:
+            NotFound: there is no copy anywhere.
+            InvalidInput: it is larger than that.
+            StorageUnavailable, AuthFailed: a store did not do its part.
+        """
+        try:
+            return _whole(self._hot, object_key, most_bytes)
+        except NotFound:
+            return _whole(self._cold, object_key, most_bytes)
 
     def copy_to_cold(self, object_key: str, media_type: str) -> None:
         """Have a verified cold copy, whether or not there was one.
@@ -84,3 +97,12 @@ def _size_bytes(store: ObjectStore, object_key: str) -> int | None:
         return store.size_bytes(object_key)
     except NotFound:
         return None
+
+
+def _whole(store: ObjectStore, object_key: str, most_bytes: int) -> bytes:
+    there = bytearray()
+    for piece in store.get(object_key):
+        there += piece
+        if len(there) > most_bytes:
+            raise InvalidInput(f"the media file has more than {most_bytes} bytes; use a smaller one")
+    return bytes(there)

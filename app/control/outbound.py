@@ -6,7 +6,7 @@ from uuid import UUID
 from adapters.credentials import credentials_of
 from app.bootstrap.jobs.publishers import credential_box, outbound_policy, site_publishers
 from app.settings import Settings
-from domain.errors import JobError
+from domain.errors import InvalidReply, JobError, ProviderUnavailable
 from domain.publishing import AdapterName, PublishTarget
 
 from .targets import TargetCheck
@@ -25,6 +25,16 @@ class PlatformOutbound:
     def check_address(self, address: str) -> None:
         """See `Outbound`."""
         outbound_policy(self._settings).check_address(address)
+
+    def site_address(self, adapter: AdapterName, address: str, *, timeout_s: float) -> str:
+        """See `Outbound`."""
+        if adapter != "wordpress":
+            return address
+        with site_publishers(self._settings) as publishers:
+            try:
+                return publishers.site_address(address, timeout_s=timeout_s) or address
+            except (ProviderUnavailable, InvalidReply):
+                return address  # `check` says what is wrong with it
 
     def seal(self, adapter: AdapterName, credentials: Callable[[], str]) -> Callable[[UUID], bytes]:
         """See `Outbound`."""

@@ -16,6 +16,8 @@ from .jobs import check_limit
 
 #: Seconds that a check may take.
 CHECK_S: Final = 30.0
+#: Seconds for finding a site's API as its target is stored; one that is away is stored as it was given.
+LOOK_S: Final = 10.0
 MAX_NAME_CHARS: Final = 200
 
 
@@ -36,6 +38,14 @@ class Outbound(Protocol):
 
         Raises:
             InvalidInput: it may not.
+        """
+        ...
+
+    def site_address(self, adapter: AdapterName, address: str, *, timeout_s: float) -> str:
+        """The address to keep: for a WordPress site, wherever its API says that the site is.
+
+        Raises:
+            InvalidInput: the site has its API on another host, or may not be called.
         """
         ...
 
@@ -101,7 +111,8 @@ class Targets(Section):
             domain_id: whose posts go there.
             name: 1 to 200 characters.
             adapter: what speaks to it.
-            address: like `https://blog.example`.
+            address: like `https://blog.example`. Of a WordPress site any page will do, or its API's root: the site's
+                own address is found and kept, if the site answers.
             credentials: gives them as a JSON object; called when all else is well.
             org_id: whose domain it is; an operator names it. Default: the caller's.
 
@@ -178,6 +189,7 @@ class Targets(Section):
             raise InvalidInput(f"a name has 1 to {MAX_NAME_CHARS} characters")
         outbound = self._outbound()
         outbound.check_address(address)
+        address = outbound.site_address(adapter, address, timeout_s=LOOK_S)
         return NewTarget(
             domain_id=domain_id,
             name=name,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: All states in which messages can be dropped.
 WAITING: Final[frozenset[WaitingState]] = frozenset({"ready", "delayed", "parked", "held", "suspect"})
 #: How many messages that stand in no lane one call drops, or counts.
-BATCH_SIZE: Final = 55
+BATCH_SIZE: Final = 38
 COUNTED_SIZE: Final = 250
 
 #: What became of a message that was to get another priority: it has it, a worker has the message already, the

@@ -8,7 +8,7 @@ from ..scripts import Script
 from .lane_walk import Step, orgs_of, walk_lanes
 
 #: Messages that one call removes which stand in no lane.
-_BATCH_SIZE: Final = 60
+_BATCH_SIZE: Final = 38
 
 _CLEAN_LANES = Script("clean_lanes")
 _FLUSH = Script("flush")

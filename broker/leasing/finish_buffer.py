@@ -18,7 +18,7 @@ _MAX_COMMANDS = 500
 _MAX_BYTES = 1024 * 1024
 #: What ends cost in commands: the first of a lane, one with a concurrency key, what is sent along, a change of a hash,
 #: a dead letter, and what goes back.
-_LANE, _KEYED_LANE, _ALONG, _CHANGE, _DEAD, _BACK = 12, 40, 20, 3, 9, 9
+_LANE, _KEYED_LANE, _ALONG, _CHANGE, _DEAD, _BACK = 16, 46, 24, 3, 11, 12
 
 
 class FinishBuffer:

@@ -7,7 +7,7 @@
 -- ARGV: queue max
 -- Returns: how many messages were removed; 0 when none is left
 -- NEEDS: keys values counters budget large_messages slots removal
-local MAX_REMOVED = 60
+local MAX_REMOVED = 38
 local queue, max = ARGV[1], math.min(tonumber(ARGV[2]), MAX_REMOVED)
 
 local function remove_from_set(set)

@@ -45,12 +45,16 @@ def normalise(message: "Message[Any]", model: type[BaseModel], max_payload_bytes
         encoded = dumps(name, value)
         _check_size(name, encoded, max_payload_bytes)
         value = parse(name, model, encoded)
-    plain = _plain(name, value)
+    plain = _plain(name, value, by_alias=False)
     encoded = dumps(name, plain)
     _check_size(name, encoded, max_payload_bytes)
-    faults = differences(value, parse(name, model, encoded))
+    faults = _faults(name, model, value, encoded)
     if faults:
-        raise InvalidPayload(name, faults)
+        # A validator that looks at what comes in may know nothing but aliases.
+        aliased = _plain(name, value, by_alias=True)
+        if plain.get("org_id") != aliased.get("org_id") or _faults(name, model, value, dumps(name, aliased)):
+            raise InvalidPayload(name, faults)
+        return aliased
     return plain
 
 
@@ -124,12 +128,22 @@ def _check_size(name: str, encoded: str, max_payload_bytes: int) -> None:
         raise InvalidPayload(name, [Fault("payload", reason)])
 
 
-def _plain(actor_name: str, model: BaseModel) -> dict[str, Any]:
+def _faults(name: str, model: type[BaseModel], sent: BaseModel, encoded: str) -> list[Fault]:
+    """What is wrong with a payload as what was sent; nothing when it arrives as it is."""
+    try:
+        return differences(sent, parse(name, model, encoded))
+    except InvalidPayload as error:
+        return error.faults
+    except Exception as error:  # noqa: BLE001  # a validator's own, which may be any
+        return [Fault("payload", f"cannot be read back: a validator raises {type(error).__name__}")]
+
+
+def _plain(actor_name: str, model: BaseModel, *, by_alias: bool) -> dict[str, Any]:
     """The model as plain JSON data. Secrets too: the message has to carry what the job will need."""
     try:
         # For a round trip: computed fields are left out, and what `Json` has read is written as the text it was.
-        plain = json.loads(model.model_dump_json(by_alias=False, round_trip=True, warnings=False))
-        revealed = _revealed(model.model_dump(by_alias=False, round_trip=True, warnings=False), plain)
+        plain = json.loads(model.model_dump_json(by_alias=by_alias, round_trip=True, warnings=False))
+        revealed = _revealed(model.model_dump(by_alias=by_alias, round_trip=True, warnings=False), plain)
     except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
         # Their texts may quote values.
         fault = Fault("payload", f"cannot be written as JSON ({type(error).__name__})")

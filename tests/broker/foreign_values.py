@@ -86,7 +86,7 @@ OPTIONS: Final = (
 )
 
 #: Where a value stands.
-PLACES: Final = (
+STANDS: Final = (
     "lane entry",
     "delayed",
     "lane",

@@ -25,7 +25,7 @@ from tests.broker.foreign_values import (
     FIELDS,
     KEYS,
     OPTIONS,
-    PLACES,
+    STANDS,
     TYPES,
     foreign_bytes,
     foreign_values,
@@ -183,7 +183,7 @@ def test_a_record_that_is_none_is_a_dead_letter_with_its_bytes(
 
 @each_door
 @given(
-    where=st.sampled_from(PLACES),
+    where=st.sampled_from(STANDS),
     value=foreign_bytes,
     score=st.sampled_from([0.0, -1.0, -(10.0**300), float("-inf"), 1.0]),
 )

@@ -17,8 +17,9 @@ from broker import scripts
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation
 from tests.broker.model.conftest import quiet_server
 from tests.broker.model.converted import count_bytes
+from tests.broker.model.draining import drain
 from tests.broker.model.failing_machine import FailingMachine
-from tests.broker.model.fleet import Fleet, drain
+from tests.broker.model.fleet import Fleet
 from tests.broker.model.injecting import Scene, at_each_write
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import suspect

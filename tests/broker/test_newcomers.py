@@ -147,3 +147,13 @@ def test_weights_that_compete_are_counted_while_they_do(fair_only: FairRedisBrok
 
     turns.run(4)
     assert fair_only.client.get(key) is None
+
+
+def test_weights_that_cancel_out_are_counted_all_the_same(fair_only: FairRedisBroker) -> None:
+    """One org weighs as much more than one as the other weighs less; the first goes, and the second stays."""
+    fair_only.configure_orgs({"more": OrgShare(weight=1.5), "less": OrgShare(weight=0.5)})
+    turns = Turns(fair_only)
+    turns.send("more", *["less"] * 20)
+    turns.run(4)
+
+    assert float(fair_only.client.get(f"{fair_only.base}:qw:default") or 0) == pytest.approx(-0.5)

@@ -82,7 +82,7 @@ def test_what_is_refused_for_want_of_room_may_be_sent_again(fleet: Fleet) -> Non
     assert fleet.shard.client.hlen(fleet.shard.key("m")) == 2
 
 
-def test_a_sender_is_told_that_a_repeat_came_too_late(
+def test_a_sender_learns_that_a_repeat_came_too_late(
     new_broker: MakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot know whether its message had arrived, and nothing runs twice."""

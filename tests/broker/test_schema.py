@@ -68,3 +68,40 @@ def test_the_number_never_falls(raw: "redis.Redis") -> None:
     assert raise_schema(raw, base, [6, "0.6.0"]) == 0
 
     assert raw.get(f"{base}:schema") == b"7 0.7.0"
+
+
+def test_a_first_message_is_not_sent_on_a_newer_schema(raw: "redis.Redis") -> None:
+    """What was sent would be read by nobody; a process that sent before goes on, as it does not look again."""
+    broker = _broker(raw)
+    actor = dramatiq.actor(broker=broker, actor_name="work")(_nothing)
+    raw.set(f"{broker.base}:schema", f"{SCHEMA + 1} 9.7.0")
+
+    with pytest.raises(NewerSchema):
+        actor.send()
+
+    assert not raw.exists(f"{broker.base}:m")
+
+
+def test_an_empty_server_gets_its_number_with_the_first_message(raw: "redis.Redis") -> None:
+    """So the first worker has nothing to convert."""
+    broker = _broker(raw)
+    actor = dramatiq.actor(broker=broker, actor_name="work")(_nothing)
+
+    actor.send()
+
+    assert Schema(raw, broker.base).check() == SCHEMA
+
+
+def test_what_an_older_release_left_is_not_taken_for_converted(raw: "redis.Redis") -> None:
+    """A sender of this release may come before its first worker."""
+    broker = _broker(raw)
+    actor = dramatiq.actor(broker=broker, actor_name="work")(_nothing)
+    raw.hset(f"{broker.base}:n", "default", 1)
+
+    actor.send()
+
+    assert Schema(raw, broker.base).check() == 1
+
+
+def _nothing() -> None:
+    pass

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain.errors import DatabaseUnavailable, LeaseLost, ProviderUnavailable
 from domain.ports import T
+from domain.post_details import PostDetails
 from domain.publish_execution import IntentStatus, PublishOutcome
 from domain.publish_ports import Execution, Intent, PublishFailure, SagaState
 from domain.publishing import Found, Journal, Post, PublishTarget
@@ -118,6 +119,10 @@ class Steps:
         self.finds = 0
         #: Id and address that the site claims for whatever it publishes.
         self.answers: tuple[str, str] | None = None
+        #: What the site says that it made otherwise.
+        self.warnings: tuple[str, ...] = ()
+        #: What was said of the post that was published last.
+        self.details: PostDetails | None = None
         #: Commits whose answer gets lost: the unit of work is run again.
         self.unheard_commits = 0
 
@@ -174,11 +179,12 @@ class FakeSite:
         if draft_id not in self._posts:
             raise ProviderUnavailable("the draft is gone")
         self._posts[draft_id].is_public = True
+        self._steps.details = post.details
         self._steps.step()
         if self._steps.answers:
             external_id, url = self._steps.answers
             return Found(external_id=external_id, url=url, is_public=True)
-        return _found(draft_id, is_public=True)
+        return replace(_found(draft_id, is_public=True), warnings=self._steps.warnings)
 
     def _make(self, post: Post, journal: Journal) -> str:
         journal.hold()

@@ -5,7 +5,13 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from domain.publish_execution import IntentStatus, PublishExecution, content_outcome, post_key
+from domain.publish_execution import (
+    IntentStatus,
+    PublishExecution,
+    PublishOutcome,
+    content_outcome,
+    post_key,
+)
 from domain.publishing import RetryOptions
 
 from .publish_fakes import INTENT, ORG
@@ -48,3 +54,13 @@ def test_the_contract_bounds_retries() -> None:
     for retry in ({"retries": 6}, {"backoff_ms": 99}, {"times": 1}):
         with pytest.raises(ValidationError):
             PublishExecution.model_validate({"org_id": ORG, "intent_id": INTENT, "retry": retry})
+
+
+def test_an_outcome_without_warnings_says_nothing_of_them() -> None:
+    """What is kept of it is read by builds that know none; what has some keeps them."""
+    plain = PublishOutcome(status="published", external_id="7", external_url=None)
+    warned = plain.model_copy(update={"warnings": ("no scripts",)})
+
+    assert plain.model_dump(mode="json") == {"status": "published", "external_id": "7", "external_url": None}
+    for outcome in (plain, warned):
+        assert PublishOutcome.model_validate(outcome.model_dump(mode="json"), strict=False) == outcome

@@ -14,8 +14,9 @@ from domain.errors import (
     NotFound,
     ProviderUnavailable,
 )
+from domain.post_details import PostDetails
 from domain.publish_execution import PublishOutcome, post_key
-from domain.publishing import RetryOptions
+from domain.publishing import MAX_WARNING_CHARS, MAX_WARNINGS, RetryOptions
 
 from .idea_fakes import FakeRun
 from .publish_fakes import INTENT, SitePost, World
@@ -93,6 +94,43 @@ def test_a_disabled_target_fails_the_intent() -> None:
 
     assert (world.intent.status, world.execution.status, world.rows.content) == ("failed", "failed", "failed")
     assert world.posts == {}
+
+
+def test_a_date_to_come_fails_the_intent() -> None:
+    """With what to do instead, and without a call; the database's clock says what is to come."""
+    world = World()
+    world.rows.intent = replace(world.intent, is_dated_ahead=True)
+
+    with pytest.raises(InvalidInput, match="publish_at"):
+        Worker(world)()
+
+    assert (world.intent.status, world.rows.category) == ("failed", "validation")
+    assert world.posts == {}
+
+
+def test_what_is_said_of_content_goes_with_its_post() -> None:
+    """The publisher gets it as the content has it."""
+    world = World()
+    details = PostDetails(excerpt="In short.", tags=("slow",))
+    world.rows.intent = replace(world.intent, details=details)
+    worker = Worker(world)
+
+    worker()
+
+    assert worker.details == details
+
+
+def test_warnings_stand_in_the_outcome() -> None:
+    """As many and as long as are kept; whoever asks again reads them again."""
+    world = World()
+    worker = Worker(world)
+    worker.warnings = ("no scripts\x00", *(f"{number}" * 600 for number in range(20)))
+
+    outcome = worker()
+
+    assert outcome.warnings[0] == "no scripts"
+    assert (len(outcome.warnings), max(map(len, outcome.warnings))) == (MAX_WARNINGS, MAX_WARNING_CHARS)
+    assert Worker(world)().warnings == outcome.warnings
 
 
 def test_a_retry_asks_the_site_before_it_calls_again() -> None:

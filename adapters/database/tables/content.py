@@ -14,6 +14,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from domain.post_details import MAX_CATEGORIES, MAX_EXCERPT_CHARS, MAX_NAME_CHARS, MAX_TAGS
+
 from .schema import (
     bounded,
     count,
@@ -21,6 +23,7 @@ from .schema import (
     identifier,
     instant,
     metadata,
+    names,
     of_domain,
     of_parent,
     org_id,
@@ -47,12 +50,20 @@ content_items = Table(
     enumerated("content_type", *CONTENT_TYPES),
     enumerated("status", "draft", "scheduled", "publishing", "published", "failed", "archived"),
     bounded("url", 2048, nullable=True),
+    #: What is said of the post where it is published; its featured media is a reference.
+    bounded("excerpt", MAX_EXCERPT_CHARS, nullable=True),
+    names("categories", MAX_CATEGORIES),
+    names("tags", MAX_TAGS),
+    bounded("author", MAX_NAME_CHARS, nullable=True),
+    #: The date that it bears there, never one to come (a trigger sees to it).
+    instant("dated", nullable=True),
     #: When the scheduler is to publish it.
     instant("publish_at", nullable=True),
     instant("published_at", nullable=True),
     instant("created_at", now=True),
     instant("updated_at", now=True),
     PrimaryKeyConstraint("org_id", "id"),
+    CheckConstraint("dated >= '1900-01-01 00:00:00+00'", name="dated_in_calendar"),
     CheckConstraint("status <> 'scheduled' OR publish_at IS NOT NULL", name="scheduled_has_time"),
     of_domain(),
     Index("ix_content_items_newest", "org_id", "domain_id", text("created_at DESC"), text("id DESC")),

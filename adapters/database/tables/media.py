@@ -1,6 +1,15 @@
 """Media files of a domain and the content that shows them."""
 
-from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from .schema import bounded, count, enumerated, identifier, instant, metadata, of_domain, of_parent, org_id
 
@@ -44,9 +53,18 @@ media_references = Table(
     org_id(),
     identifier("media_id"),
     identifier("content_id"),
+    #: Whether it stands for the content where that is published; one at most does.
+    Column("is_featured", Boolean, nullable=False, server_default=text("false")),
     instant("created_at", now=True),
     PrimaryKeyConstraint("org_id", "media_id", "content_id"),
     of_parent("media_id", "media_assets"),
     of_parent("content_id", "content_items"),
     Index("ix_media_references_content", "org_id", "content_id"),
+    Index(
+        "uq_media_references_featured",
+        "org_id",
+        "content_id",
+        unique=True,
+        postgresql_where=text("is_featured"),
+    ),
 )

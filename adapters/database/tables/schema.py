@@ -15,7 +15,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 #: PostgreSQL would make names up; a migration can only change what has a known one.
 NAMES = {
@@ -55,6 +55,12 @@ def bounded(name: str, max_chars: int, *, nullable: bool = False) -> Column[str]
     """Text with a limit that a migration can change without rewriting the table."""
     check = CheckConstraint(f"char_length({name}) <= {max_chars}", name=f"{name}_length")
     return Column(name, Text, check, nullable=nullable)
+
+
+def names(name: str, most: int) -> Column[list[str]]:
+    """A list of names with a limit of their number, empty by default."""
+    check = CheckConstraint(f"cardinality({name}) <= {most}", name=f"{name}_number")
+    return Column(name, ARRAY(Text), check, nullable=False, server_default=text("'{}'"))
 
 
 def enumerated(name: str, *values: str, nullable: bool = False) -> Column[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from adapters.database.publishing import SqlPublishing
 from adapters.database.transactions import SqlTransactions
 from adapters.ids import uuid7
+from adapters.net.replies import PassingRefusal
 from app.settings import Settings
 from domain.errors import JobError, LeaseHeld, LeaseLost, ProviderUnavailable
 from domain.publish_execution import PublishExecution, PublishOutcome
@@ -70,7 +71,10 @@ def publish_execution(
 
 @dataclass(frozen=True)
 class BehindBreakers:
-    """`domain.publishing.Publishers` with a circuit for each remote service, so that one that is down stops no other.
+    """`domain.publishing.Publishers` with circuits, so that a remote service that is down stops no other.
+
+    There are two: the target's own, and its host's, whoever else publishes there. One that answers 503 and names a
+    time, as a site does while it is updated, speaks for its target alone.
 
     Only what the remote service does wrong counts: an outage, or an error that nobody foresaw. A lease that was lost or
     a database that is down while a call is prepared says nothing about it.
@@ -84,7 +88,18 @@ class BehindBreakers:
     breakers: CircuitBreakers
 
     def __call__(self, target: PublishTarget, retry: RetryOptions) -> Publisher:
-        return _BehindBreaker(self.publishers(target, retry), self.breakers, breaker_key(target))
+        publisher = self.publishers(target, retry)
+        return _BehindBreaker(publisher, self.breakers, breaker_key(target), target_key(target))
+
+
+def target_key(target: PublishTarget) -> str:
+    """The circuit of a target alone, below its host's: what an operator forces on the host holds for it.
+
+    Example:
+        >>> target_key(target)
+        'publish:wordpress:site.example:6ba7b810-9dad-11d1-80b4-00c04fd430c8'
+    """
+    return f"{breaker_key(target)}:{target.target_id}"
 
 
 def breaker_key(target: PublishTarget) -> str:
@@ -109,7 +124,8 @@ def breaker_key(target: PublishTarget) -> str:
 class _BehindBreaker:
     publisher: Publisher
     breakers: CircuitBreakers
-    key: str
+    host: str
+    target: str
 
     def find(self, post: Post, journal: Journal) -> Found | None:
         return self._call(lambda: self.publisher.find(post, journal))
@@ -119,19 +135,40 @@ class _BehindBreaker:
 
     def _call(self, work: Callable[[], T]) -> T:
         try:
-            with self.breakers.calling(self.key):
+            with self.breakers.calling(self.target):
+                return self._call_host(work)
+        except _SaysNothing as nothing:
+            raise nothing.error from nothing.error.__cause__
+
+    def _call_host(self, work: Callable[[], T]) -> T:
+        try:
+            with self.breakers.calling(self.host):
                 try:
                     return work()
-                except ProviderUnavailable:
+                except ProviderUnavailable as error:
+                    if _is_about_itself(error):
+                        raise _AsksForTime(error) from error
                     raise
                 except JobError as error:
                     raise _SaysNothing(error) from error
-        except _SaysNothing as nothing:
-            raise nothing.error from nothing.error.__cause__
+        except _AsksForTime as asking:
+            raise asking.error from asking.error.__cause__
+
+
+def _is_about_itself(error: ProviderUnavailable) -> bool:
+    """Whether it speaks for one site, and not, as a rate limit does, for the server."""
+    return isinstance(error, PassingRefusal) and error.status == 503 and error.retry_after_s is not None
 
 
 class _SaysNothing(BaseException):
     """Carries an error past the breaker, which takes what is no `Exception` for neither failure nor success."""
 
     def __init__(self, error: JobError) -> None:
+        self.error = error
+
+
+class _AsksForTime(BaseException):
+    """The same past the host's breaker only, for a site that speaks for itself."""
+
+    def __init__(self, error: ProviderUnavailable) -> None:
         self.error = error

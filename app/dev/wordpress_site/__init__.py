@@ -1,10 +1,12 @@
 """A site on loopback that speaks WordPress's REST API for posts: what tests and the demo publish to.
 
-Routes, statuses, error bodies, slugs, drafts, trash and paging are those of WordPress's own posts controller; nothing
-is kept on disk. It can be told to be slow, to refuse, to talk nonsense, and to close connections.
+Routes, statuses, error bodies, slugs, drafts, trash, paging and permalinks are those of WordPress itself; nothing is
+kept on disk. It can be told to be slow, to refuse, to talk nonsense, and to close connections.
 """
 
 from .faults import Answer, Fault, HangUp, Hold, Operation
+from .front import Permalinks
+from .library import SiteMedia, SiteTerm
 from .server import WordPressSite, wordpress_site
 from .store import SitePost, SiteUser
 
@@ -14,7 +16,10 @@ __all__ = [
     "HangUp",
     "Hold",
     "Operation",
+    "Permalinks",
+    "SiteMedia",
     "SitePost",
+    "SiteTerm",
     "SiteUser",
     "WordPressSite",
     "wordpress_site",

@@ -11,9 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from .library import Library
 from .params import (
+    author_of,
     is_edit,
     json_fields,
+    more_of,
     names,
     one_of,
     slug_of,
@@ -43,47 +46,61 @@ class Api:
         store: the posts.
         users: who may sign in.
         base_url: the site's address, which links begin with.
+        most_per_page: the most that a page of a list may have; plugins set it lower.
     """
 
-    def __init__(self, store: PostStore, users: Sequence[SiteUser], base_url: str) -> None:
+    def __init__(
+        self, store: PostStore, users: Sequence[SiteUser], base_url: str, *, most_per_page: int = 100
+    ) -> None:
         self._store = store
+        self._most_per_page = most_per_page
         self._users = {user.name: user for user in users}
         self._base_url = base_url
+        #: Its categories, tags and media.
+        self.library = Library(users, self._user)
 
     def application(self) -> Starlette:
         """What a server serves."""
         one = f"{ROOT}/posts/{{post_id:int}}"
         return Starlette(
             routes=[
+                Route("/wp-json/", self._index, methods=["GET"]),
                 Route(f"{ROOT}/posts", self._list, methods=["GET"]),
                 Route(f"{ROOT}/posts", self._create, methods=["POST"]),
                 Route(one, self._read, methods=["GET"]),
                 Route(one, self._update, methods=["POST", "PUT", "PATCH"]),
                 Route(one, self._delete, methods=["DELETE"]),
                 Route(f"{ROOT}/users/me", self._me, methods=["GET"]),
+                *self.library.routes(ROOT),
                 Route("/{slug}/", self._page, methods=["GET"]),
             ],
             exception_handlers={
                 Refusal: _refused,
-                404: lambda request, error: no_route().reply(),
-                405: lambda request, error: no_route().reply(),
+                404: _nothing,
+                405: _nothing,
             },
+        )
+
+    async def _index(self, request: Request) -> Response:
+        return JSONResponse(
+            {"namespaces": ["oembed/1.0", "wp/v2"], "authentication": {"application-passwords": {}}}
         )
 
     async def _list(self, request: Request) -> Response:
         user = self._user(request)
         query = request.query_params
+        # Parameters come before permissions, and who may not see a status is told so as one that does not fit.
         edit = is_edit(request)
+        statuses = statuses_of(query.getlist("status") + query.getlist("status[]"), user)
+        slugs = names(query.getlist("slug") + query.getlist("slug[]"))
+        per_page = whole("per_page", query.get("per_page", "10"), 1, self._most_per_page)
+        page = whole("page", query.get("page", "1"), 1, None)
+        order = one_of("order", query.get("order", "desc"), ("asc", "desc"))
+        orderby = one_of("orderby", query.get("orderby", "date"), tuple(_ORDERS))
         if edit and not (user and user.may_edit):
             raise forbidden(
                 user, "rest_forbidden_context", "Sorry, you are not allowed to edit posts in this post type."
             )
-        statuses = statuses_of(query.getlist("status") + query.getlist("status[]"), user)
-        slugs = names(query.getlist("slug") + query.getlist("slug[]"))
-        per_page = whole("per_page", query.get("per_page", "10"), 1, 100)
-        page = whole("page", query.get("page", "1"), 1, None)
-        order = one_of("order", query.get("order", "desc"), ("asc", "desc"))
-        orderby = one_of("orderby", query.get("orderby", "date"), tuple(_ORDERS))
 
         fitting = sorted(
             (
@@ -120,12 +137,18 @@ class Api:
                 user, "rest_cannot_create", "Sorry, you are not allowed to create posts as this user."
             )
         status = status_of(fields, user) or "draft"
+        author = author_of(fields, user, self._users.values())
         title, content = text(fields, "title"), text(fields, "content")
         if not title and not content:
             raise Refusal(400, "empty_content", "Content, title, and excerpt are empty.")
         slug = slug_of(fields)
         post = self._store.create(
-            author=user.name, title=title or "", content=content or "", status=status, slug=slug or ""
+            author=author,
+            title=title or "",
+            content=user.kept(content or ""),
+            status=status,
+            slug=slug or "",
+            more=more_of(fields),
         )
         reply = JSONResponse(self._body(request, post, edit=True), 201)
         reply.headers["Location"] = f"{self._base_url}{ROOT}/posts/{post.id}"
@@ -147,10 +170,11 @@ class Api:
         fields = await json_fields(request)
         if user is None or not user.may_change(post):
             raise forbidden(user, "rest_cannot_edit", "Sorry, you are not allowed to edit this post.")
+        content = text(fields, "content")
         changed = self._store.update(
             post.id,
             title=text(fields, "title"),
-            content=text(fields, "content"),
+            content=None if content is None else user.kept(content),
             status=status_of(fields, user, before=post.status),
             slug=slug_of(fields),
         )
@@ -184,9 +208,10 @@ class Api:
             body |= {
                 "username": user.name,
                 "roles": [user.role],
-                "capabilities": {"edit_posts": user.may_edit, "publish_posts": user.may_publish},
+                "capabilities": {**dict.fromkeys(user.capabilities, True), user.role: True},
             }
-        return JSONResponse(body)
+        fields = names(request.query_params.getlist("_fields"))
+        return JSONResponse({name: value for name, value in body.items() if not fields or name in fields})
 
     async def _page(self, request: Request) -> Response:
         slug = request.path_params["slug"]
@@ -209,17 +234,11 @@ class Api:
         except (binascii.Error, UnicodeDecodeError):
             return None
         user = self._users.get(name)
+        # Whoever cannot sign in is nobody, without a word on why.
         if user is None:
-            raise Refusal(
-                401,
-                "invalid_username",
-                "<strong>Error:</strong> The username is not registered on this site. If you are unsure of your "
-                "username, try your email address instead.",
-            )
+            return None
         if _SECRET_PARTS.sub("", password) != _SECRET_PARTS.sub("", user.application_password):
-            raise Refusal(
-                401, "incorrect_password", "The provided password is an invalid application password."
-            )
+            return None
         return user
 
     def _post(self, request: Request) -> SitePost:
@@ -235,6 +254,12 @@ class Api:
     def _page_link(self, request: Request, page: int, relation: str) -> str:
         query = urlencode({**request.query_params, "page": page})
         return f'<{self._base_url}{ROOT}/posts?{query}>; rel="{relation}"'
+
+
+async def _nothing(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith("/wp-json"):
+        return no_route().reply()
+    return HTMLResponse("<!doctype html><title>Page not found</title>", 404)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -4,16 +4,37 @@ import asyncio
 import re
 import threading
 from collections import defaultdict, deque
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: What a request is for.
-Operation = Literal["create", "update", "read", "list", "delete", "other"]
+Operation = Literal[
+    "create",
+    "update",
+    "read",
+    "list",
+    "delete",
+    "find_term",
+    "create_term",
+    "find_user",
+    "find_media",
+    "upload",
+    "other",
+]
 
 _ONE = re.compile(r".*/wp/v2/posts/[0-9]+/?")
+_LIBRARY: Mapping[tuple[str, str], Operation] = {
+    ("GET", "categories"): "find_term",
+    ("GET", "tags"): "find_term",
+    ("POST", "categories"): "create_term",
+    ("POST", "tags"): "create_term",
+    ("GET", "users"): "find_user",
+    ("GET", "media"): "find_media",
+    ("POST", "media"): "upload",
+}
 _ALL = re.compile(r".*/wp/v2/posts/?")
 
 
@@ -139,7 +160,7 @@ def operation_of(method: str, path: str) -> Operation:
         return "read" if method == "GET" else "delete" if method == "DELETE" else "update"
     if _ALL.fullmatch(path):
         return "list" if method == "GET" else "create" if method == "POST" else "other"
-    return "other"
+    return _LIBRARY.get((method, path.rstrip("/").rpartition("/wp/v2/")[2]), "other")
 
 
 async def _nowhere(message: Message) -> None:

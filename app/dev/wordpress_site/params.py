@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 
 from .replies import Refusal, forbidden, invalid_param
-from .store import UNIQUE, SiteUser
+from .store import UNIQUE, More, SiteUser
 
 _STATUSES = ("publish", "future", "draft", "pending", "private")
 _LISTED = (*_STATUSES, "trash", "any")
@@ -54,6 +55,41 @@ def status_of(fields: Mapping[str, object], user: SiteUser, *, before: str | Non
             user, "rest_cannot_publish", "Sorry, you are not allowed to publish posts in this post type."
         )
     return str(status)
+
+
+def author_of(fields: Mapping[str, object], user: SiteUser, users: Iterable[SiteUser]) -> str:
+    """Whose post it is to be: the user's own, unless they may name another."""
+    wanted = fields.get("author")
+    if wanted is None:
+        return user.name
+    named = {number: each.name for number, each in enumerate(users, 1)}.get(_number(wanted))
+    if named is None:
+        raise Refusal(400, "rest_invalid_author", "Invalid author ID.")
+    if named != user.name and "edit_others_posts" not in user.capabilities:
+        raise forbidden(
+            user, "rest_cannot_edit_others", "Sorry, you are not allowed to create posts as this user."
+        )
+    return named
+
+
+def more_of(fields: Mapping[str, object]) -> More:
+    """Excerpt, categories, tags, featured media and date of a new post."""
+    given = text(fields, "date_gmt")
+    return More(
+        excerpt=text(fields, "excerpt") or "",
+        categories=_numbers(fields.get("categories")) or (1,),
+        tags=_numbers(fields.get("tags")),
+        featured_media=_number(fields.get("featured_media")),
+        date=None if given is None else datetime.fromisoformat(given).replace(tzinfo=UTC),
+    )
+
+
+def _numbers(given: object) -> tuple[int, ...]:
+    return tuple(map(_number, given)) if isinstance(given, list) else ()
+
+
+def _number(given: object) -> int:
+    return given if isinstance(given, int) else 0
 
 
 def statuses_of(given: Sequence[str], user: SiteUser | None) -> frozenset[str]:

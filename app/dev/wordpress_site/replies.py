@@ -84,11 +84,27 @@ def post_body(post: SitePost, base_url: str, *, edit: bool, fields: frozenset[st
         "link": link(post, base_url),
         "title": title,
         "content": content,
+        "excerpt": {"raw": post.excerpt, "rendered": escape(post.excerpt), "protected": False},
         "author": 1,
+        "categories": list(post.categories),
+        "tags": list(post.tags),
+        "featured_media": post.featured_media,
         "comment_status": "open",
         "format": "standard",
     }
-    return {name: value for name, value in body.items() if not fields or name in fields}
+    return {
+        name: _part(value, name, fields)
+        for name, value in body.items()
+        if not fields or any(each.partition(".")[0] == name for each in fields)
+    }
+
+
+def _part(value: object, name: str, fields: frozenset[str]) -> object:
+    """What is wanted of a field: all of it, or what is named behind a dot."""
+    wanted = {each.partition(".")[2] for each in fields if each.partition(".")[0] == name}
+    if not wanted or "" in wanted or not isinstance(value, dict):
+        return value
+    return {key: part for key, part in value.items() if key in wanted}
 
 
 def link(post: SitePost, base_url: str) -> str:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,6 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .api import Api
 from .faults import Fault, FaultyConnection, Operation
+from .front import Front, Permalinks
+from .library import Library, SiteMedia, SiteTerm
 from .store import PostStore, SitePost, SiteUser
 
 #: Who may publish when nobody else is named.
@@ -32,6 +35,8 @@ class WordPressSite:
         users: Sequence[SiteUser],
         store: PostStore,
         connection: FaultyConnection,
+        front: Front,
+        library: Library,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         #: The address to publish to.
@@ -40,6 +45,8 @@ class WordPressSite:
         self.users = users
         self._store = store
         self._connection = connection
+        self._front = front
+        self._library = library
         self._loop = loop
 
     @property
@@ -76,6 +83,15 @@ class WordPressSite:
         """Every post, the oldest first, or those of one status. Only removed ones are not there: trash is."""
         return [post for post in self._store.all() if status is None or post.status == status]
 
+    @property
+    def media(self) -> list[SiteMedia]:
+        """Every media file, the oldest first."""
+        return list(self._library.media)
+
+    def terms(self, taxonomy: Literal["categories", "tags"]) -> list[SiteTerm]:
+        """Its categories or tags, the oldest first."""
+        return [term for term in self._library.terms if term.taxonomy == taxonomy]
+
     def add(
         self, *, slug: str, status: str = "draft", title: str = "A post", content: str = "Text."
     ) -> SitePost:
@@ -95,7 +111,17 @@ class WordPressSite:
     def clear(self) -> None:
         """Forget posts, requests and what was to go wrong."""
         self._store.clear()
+        self._library.clear()
         self._connection.forget()
+        self._front.in_maintenance = False
+
+    def maintain(self, *, begins: bool = True) -> None:
+        """Begin what every update of a plugin begins with, or end it: each request is answered with 503."""
+        self._front.in_maintenance = begins
+
+    def set_permalinks(self, permalinks: Permalinks) -> None:
+        """Have its addresses made another way from now on."""
+        self._front.permalinks = permalinks
 
     def fail(self, operation: Operation, *faults: Fault) -> None:
         """Let the next requests of a kind go wrong, one after the other."""
@@ -122,6 +148,10 @@ def wordpress_site(
     delay_s: float = 0.0,
     unique_drafts: bool = True,
     state: bool = True,
+    permalinks: Permalinks = "pretty",
+    drops_authorization: bool = False,
+    most_per_page: int = 100,
+    prints: Callable[[bytes], bytes] | None = None,
 ) -> Iterator[WordPressSite]:
     """A site on a free port of loopback, stopped at the end.
 
@@ -131,6 +161,10 @@ def wordpress_site(
         unique_drafts: whether drafts get slugs of their own when they are created, as current versions do, or only
             when they become public. Default True.
         state: whether `GET /_site/state` tells what happened, for other processes. Default True.
+        permalinks: `pretty`; `index` for a site without rewriting; `plain` as after installation.
+        drops_authorization: whether the web server keeps credentials to itself. Default False.
+        prints: what a plugin makes of each of the API's bodies. Default: nothing.
+        most_per_page: the most on a page of a list; plugins set it lower than 100, which is the default.
 
     Example:
         >>> with wordpress_site() as site:
@@ -164,11 +198,13 @@ def wordpress_site(
             loops.append(asyncio.get_running_loop())
             ready.set()
 
-    connection = FaultyConnection(Api(store, users, url).application(), transports, delay_s=delay_s)
+    api = Api(store, users, url, most_per_page=most_per_page)
+    connection = FaultyConnection(api.application(), transports, delay_s=delay_s)
+    front = Front(connection, url, permalinks, drops_authorization, prints)
     application = Starlette(
         routes=[
             *([Route("/_site/state", _state(store, connection))] if state else []),
-            Mount("/", app=connection),
+            Mount("/", app=front),
         ]
     )
     config = uvicorn.Config(
@@ -181,7 +217,7 @@ def wordpress_site(
     thread.start()
     if not ready.wait(PATIENCE_S):
         raise TimeoutError(f"the site did not start within {PATIENCE_S:.0f} s")
-    site = WordPressSite(url, users, store, connection, loops[0])
+    site = WordPressSite(url, users, store, connection, front, api.library, loops[0])
     try:
         yield site
     finally:

@@ -1,7 +1,8 @@
 """The site's posts and users: who may do what, and which slug a post gets."""
 
+import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -14,7 +15,20 @@ UNIQUE = frozenset({"publish", "future", "private"})
 #: Characters of a slug.
 MAX_SLUG = 200
 
+#: A little of what `wp_kses_post` takes out; what stands between the tags stays, as there.
+_SCRIPTS = re.compile(r"</?(?:script|iframe|style|form|input|embed|object|svg)\b[^>]*>", re.IGNORECASE)
+_HANDLERS = re.compile(r"""\son[a-z]+\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 _TRASHED = "__trashed"
+
+_ROLES: Mapping[Role, tuple[str, ...]] = {
+    "subscriber": ("read",),
+    "contributor": ("read", "edit_posts", "delete_posts"),
+    "author": ("read", "edit_posts", "delete_posts", "publish_posts", "upload_files"),
+    "editor": (
+        *("read", "edit_posts", "delete_posts", "publish_posts", "upload_files"),
+        *("edit_others_posts", "manage_categories", "unfiltered_html"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +38,17 @@ class SiteUser:
     name: str
     application_password: str
     role: Role = "editor"
+    display_name: str = ""
+
+    @property
+    def shown_name(self) -> str:
+        """What readers see."""
+        return self.display_name or self.name
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What their role may do."""
+        return _ROLES[self.role]
 
     @property
     def may_edit(self) -> bool:
@@ -34,6 +59,10 @@ class SiteUser:
     def may_publish(self) -> bool:
         """True if they may make them public."""
         return self.role in ("editor", "author")
+
+    def kept(self, text: str) -> str:
+        """What is kept of a text of theirs: without scripts, frames and handlers, unless they may write all HTML."""
+        return text if "unfiltered_html" in self.capabilities else _HANDLERS.sub("", _SCRIPTS.sub("", text))
 
     def may_change(self, post: "SitePost") -> bool:
         """True if this very post is theirs to change or remove."""
@@ -54,12 +83,28 @@ class SitePost:
     status: str
     slug: str
     date: datetime
+    excerpt: str = ""
+    categories: tuple[int, ...] = (1,)
+    tags: tuple[int, ...] = ()
+    featured_media: int = 0
     #: What the slug was before the post went to the trash.
     desired_slug: str | None = None
 
     def as_record(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        return {**asdict(self), "date": self.date.isoformat()}
+        lists = {"categories": list(self.categories), "tags": list(self.tags)}
+        return {**asdict(self), **lists, "date": self.date.isoformat()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class More:
+    """What may be said of a new post besides."""
+
+    excerpt: str = ""
+    categories: tuple[int, ...] = (1,)
+    tags: tuple[int, ...] = ()
+    featured_media: int = 0
+    date: datetime | None = None
 
 
 class PostStore:
@@ -92,8 +137,11 @@ class PostStore:
         with self._lock:
             return self._posts.get(post_id)
 
-    def create(self, *, author: str, title: str, content: str, status: str, slug: str) -> SitePost:
+    def create(
+        self, *, author: str, title: str, content: str, status: str, slug: str, more: "More | None" = None
+    ) -> SitePost:
         """A new post."""
+        more = more or More()
         with self._lock:
             self._last_id += 1
             post = SitePost(
@@ -102,8 +150,12 @@ class PostStore:
                 title=title,
                 content=content,
                 status=status,
-                slug=self._slug(slug or _sluggish(title, status), self._last_id, status, creating=True),
-                date=datetime.now(UTC),
+                slug=self._slug(slug or _slug_of_title(title, status), self._last_id, status, creating=True),
+                date=more.date or datetime.now(UTC),
+                excerpt=more.excerpt,
+                categories=more.categories,
+                tags=more.tags,
+                featured_media=more.featured_media,
             )
             self._posts[post.id] = post
             return post
@@ -126,7 +178,7 @@ class PostStore:
                 content=before.content if content is None else content,
                 status=new_status,
                 slug=self._slug(
-                    wanted or _sluggish(before.title, new_status),
+                    wanted or _slug_of_title(before.title, new_status),
                     post_id,
                     new_status,
                     creating=slug is not None,
@@ -156,10 +208,11 @@ class PostStore:
         if not wanted or not (status in UNIQUE or (creating and self._unique_drafts)):
             return wanted
         taken = {post.slug for post in self._posts.values() if post.id != post_id}
-        return next(slug for slug in _variants(wanted) if slug not in taken)
+        return next(slug for slug in variants(wanted) if slug not in taken)
 
 
-def _variants(slug: str) -> Iterable[str]:
+def variants(slug: str) -> Iterable[str]:
+    """The slug, and what is tried where it is taken."""
     yield slug
     number = 2
     while True:
@@ -168,9 +221,12 @@ def _variants(slug: str) -> Iterable[str]:
         number += 1
 
 
-def _sluggish(title: str, status: str) -> str:
-    # A draft without a slug gets none: its title may still change.
-    if status not in UNIQUE:
-        return ""
-    words = "".join(each if each.isascii() and each.isalnum() else " " for each in title.lower()).split()
+def sluggish(name: str) -> str:
+    """A slug made of a name."""
+    words = "".join(each if each.isascii() and each.isalnum() else " " for each in name.lower()).split()
     return "-".join(words)
+
+
+def _slug_of_title(title: str, status: str) -> str:
+    # A draft without a slug gets none: its title may still change.
+    return sluggish(title) if status in UNIQUE else ""

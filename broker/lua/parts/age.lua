@@ -17,7 +17,7 @@ end
 
 -- What came back may be older than what the org would have run.
 local function set_age_back(queue, org, since_ms)
-  if tonumber(since_ms) < now then
+  if tonumber(since_ms) <= now then
     redis.call('ZSCORE', waiting_since(queue), org)
     redis.call('ZADD', waiting_since(queue), 'LT', since_ms, org)
   end

@@ -13,6 +13,9 @@ local COMMANDS_UNPARKED = 5
 -- What is left for the rest of the call: half of what it may do, and the messages that it leases.
 local RESERVED_COMMANDS = 470
 local RESERVED_BYTES = 3 * 1024 * 1024
+local RESERVED_ELEMENTS = 300
+-- Of each message, in elements.
+local ELEMENTS_PROMOTED = 8
 
 -- Messages of an org to the ends of their lanes, in this order, or to the suspects.
 local function make_due(queue, org, message_ids, due_ms)
@@ -55,7 +58,7 @@ local function promote_org(queue, org, max)
   for i = #message_ids, readable_ones + 1, -1 do
     message_ids[i] = nil
   end
-  spend(COMMANDS_OF_DUE_ORG)
+  spend(COMMANDS_OF_DUE_ORG, 0, ELEMENTS_PROMOTED * #message_ids)
   if #message_ids > 0 then
     -- What stands in the queue's set no more, a process of release 0.1.0 has made ready, or removed.
     local standing, still = redis.call('ZMSCORE', all, unpack(message_ids)), {}
@@ -109,11 +112,13 @@ end
 local function affordable_of(promoted, orgs)
   local of_each = math.floor((MAX_PROMOTED - promoted) / #orgs)
   local most = math.floor((commands_left - RESERVED_COMMANDS) / (COMMANDS_OF_DUE_LANE + COMMANDS_UNPARKED))
-  return math.max(1, math.min(of_each, most))
+  local elements = math.floor((elements_left - RESERVED_ELEMENTS) / ELEMENTS_PROMOTED)
+  return math.max(1, math.min(of_each, most, elements))
 end
 
 local function may_promote(promoted)
   return promoted < MAX_PROMOTED and commands_left > RESERVED_COMMANDS and bytes_left > RESERVED_BYTES
+    and elements_left > RESERVED_ELEMENTS
 end
 
 -- Makes messages ready that are due, as many of each org that has such, and lets in who was blocked until now. Returns how

@@ -1,5 +1,5 @@
 -- What a fetch leases: first, as long as the share for age has credit, what has waited longest; the rest by fair share.
--- NEEDS: keys values age budget selection leasing
+-- NEEDS: keys values age budget selection leasing large_messages
 
 -- However long a queue had work of one kind only: no more credit than this is saved up, in milliseconds of work.
 local MAX_CREDIT_MS = 1000
@@ -69,6 +69,8 @@ end
 -- Leases up to `room` messages to a worker, of no more than so many bytes but for the first, and adds them to the reply.
 local function lease_next(queue, worker_id, room, room_bytes, max_active, age_share, reply)
   local rules, taken, credit_ms = read_rules(max_active, room_bytes), {}, 0
+  local elements_each = ELEMENTS_LEASED + (any_large() and 2 or 0)
+  room = math.max(1, math.min(room, math.floor(elements_left / elements_each)))
   if age_share > 0 then
     credit_ms = age_credit(queue, age_share)
     credit_ms = take_oldest(queue, room, rules, age_share, credit_ms, taken)

@@ -1,5 +1,5 @@
 -- How messages come in: ready, delayed, or parked with a cause.
--- NEEDS: keys values counters wakeups lanes parking delays crashes large_messages clock sizes
+-- NEEDS: keys values counters virtual_clock wakeups lanes parking delays crashes large_messages clock sizes
 
 -- One enqueue, as it stands in ARGV: message_id enqueue_id delay_ms parked record.
 local ENQUEUE_FIELDS = 5
@@ -52,23 +52,27 @@ local function delay(queue, org, message_id, delay_ms, parked)
 end
 
 -- Counted when all are in: many go to one queue, and many are of one org.
-local arrived_in_queues, arrived_in_orgs, arrived_bytes = {}, {}, {}
+local arrived_in_queues, arrived_in_orgs, bytes_in_queues, bytes_in_orgs = {}, {}, {}, {}
 
 -- `count_arrivals` has to follow when all are in. Crashes are those of a message that was parked: it has not shown that
 -- it can end.
 local function enqueue(message_id, enqueue_id, delay_text, parked, record, crashes)
   local delay_ms = tonumber(delay_text)
-  if not enqueue_id_of(record) or not delay_ms or not (delay_ms >= 0 and delay_ms <= MAX_DELAY_MS) then
+  -- The mark is what an enqueue id begins with whose bytes are counted.
+  local queue, org, lane, mark = string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(%.?)[^\n]*\n')
+  if not mark or not delay_ms or not (delay_ms >= 0 and delay_ms <= MAX_DELAY_MS) then
     error('no enqueue of ours: ' .. message_id, 0)
   end
   local name = store_record(message_id, enqueue_id, record)
   if not name then
     return
   end
-  local queue, org, lane = split_record(record)
   tally(arrived_in_queues, queue, 1)
   tally(arrived_in_orgs, org, 1)
-  tally_bytes(arrived_bytes, queue, org, counted_bytes(record))
+  if mark == '.' then
+    tally(bytes_in_queues, queue, #record)
+    tally(bytes_in_orgs, org, #record)
+  end
   note_size(name, record)
   if crashes then
     store_crashes(name, crashes)
@@ -82,12 +86,17 @@ local function enqueue(message_id, enqueue_id, delay_text, parked, record, crash
 end
 
 local function count_arrivals()
-  local was_empty = {}
+  local bytes, was_empty = {}, {}
   for queue, number in pairs(arrived_in_queues) do
-    was_empty['q:' .. queue] = redis.call('HINCRBY', QUEUE_SIZES, queue, number) == number
+    local was = redis.call('HINCRBY', QUEUE_SIZES, queue, number) == number
+    bytes['q:' .. queue], was_empty['q:' .. queue] = bytes_in_queues[queue], was
+    if was then
+      begin_anew(queue)
+    end
   end
   for org, number in pairs(arrived_in_orgs) do
     was_empty['o:' .. org] = redis.call('HINCRBY', ORG_SIZES, org, number) == number
+    bytes['o:' .. org] = bytes_in_orgs[org]
   end
-  write_bytes(arrived_bytes, was_empty)
+  write_bytes(bytes, was_empty)
 end

@@ -10,8 +10,11 @@ local function read_end(at) return unpack(ARGV, at, at + END_FIELDS - 1) end
 local function read_change(at) return unpack(ARGV, at, at + CHANGE_FIELDS - 1) end
 
 -- What ends cost in commands: those of a lane together, and what goes along with one.
-local COMMANDS_OF_ENDS = 12
-local COMMANDS_ALONG = 20
+local COMMANDS_OF_ENDS = 16
+local COMMANDS_ALONG = 24
+-- Of each end, in elements, and more where messages crashed workers or are large.
+local ELEMENTS_OF_END = 3
+local ELEMENTS_NOTED = 2
 
 -- Outcomes, beside done.
 local BACK = 'back'
@@ -28,13 +31,18 @@ end
 
 -- A lane, with the sums of its leases that end.
 local function lane_of(batch, queue, org, name)
+  local last = batch.last_lane
+  if last and last.name == name and last.org == org and last.queue == queue then
+    return last
+  end
   local full_name = queue .. '\n' .. org .. '\n' .. name
   local lane = batch.known_lanes[full_name]
   if not lane then
     lane = {queue = queue, org = org, name = name, leases = 0, gone = 0, runtime_ms = 0, charged_ms = 0, charged_at = 0,
-      cost_ms = 0, more_ms = 0, more_by_age_ms = 0}
+      cost_ms = 0, more_ms = 0, more_by_age_ms = 0, bytes = 0}
     batch.known_lanes[full_name] = lane
   end
+  batch.last_lane = lane
   return lane
 end
 
@@ -79,7 +87,7 @@ local function send_back(record)
   local message_id, lane = record.message_id, record.lane
   if redis.call('HEXISTS', MESSAGES, message_id) == 1 then
     local _, since_ms = split_token(record.token)
-    if flag_of(record.token) == ISOLATED then
+    if record.flag == ISOLATED then
       redis.call('ZADD', suspect_messages(lane.queue), since_ms, message_id)
     else
       prepend_to_lane(lane.queue, lane.org, lane.name, message_id, since_ms)
@@ -101,13 +109,13 @@ local function end_message(batch, record)
     dead_letter(lane.queue, record.message_id, batch.dead_ttl_ms)
   end
   batch.gone[#batch.gone + 1] = record.message_id
-  local bytes = bytes_of_token(record.token)
+  local bytes = record.bytes
   if bytes == 0 then
     -- It had no mark when it was leased, and may have got one since.
     local stored = redis.call('HGET', MESSAGES, record.message_id) or ''
     bytes = counted_bytes(stored)
   end
-  tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)
+  lane.bytes = lane.bytes + bytes
   lane.gone, lane.runtime_ms = lane.gone + 1, lane.runtime_ms + record.runtime_ms
 end
 
@@ -122,26 +130,27 @@ end
 -- The org is charged for what the job took, instead of for what was estimated.
 local function correct_fair_share(batch, record)
   local lane = record.lane
-  lane.charged_ms = lane.charged_ms + charged_ms_of(record.token)
-  lane.charged_at = math.max(lane.charged_at, charged_at_of(record.token))
+  lane.charged_ms = lane.charged_ms + record.charged_ms
+  lane.charged_at = math.max(lane.charged_at, record.charged_at)
   local weight, more_ms = batch.has_shares and share_of(lane.org).weight or 1, 0
   if record.outcome ~= BACK then
     lane.cost_ms = lane.cost_ms + record.runtime_ms / weight
     more_ms = record.runtime_ms
   end
-  more_ms = more_ms - charged_ms_of(record.token) * weight
+  more_ms = more_ms - record.charged_ms * weight
   lane.more_ms = lane.more_ms + more_ms
-  lane.more_by_age_ms = lane.more_by_age_ms + (flag_of(record.token) == BY_AGE and more_ms or 0)
+  lane.more_by_age_ms = lane.more_by_age_ms + (record.flag == BY_AGE and more_ms or 0)
 end
 
 -- Sums of lanes by what they are written to.
-local function totals_of(lanes)
+local function totals_of(batch)
   local totals = {queues = {}, leased = {}, orgs = {}, runtimes = {}, charged = {}, worked = {}, more = {}, more_by_age = {},
     corrections = {}, charged_at = {}, slots = {}, key_slots = {}}
-  for _, lane in ipairs(lanes) do
+  for _, lane in ipairs(batch.lanes) do
     local queue, org, key = lane.queue, lane.org, concurrency_of(lane.name)
     if lane.gone > 0 then
       tally(totals.queues, queue, lane.gone)
+      tally_bytes(batch.bytes, queue, org, -lane.bytes)
       tally(totals.orgs, org, lane.gone)
       tally_runtime(totals.runtimes, actor_of(lane.name), lane.runtime_ms, lane.gone)
     end
@@ -207,16 +216,18 @@ local function remove_gone(batch)
   end
 end
 
+-- Returns what is outstanding of each queue.
 local function write_fair_share(totals)
+  local outstanding = {}
   for queue_and_org, delta in pairs(totals.corrections) do
     local queue, org = split_pair(queue_and_org)
     correct_virtual_time(queue, org, delta, totals.charged_at[queue_and_org])
   end
   for queue, ms in pairs(totals.charged) do
-    local outstanding = add_outstanding(queue, -ms)
-    advance(queue, totals.worked[queue], outstanding)
+    outstanding[queue] = add_outstanding(queue, -ms)
     correct_work(queue, totals.more[queue], totals.more_by_age[queue])
   end
+  return outstanding
 end
 
 local function write_slots(totals)
@@ -272,6 +283,7 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   local tokens = redis.call('HMGET', lease, unpack(message_ids))
   for i, record in ipairs(records) do
     if is_fenced(batch, record, tokens[i]) then
+      record.charged_ms, record.charged_at, record.bytes, record.flag = read_token(record.token)
       carry_along(batch, record)
       end_message(batch, record)
       release_slot_of(batch, record)
@@ -281,11 +293,14 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   if #batch.ended > 0 then
     redis.call('HDEL', lease, unpack(batch.ended))
   end
-  local totals = totals_of(batch.lanes)
+  local totals = totals_of(batch)
   count_gone(batch, totals)
   remove_carrying(batch)
-  write_fair_share(totals)
+  local outstanding = write_fair_share(totals)
   write_slots(totals)
+  for queue, ms in pairs(outstanding) do
+    advance(queue, totals.worked[queue], ms)
+  end
   for _, record in ipairs(batch.along) do
     enqueue_along(record)
     change_along(record)
@@ -293,6 +308,7 @@ local function finish(worker_id, dead_ttl_ms, at, number)
   count_arrivals()
   learn_runtimes(totals.runtimes)
   remove_gone(batch)
-  spend(COMMANDS_OF_ENDS * #batch.lanes)
+  local noted = (batch.any_crashed and ELEMENTS_NOTED or 0) + (batch.any_large and 1 or 0)
+  spend(COMMANDS_OF_ENDS * #batch.lanes, 0, (ELEMENTS_OF_END + noted) * number)
   return batch.refused
 end

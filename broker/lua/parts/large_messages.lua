@@ -10,14 +10,19 @@ local function note_size(message_id, record)
   end
 end
 
-local any_large = nil
+local known_large = nil
+
+-- Asked once a call.
+local function any_large()
+  if known_large == nil then
+    known_large = redis.call('EXISTS', LARGE_MESSAGES) == 1
+  end
+  return known_large
+end
 
 -- The sizes of these messages, in bytes, false for those that are small; nil where none is large.
 local function sizes_of(message_ids)
-  if any_large == nil then
-    any_large = redis.call('EXISTS', LARGE_MESSAGES) == 1
-  end
-  if #message_ids > 0 and any_large then
+  if #message_ids > 0 and any_large() then
     return redis.call('HMGET', LARGE_MESSAGES, unpack(message_ids))
   end
 end

@@ -29,14 +29,23 @@ local function lease_messages(queue, worker_id, taken, flag, reply)
   end
   local records = redis.call('HMGET', MESSAGES, unpack(message_ids))
   local crashes = redis.call('EXISTS', CRASHES) == 1 and redis.call('HMGET', CRASHES, unpack(message_ids)) or {}
+  local header, org, lane
   for i, message in ipairs(taken) do
-    local header, record = queue .. '\n' .. message.org .. '\n' .. message.lane .. '\n', records[i]
-    if not record or string.sub(record, 1, #header) ~= header or not enqueue_id_of(record) then
+    local record, mark = records[i], nil
+    if message.org ~= org or message.lane ~= lane then
+      org, lane = message.org, message.lane
+      header = queue .. '\n' .. org .. '\n' .. lane .. '\n'
+    end
+    if record and string.sub(record, 1, #header) == header then
+      -- What an enqueue id begins with.
+      mark = string.match(record, '^(%.?)[^\n]*\n', #header + 1)
+    end
+    if not mark then
       reject_foreign(queue, message, record)
     else
       local own_flag = message.by_age and BY_AGE or flag
       local token = string.format('%.0f|%s|%.4f|%s|%.0f|%.6f|b%d|%s', first + i, message.since_ms, message.cost_ms,
-        message.interval_ms, now, message.time, counted_bytes(record), crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
+        message.interval_ms, now, message.time, mark == '.' and #record or 0, crashes[i] and is_poison(crashes[i]) and POISON or own_flag)
       charged_ms = charged_ms + message.cost_ms
       leases[#leases + 1] = message.message_id
       leases[#leases + 1] = token

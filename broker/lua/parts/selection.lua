@@ -7,8 +7,10 @@ local MIN_COST_MS = 0.05
 local MAX_ROUNDS = 4
 -- What an org costs that is looked at, a lane that something is taken from, and what is set aside, in commands.
 local COMMANDS_OF_ORG = 8
-local COMMANDS_OF_LANE = 16
-local COMMANDS_ASIDE = 10
+local COMMANDS_OF_LANE = 17
+local COMMANDS_ASIDE = 13
+-- What a message costs that is leased, in elements.
+local ELEMENTS_LEASED = 4
 -- A call that has moved so much else that less is left leases no message that is larger.
 local MIN_BYTES = 2 * 1024 * 1024
 

@@ -32,8 +32,16 @@ local function changed_rate(actor) return '\n' .. actor end
 local function split_token(token) return string.match(token, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(%d+)|') end
 local function charged_ms_of(token) return tonumber(string.match(token, '^%d+|%d+|([^|]*)|')) end
 local function charged_at_of(token) return tonumber(string.match(token, '^%d+|%d+|[^|]*|[^|]*|%d+|([^|]*)|') or '0') end
-local function bytes_of_token(token) return tonumber(string.match(token, '|b(%d+)|') or '0') end
 local function flag_of(token) return string.match(token, '([^|]*)$') end
+
+-- What is charged, the virtual time, the counted bytes and the flag of a token: of most, read at once.
+local function read_token(token)
+  local charged_ms, charged_at, bytes, flag = string.match(token, '^%d+|%d+|([^|]*)|[^|]*|%d+|([^|]*)|b(%d+)|([^|]*)$')
+  if charged_ms then
+    return tonumber(charged_ms), tonumber(charged_at), tonumber(bytes), flag
+  end
+  return charged_ms_of(token), charged_at_of(token), 0, flag_of(token)
+end
 
 -- A flag is empty, or one of these: the message runs in isolation; it crashed workers there too and runs no more; it went
 -- before others by its age.

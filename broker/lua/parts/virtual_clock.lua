@@ -3,14 +3,14 @@
 -- is only estimated; so no refund moves it, and it never falls.
 -- Generalised processor sharing: A. Parekh, R. Gallager, "A Generalized Processor Sharing Approach to Flow Control in
 -- Integrated Services Networks" (IEEE/ACM Transactions on Networking 1, 1993).
--- NEEDS: keys shares
+-- NEEDS: keys shares budget
 
 -- Orgs that join at one time stand so far apart, in the order in which they came.
 local STEP_MS = 0.0001
 -- So many orgs that a call has caught up with stop competing in between, by the virtual time at which they do.
 local MAX_STEPS = 4
--- So many of them are removed a call. What is left counts no more.
-local MAX_PASSED = 500
+-- So many of them are removed a call. Of what is left only the weight beyond one counts, until the next call.
+local MAX_PASSED = 50
 
 local function queue_time(queue) return tonumber(redis.call('GET', virtual_time(queue)) or '0') end
 
@@ -61,35 +61,51 @@ local function time_after(queue, time, work_ms, waiting, extra)
   end
 end
 
--- Forgets orgs ahead up to a time. They are read with it: a call that fails puts them back.
-local function forget_passed(queue, until_time, extra)
+-- Forgets orgs ahead up to a time. They are read with it: a call that fails puts them back. Returns what their weights were
+-- beyond their number.
+local function forget_passed(queue, until_time)
   local ahead = served_ahead(queue)
   local passed = redis.call('ZRANGEBYSCORE', ahead, '-inf', until_time, 'WITHSCORES', 'LIMIT', 0, MAX_PASSED)
-  if #passed == 0 then
-    return
-  end
   local orgs, gone = {}, 0
   for i = 1, #passed, 2 do
     orgs[#orgs + 1] = passed[i]
-    gone = gone + (extra ~= 0 and extra_weight_of(passed[i]) or 0)
+    gone = gone + extra_weight_of(passed[i])
   end
-  redis.call('ZREM', ahead, unpack(orgs))
-  add_weight(queue, -gone)
+  if #orgs > 0 then
+    redis.call('ZREM', ahead, unpack(orgs))
+    spend(has_shares and #orgs or 0, 0, 2 * #orgs)
+    add_weight(queue, -gone)
+  end
+  return gone
 end
 
--- So much work of a queue was done; `outstanding` is what is charged for leases of it that have not ended.
-local function advance(queue, work_ms, outstanding)
-  local ready = ready_orgs(queue)
-  local first = tonumber(redis.call('ZRANGE', ready, 0, 0, 'WITHSCORES')[2])
-  local waiting = first and redis.call('ZCARD', ready) or 0
-  local extra = tonumber(redis.call('GET', extra_weights(queue)) or '0')
-  local time = time_after(queue, queue_time(queue), work_ms, waiting, extra)
-  set_queue_time(queue, time)
-  if not first and outstanding <= 0 then
-    -- All was done, as it is in the ideal: nobody owes anything, and nobody is owed.
-    forget_passed(queue, '+inf', extra)
-  else
-    -- Who is ahead of the first who waits may be kept from waiting only by a limit, and comes back to where it was.
-    forget_passed(queue, string.format('%.6f', math.min(time, first or time)), extra)
+-- A queue that was empty has work again: nobody owes anything from before. Shares that were changed while it was empty are
+-- not in its weights yet.
+local function begin_anew(queue)
+  if redis.call('EXISTS', served_ahead(queue), extra_weights(queue)) == 0 then
+    return
   end
+  forget_passed(queue, '+inf')
+  local extra = -tonumber(redis.call('GET', extra_weights(queue)) or '0')
+  if redis.call('EXISTS', served_ahead(queue)) == 0 then
+    for _, org in ipairs(redis.call('ZRANGE', ready_orgs(queue), 0, -1)) do
+      extra = extra + extra_weight_of(org)
+    end
+    add_weight(queue, extra)
+  end
+end
+
+-- So much work of a queue was done; `outstanding` is what is charged for leases of it that have not ended. Whoever comes
+-- back from a limit with that has to come back before: where it was is forgotten now, if the clock has passed it.
+local function advance(queue, work_ms, outstanding)
+  local ready, time = ready_orgs(queue), queue_time(queue)
+  local waiting = redis.call('ZCARD', ready)
+  local extra = tonumber(redis.call('GET', extra_weights(queue)) or '0')
+  extra = extra - forget_passed(queue, string.format('%.6f', time))
+  time = time_after(queue, time, work_ms, waiting, extra)
+  if waiting == 0 and outstanding <= 0 then
+    -- All is done, as it is in the ideal then: nobody owes anything, and nobody is owed.
+    forget_passed(queue, '+inf')
+  end
+  set_queue_time(queue, time)
 end

@@ -10,7 +10,7 @@ local GATES_DUE = '|\n'
 local function key_due(org, key) return '|\n:' .. org .. ':' .. key end
 
 -- Each that is let in costs so many commands.
-local COMMANDS_LET_IN = 18
+local COMMANDS_LET_IN = 20
 local MAX_LET_IN = 24
 -- Of those that wait for a slot of a key the first may take it; the second, when nothing of the first is left.
 local MAX_FOR_SLOT = 2

@@ -62,11 +62,33 @@ def test_what_was_mended_or_dropped_is_said(server: ScriptedServer, exchange: Ht
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("900", 900), ("1,200 words", 1200), ("about 1.500", 1500), (900.0, 900), ("800-1000", 800), ("", None)],
+    [
+        ("900", 900),
+        ("1,200 words", 1200),
+        ("about 1.500", 1500),
+        (900.0, 900),
+        ("800-1000", 800),
+        ("", None),
+        ("1.5k", 1500),
+        (899.6, 900),
+    ],
 )
 def test_a_word_count_is_read_as_it_is_meant(written: object, read: int | None) -> None:
     """A number in words is a number."""
     assert ideas_in(completion([idea(word_count=written)])).drafts[0].word_count == read
+
+
+def test_the_first_choice_that_says_something_is_read() -> None:
+    """Some gateways begin with an empty one."""
+    silent, good = {"message": {"content": None}}, json.loads(completion([idea("One")]))["choices"][0]
+    body = json.dumps({"choices": [silent, good]}).encode()
+
+    assert [draft.title for draft in ideas_in(body).drafts] == ["One"]
+
+
+def test_an_answer_that_is_the_text_of_another_is_read() -> None:
+    """JSON within JSON."""
+    assert ideas_in(completion(content=json.dumps(json.dumps({"ideas": [idea("One")]})))).drafts
 
 
 def test_ideas_that_were_only_considered_are_not_taken() -> None:

@@ -26,6 +26,10 @@ FILL = """
     INSERT INTO content_items (org_id, id, domain_id, title, content_type, status)
         SELECT org_id, gen_random_uuid(), id, 'A title', 'article', 'publishing'
         FROM domain_registry, generate_series(1, 100);
+    INSERT INTO media_assets (org_id, id, domain_id, object_key, media_type, size_bytes, storage)
+        SELECT org_id, gen_random_uuid(), domain_id, id::text, 'image/png', 7, 'hot' FROM content_items;
+    INSERT INTO media_references (org_id, media_id, content_id, is_featured)
+        SELECT org_id, id, object_key::uuid, true FROM media_assets;
     INSERT INTO publish_intents (org_id, id, domain_id, content_id, target_id, status)
         SELECT content.org_id, gen_random_uuid(), content.domain_id, content.id, target.id, 'failed'
         FROM content_items AS content JOIN publish_targets AS target USING (org_id)
@@ -80,7 +84,10 @@ def busy(new_database: Callable[[], Database]) -> Iterator[Busy]:
     [
         (
             lambda repository, intent, execution: repository.intent(intent.intent_id),
-            {"pk_publish_intents", "pk_content_items", "pk_publish_targets"},
+            {
+                *("pk_publish_intents", "pk_content_items", "pk_publish_targets"),
+                *("uq_media_references_featured", "pk_media_assets"),
+            },
         ),
         (
             lambda repository, intent, execution: repository.intent_status(intent.intent_id),

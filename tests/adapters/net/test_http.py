@@ -16,10 +16,10 @@ from adapters.net.http import (
     MAX_RETRY_AFTER_S,
     RETRIES,
     HttpExchange,
-    HttpReply,
     raise_for_refusal,
     retry_after_s,
 )
+from adapters.net.replies import HttpReply
 from domain.errors import AuthFailed, InvalidInput, InvalidReply, ProviderUnavailable
 from tests.adapters.ai.scripted_server import (
     Reply,

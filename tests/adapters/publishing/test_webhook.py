@@ -4,11 +4,15 @@ import json
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 
 from adapters.publishing import verify_signature
 from domain.errors import AuthFailed, InvalidReply, JobError, LeaseLost, ProviderUnavailable
+from domain.post_details import FeaturedMedia, PostDetails
 from domain.publishing import Found, Post
 from tests.adapters.ai.scripted_server import (
     Received,
@@ -60,6 +64,26 @@ def test_a_post_is_sent(hook: ScriptedServer, way: Way) -> None:
     assert found == Found(external_id=POST.key, url=None, is_public=True)
 
 
+def test_what_is_said_of_a_post_is_sent(hook: ScriptedServer, way: Way) -> None:
+    """As far as it is text, and only what is said; an image is not, and the result says so."""
+    media = FeaturedMedia(media_id=UUID(int=1), object_key="a", media_type="image/png", size_bytes=1)
+    dated = datetime(2021, 5, 6, 7, tzinfo=timezone(timedelta(hours=2)))
+    details = PostDetails(excerpt="Short", tags=("slow",), author="Bo", dated=dated, featured=media)
+
+    found = way.webhook(hook.url, SECRET).publish(replace(POST, details=details), MemoryJournal())
+
+    assert json.loads(hook.received[0].body) == {
+        "key": POST.key,
+        "title": POST.title,
+        "body": POST.body,
+        "excerpt": "Short",
+        "tags": ["slow"],
+        "author": "Bo",
+        "dated": "2021-05-06T05:00:00+00:00",
+    }
+    assert "image was not sent" in found.warnings[0]
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_any_success_will_do(hook: ScriptedServer, way: Way, status: int) -> None:
     """Also without a body."""
@@ -91,6 +115,52 @@ def test_the_reply_may_say_where_it_is(
     found = way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
 
     assert (found.external_id, found.url) == (external_id, url)
+
+
+BODIES = {
+    "compressed": answer(200, b"\x1f\x8b\x08planted", Content_Encoding="gzip"),
+    "an encoding that is none": answer(201, b'{"id": 5}', Content_Encoding="utf-8"),
+    "too large": answer(200, b"x" * 2_000_000),
+    "cut short": hang_up(b"{"),
+    "chunks that are none": answer(202, b"planted", Transfer_Encoding="chunked"),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_success_is_one_whatever_its_body(hook: ScriptedServer, way: Way, body: str) -> None:
+    """Somebody would publish again by hand what is called a failure; without a body there is no id of theirs."""
+    hook.script(BODIES[body])
+
+    found = way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
+
+    assert found == Found(external_id=POST.key, url=None, is_public=True)
+
+
+def test_a_success_counts_though_later_answers_fail(hook: ScriptedServer, way: Way) -> None:
+    """The first request was taken: what comes after a cut answer takes nothing back."""
+    hook.script(BODIES["cut short"], *[answer(500)] * RETRIES)
+
+    assert way.webhook(hook.url, SECRET).publish(POST, MemoryJournal()).is_public
+    assert len(hook.received) == 1 + RETRIES
+
+
+def test_a_refusal_is_one_whatever_its_body(hook: ScriptedServer, way: Way) -> None:
+    """A compressed page is no reason to look for compression."""
+    hook.script(answer(403, b"planted", Content_Encoding="gzip"))
+    with pytest.raises(AuthFailed, match="403"):
+        way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
+
+
+@pytest.mark.parametrize("status", [409, 423, 425])
+def test_a_key_that_is_still_at_work_is_asked_for_again(hook: ScriptedServer, way: Way, status: int) -> None:
+    """The earlier request with the key may be through by then; if it never is, that is an outage and no refusal."""
+    hook.script(answer(status), answer(200, b'{"id": "p-7"}'))
+    assert way.webhook(hook.url, SECRET).publish(POST, MemoryJournal()).external_id == "p-7"
+    assert len({request.headers["Idempotency-Key"] for request in hook.received}) == 1
+
+    hook.script(answer(status))
+    with pytest.raises(ProviderUnavailable, match=str(status)):
+        way.webhook(hook.url, SECRET).publish(POST, MemoryJournal())
 
 
 @pytest.mark.parametrize(

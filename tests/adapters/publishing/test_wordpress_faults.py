@@ -181,7 +181,8 @@ def test_a_site_that_only_talks_nonsense_is_no_wordpress(site: WordPressSite, wa
         way.wordpress(site).publish(POST, MemoryJournal())
 
     assert_nothing_planted(caught.value)
-    assert site.operations == ["list"]
+    assert site.operations.count("list") == 1
+    assert "create" not in site.operations
 
 
 REFUSALS: list[tuple[Answer, type[JobError], str]] = [
@@ -221,7 +222,7 @@ def test_a_refusal_is_final_and_says_what_to_do(
 
 
 def test_wrong_credentials_are_refused(site: WordPressSite, way: Way) -> None:
-    """By the site itself, and the error tells which part is wrong."""
+    """The site does not say which part is wrong, so the error names all that may be."""
     for user, says in (
         (SiteUser(name="editor", application_password="planted"), "application password"),
         (SiteUser(name="nobody", application_password="planted"), "user name"),

@@ -10,7 +10,7 @@ import pytest
 from adapters.storage.media_store import ObjectMediaStore
 from adapters.storage.object_store import ObjectStore, S3Options, open_store
 from app.embedded.s3 import EmbeddedS3, embedded_s3
-from domain.errors import NotFound, StorageUnavailable
+from domain.errors import InvalidInput, NotFound, StorageUnavailable
 
 KEY = "an-org/a picture.png"
 
@@ -109,3 +109,14 @@ def _content(store: ObjectStore) -> bytes | None:
         return b"".join(store.get(KEY))
     except NotFound:
         return None
+
+
+def test_a_file_is_read_from_wherever_it_is(stores: Stores) -> None:
+    """Hot, cold or both, whole and within a bound; where it is nowhere, that is said."""
+    with pytest.raises(NotFound):
+        stores.media.read(KEY, most_bytes=7)
+    for store in (stores.cold, stores.hot):
+        store.put(KEY, io.BytesIO(b"picture"), {})
+        assert stores.media.read(KEY, most_bytes=7) == b"picture"
+        with pytest.raises(InvalidInput, match="smaller"):
+            stores.media.read(KEY, most_bytes=6)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +20,7 @@ from adapters.database.tables import audit_log, publish_targets
 from adapters.database.targets import SqlPublishTargets
 from adapters.database.unit_of_work import SystemUnitOfWork
 from app.cli.targets import targets
-from app.dev.wordpress_site import SiteUser, WordPressSite, wordpress_site
+from app.dev.wordpress_site import Permalinks, SiteUser, WordPressSite, wordpress_site
 from app.output import CommandError
 from domain.errors import InvalidInput, NotFound
 from tests.databases import Database
@@ -70,9 +70,9 @@ class Desk:
         """Add a webhook."""
         return UUID(self.json(*self.adding(*more, **named), stdin=SECRET)["target_id"])
 
-    def add_site(self, site: WordPressSite, user: SiteUser) -> UUID:
+    def add_site(self, site: WordPressSite, user: SiteUser, name: str = "", path: str = "") -> UUID:
         """Add a WordPress site."""
-        arguments = self.adding(name=user.name, address=site.url)
+        arguments = self.adding(name=name or user.name, address=site.url + path)
         arguments[arguments.index("webhook")] = "wordpress"
         given = {"username": user.name, "application_password": user.application_password}
         return UUID(self.json(*arguments, stdin=given)["target_id"])
@@ -241,6 +241,19 @@ def test_a_site_is_checked(desk: Desk, site: WordPressSite) -> None:
         assert "planted" not in result.output
     assert "is ready" in desk.run("check", str(ready)).output
     assert site.posts() == []
+
+
+def test_a_sites_own_address_is_stored(desk: Desk, site: WordPressSite) -> None:
+    """Whichever of its addresses was given, whatever its permalinks; one that is away is stored as it was given."""
+    site.add(slug="a-post", status="publish")
+    for number, permalinks in enumerate(get_args(Permalinks)):
+        site.set_permalinks(permalinks)
+        path = ("/a-post/", "/index.php", "/wp-json/")[number]
+        made = desk.add_site(site, USERS[0], name=permalinks, path=path)
+        assert desk.row(made).address == site.url
+        assert desk.run("check", str(made)).exit_code == 0
+    site.maintain()
+    assert desk.row(desk.add_site(site, USERS[0])).address == site.url
 
 
 def test_a_check_says_what_the_database_cannot_know(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

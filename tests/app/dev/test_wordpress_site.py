@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.dev.wordpress_site import Answer, HangUp, Hold, SiteUser, WordPressSite, wordpress_site
+from app.dev.wordpress_site import Answer, HangUp, Hold, Permalinks, SiteUser, WordPressSite, wordpress_site
 from tests.middleware.eventually import eventually
 
 USERS = (
@@ -228,22 +228,58 @@ def test_roles_are_kept_apart(site: WordPressSite, ask: Client) -> None:
     assert refused(ask("POST", user=subscriber, title="T")) == (403, "rest_cannot_create")
     assert refused(ask("GET", user=subscriber, context="edit")) == (403, "rest_forbidden_context")
     capabilities = ask("GET", "/users/me", user=contributor, context="edit").json()["capabilities"]
-    assert capabilities == {"edit_posts": True, "publish_posts": False}
+    assert capabilities == dict.fromkeys(["read", "edit_posts", "delete_posts", "contributor"], True)
+    hidden = ask("GET", user=subscriber, status="draft", context="edit")
+    assert refused(hidden) == (400, "rest_invalid_param")
+    assert hidden.json()["data"]["details"]["status"]["data"] == {"status": 403}
 
 
-def test_wrong_credentials_are_distinguished(ask: Client) -> None:
-    """As WordPress does; spaces in an application password do not count."""
+def test_whoever_cannot_sign_in_is_nobody(ask: Client) -> None:
+    """As WordPress has it, without a word on why; spaces in an application password do not count."""
     assert (
         ask("GET", "/users/me", user=SiteUser(name="ed", application_password="abcdEFGH")).status_code == 200
     )
-    assert refused(ask("GET", user=SiteUser(name="ed", application_password="no"))) == (
-        401,
-        "incorrect_password",
-    )
-    assert refused(ask("GET", user=SiteUser(name="who", application_password="no"))) == (
-        401,
-        "invalid_username",
-    )
+    for name in ("ed", "who"):
+        stranger = SiteUser(name=name, application_password="no")
+        assert refused(ask("GET", "/users/me", user=stranger)) == (401, "rest_not_logged_in")
+        hidden = ask("GET", user=stranger, status="draft", context="edit")
+        assert refused(hidden) == (400, "rest_invalid_param")
+        detail = hidden.json()["data"]["details"]["status"]
+        assert (detail["code"], detail["data"]) == ("rest_forbidden_status", {"status": 401})
+
+
+@pytest.mark.parametrize(
+    ("permalinks", "root", "answers"),
+    [
+        ("pretty", "/wp-json/", {"/wp-json/": 200, "/index.php/wp-json/": 200, "/?rest_route=/": 200}),
+        ("index", "/index.php/wp-json/", {"/index.php/wp-json/": 200, "/?rest_route=/": 200}),
+        ("plain", "/index.php?rest_route=/", {"/?rest_route=/": 200, "/index.php?rest_route=/": 200}),
+    ],
+)
+def test_permalinks_say_where_the_api_is(permalinks: Permalinks, root: str, answers: dict[str, int]) -> None:
+    """Its root is linked from the front page; with arguments it is reached everywhere, elsewhere stands a page."""
+    with wordpress_site(users=USERS, permalinks=permalinks) as site, httpx.Client(trust_env=False) as http:
+        assert f'<{site.url}{root}>; rel="https://api.w.org/"' in http.get(site.url).headers["Link"]
+        for path in ("/wp-json/", "/index.php/wp-json/", "/?rest_route=/", "/index.php?rest_route=/"):
+            reply = http.get(site.url + path)
+            is_api = reply.headers["Content-Type"] == "application/json"
+            assert (reply.status_code == 200, is_api) == (True, path in answers or "rest_route" in path)
+        listed = http.get(f"{site.url}/?rest_route=/wp/v2/posts&per_page=1")
+        assert (listed.json(), listed.headers["X-WP-Total"]) == ([], "0")
+        moved = http.get(f"{site.url}/wp-json/wp/v2/posts?a=b")
+        assert moved.status_code == (301 if permalinks == "plain" else 200)
+
+
+def test_a_site_in_maintenance_answers_nothing_else(site: WordPressSite, ask: Client) -> None:
+    """503 and ten minutes, for every request; then it is as it was."""
+    site.maintain()
+    for path in ("", "/wp-json/wp/v2/posts", "/any/"):
+        reply = ask.http.get(site.url + path)
+        assert (reply.status_code, reply.headers["Retry-After"]) == (503, "600")
+
+    site.maintain(begins=False)
+
+    assert ask("GET").json() == []
 
 
 def test_what_cannot_be_read_is_refused(site: WordPressSite, ask: Client) -> None:

@@ -34,7 +34,7 @@ class TakesAlong(Middleware):
 
 
 @pytest.mark.parametrize("message_id", ["evil", "\ud800"])
-def test_an_end_that_cannot_be_told_loses_nobodys_retry(
+def test_an_end_that_cannot_be_reported_loses_nobodys_retry(
     new_broker: MakeBroker, raw: "redis.Redis", message_id: str
 ) -> None:
     """What it takes along is a dead letter, whole; all others are tried again and done."""

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from broker.keys import lane_of
 from broker.leasing.lease import BACK, DEAD, DONE, AckOperation, Lease, Sent
 from tests.broker.model.converted import count_bytes
-from tests.broker.model.fleet import QUEUES, Fleet, drain
+from tests.broker.model.draining import drain
+from tests.broker.model.fleet import QUEUES, Fleet
 from tests.broker.model.messages import Messages
 from tests.broker.model.worker import Fate, Worker
 

@@ -11,7 +11,8 @@ import redis
 
 from broker import FairRedisBroker
 from tests.broker.conftest import MakeBroker
-from tests.broker.model.fleet import Fleet, drain
+from tests.broker.model.draining import drain
+from tests.broker.model.fleet import Fleet
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import leased
 from tests.broker.model.worker import SILENT_MS

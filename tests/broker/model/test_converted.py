@@ -3,7 +3,8 @@
 import pytest
 
 from tests.broker.model.converted import count_bytes
-from tests.broker.model.fleet import Fleet, drain
+from tests.broker.model.draining import drain
+from tests.broker.model.fleet import Fleet
 from tests.broker.model.messages import Messages
 
 pytestmark = pytest.mark.slow

@@ -58,25 +58,25 @@ def test_many_orgs_that_are_due_have_their_turns_by_when_they_were(fleet: Fleet)
     """More of them than one call makes ready: whose turn has been comes again behind the others."""
     orgs = [f"o{n:02d}" for n in range(60)]
     for number, org in enumerate(reversed(orgs)):
-        delayed(fleet, org, 4, delay_ms=1_000 + number)
+        delayed(fleet, org, 8, delay_ms=1_000 + number)
     fleet.advance(2_000)
     fleet.flush_with(fleet.workers[0], "q")
-    assert set(fleet.state.ready["q"]) == set(orgs[-40:])
+    first = set(fleet.state.ready["q"])
+    assert first == set(orgs[-len(first) :]) < set(orgs)
 
     fleet.flush_with(fleet.workers[0], "q")
-    assert set(fleet.state.ready["q"]) == set(orgs)
+    assert first < set(fleet.state.ready["q"])
 
 
 def test_one_call_makes_a_batch_ready(fleet: Fleet) -> None:
     """The server does not stand still for a storm."""
     delayed(fleet, "storm", 450)
     fleet.advance(1_000)
-    left = []
-    for _ in range(5):
+    left = [450]
+    while left[-1]:
         fleet.flush_with(fleet.workers[0], "q")
         left.append(len(fleet.state.delayed.get("q", {})))
-
-    assert left == [350, 250, 150, 50, 0]
+        assert 0 < left[-2] - left[-1] <= 100
 
 
 def test_one_call_reads_only_so_many_bytes(fleet: Fleet) -> None:
@@ -135,7 +135,7 @@ def test_what_release_0_1_0_has_delayed_is_not_kept_back_by_a_storm(fleet: Fleet
     [sent] = delayed(fleet, "a", 1, delay_ms=1)
     fleet.shard.client.delete(fleet.shard.key("qo", "q", "a"), fleet.shard.key("qn", "q"))
     storm = [message(org="storm", delay_ms=2) for _ in range(300)]
-    fleet.shard.run("enqueue", 0, 0, 0, *(value for each in storm for value in each))
+    fleet.shard.run("enqueue", *[0] * 6, "", 0, *(value for each in storm for value in each))
     for each in storm:
         fleet.truth.accept(each, at_once=True)
     fleet.shard.advance(1_000)

@@ -6,7 +6,8 @@ After each call all invariants are looked at as well.
 import pytest
 
 from broker.leasing.lease import DEAD, DONE
-from tests.broker.model.fleet import Fleet, drain
+from tests.broker.model.draining import drain
+from tests.broker.model.fleet import Fleet
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import end_all, leased
 from tests.broker.model.structure import NEVER_MS

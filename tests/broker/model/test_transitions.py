@@ -6,7 +6,8 @@ After each call all invariants are looked at as well.
 import pytest
 
 from broker.leasing.lease import BACK, DONE, AckOperation
-from tests.broker.model.fleet import Fleet, drain
+from tests.broker.model.draining import drain
+from tests.broker.model.fleet import Fleet
 from tests.broker.model.messages import Messages
 from tests.broker.model.scenes import die, end_all, leased, suspect
 

@@ -42,8 +42,8 @@ IN_LUA = [
     Variant(
         12,
         "parts/budget.lua",
-        "commands_left, bytes_left = 940,",
-        "commands_left, bytes_left = 9e6,",
+        "commands_left, bytes_left, elements_left = 940, 4 * 1024 * 1024, 980",
+        "commands_left, bytes_left, elements_left = 9e6, 4 * 1024 * 1024, 9e6",
         _due_at_once,
     ),
     Variant(

@@ -50,7 +50,7 @@ def _impatient(test: Callable[..., None], *values: str) -> Callable[..., None]:
 
 LEASING, FINISH = "parts/leasing.lua", "parts/finish.lua"
 TRANSACTION, FOREIGN, SENDERS = "parts/transaction.lua", "parts/foreign.lua", "parts/senders.lua"
-UNTOLD_END = _impatient(test_culprits.test_an_end_that_cannot_be_told_loses_nobodys_retry, "evil")
+UNTOLD_END = _impatient(test_culprits.test_an_end_that_cannot_be_reported_loses_nobodys_retry, "evil")
 WRONG_TYPE = test_foreign_records.test_a_key_of_another_type_hurts_nobody
 
 FOREIGN_IN_LUA = [
@@ -114,7 +114,7 @@ FOREIGN_IN_LUA = [
         SENDERS,
         "if number <= highest - WINDOW then",
         "if false then",
-        test_repeated_sends.test_a_sender_is_told_that_a_repeat_came_too_late,
+        test_repeated_sends.test_a_sender_learns_that_a_repeat_came_too_late,
     ),
 ]
 

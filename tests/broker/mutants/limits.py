@@ -40,7 +40,6 @@ OF_LIMITS = [
         clock.test_a_server_that_is_back_holds_nobody_up_for_a_step,
     ),
     Variant(6, "parts/workers.lua", "advance_timers(tonumber(heard_ms) - now)", "", STEP),
-    Variant(6, DELAYED, "delayed, '-inf', now + lead_ms", "delayed, '-inf', now", STEP),
     Variant(
         6, DELAYED, "due_orgs(queue), '-inf', now + timer_lead_ms()", "due_orgs(queue), '-inf', now", STEP
     ),
@@ -111,7 +110,7 @@ OF_LIMITS = [
     Variant(
         10,
         FINISH,
-        "tally_bytes(batch.bytes, lane.queue, lane.org, -bytes)",
+        "lane.bytes = lane.bytes + bytes",
         "",
         test_byte_bounds.test_what_is_in_comes_back_into_what_is_full,
     ),

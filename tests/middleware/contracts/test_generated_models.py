@@ -20,6 +20,7 @@ from pydantic import (
     SerializeAsAny,
     computed_field,
     field_serializer,
+    model_validator,
 )
 
 from middleware import InvalidPayload
@@ -128,6 +129,19 @@ class Keys(BaseModel):
     raw: SecretBytes
 
 
+class Careful(BaseModel):
+    """Looks at what comes in, by the names on the wire."""
+
+    user_id: int = Field(alias="userId")
+
+    @model_validator(mode="before")
+    @classmethod
+    def look(cls, data: dict[str, object]) -> dict[str, object]:
+        """Fails where there is no such name."""
+        assert data["userId"] is not None
+        return data
+
+
 class At(BaseModel):
     """A moment."""
 
@@ -148,6 +162,7 @@ class Remembering(BaseModel):
         Numbers(numbers="[1, 2]"),
         Drawing(shape=Shape(name="b")),
         Keys(pin=Secret(1234), raw=SecretBytes(b"r\xc3\xa9")),
+        Careful(userId=7),
         Hiding(name="a"),
         Rounding(ratio=0.25),
         Loose(value={"a": [1, None, "x"]}, many=[1]),

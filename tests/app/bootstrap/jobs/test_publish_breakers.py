@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from app.bootstrap.jobs.publish_execution import BehindBreakers, breaker_key
+from adapters.net.replies import PassingRefusal
+from app.bootstrap.jobs.publish_execution import BehindBreakers, breaker_key, target_key
 from domain.errors import AuthFailed, DatabaseUnavailable, InvalidReply, LeaseLost, ProviderUnavailable
 from domain.publishing import AdapterName, Found, Journal, Post, Publisher, PublishTarget, RetryOptions
 from middleware import BreakerRule, CircuitBreakers, Parked
@@ -57,14 +58,18 @@ def breakers() -> CircuitBreakers:
     return CircuitBreakers(MemoryCircuitBreakerStore(), rule=BreakerRule(failures=2))
 
 
-def target(address: str = "https://site.example", adapter: AdapterName = "wordpress") -> PublishTarget:
+def target(
+    address: str = "https://site.example", adapter: AdapterName = "wordpress", number: int = 1
+) -> PublishTarget:
     """A target there."""
-    return PublishTarget(target_id=UUID(int=1), adapter=adapter, address=address, credentials=b"")
+    return PublishTarget(target_id=UUID(int=number), adapter=adapter, address=address, credentials=b"")
 
 
-def behind(breakers: CircuitBreakers, far: Far, address: str = "https://site.example") -> Publisher:
+def behind(
+    breakers: CircuitBreakers, far: Far, address: str = "https://site.example", number: int = 1
+) -> Publisher:
     """The remote service as the saga sees it."""
-    return BehindBreakers(far, breakers)(target(address), RetryOptions())
+    return BehindBreakers(far, breakers)(target(address, number=number), RetryOptions())
 
 
 def test_a_host_that_is_down_is_left_untouched_and_others_are_not(breakers: CircuitBreakers) -> None:
@@ -81,6 +86,39 @@ def test_a_host_that_is_down_is_left_untouched_and_others_are_not(breakers: Circ
 
     assert down.calls == 2
     assert behind(breakers, well, "https://other.example").publish(POST, NoJournal()).external_id == "7"
+
+
+def test_a_target_that_asks_for_time_holds_back_itself(breakers: CircuitBreakers) -> None:
+    """However often it answers 503: others on its host, a folder away, are published to at once."""
+    busy, well = Far(PassingRefusal("an update", status=503, retry_after_s=60.0)), Far()
+    for _ in range(3):
+        with pytest.raises((ProviderUnavailable, Parked)):
+            behind(breakers, busy).publish(POST, NoJournal())
+
+    with pytest.raises(Parked):
+        behind(breakers, busy).publish(POST, NoJournal())
+    assert busy.calls == 1
+    assert behind(breakers, well, number=2).publish(POST, NoJournal()).external_id == "7"
+
+
+def test_a_rate_limit_is_its_hosts(breakers: CircuitBreakers) -> None:
+    """429 holds for all that is published there."""
+    with pytest.raises(ProviderUnavailable):
+        behind(breakers, Far(PassingRefusal("many", status=429, retry_after_s=60.0))).publish(
+            POST, NoJournal()
+        )
+    with pytest.raises(Parked):
+        behind(breakers, Far(), number=2).publish(POST, NoJournal())
+
+
+def test_what_is_forced_on_a_host_holds_for_its_targets(breakers: CircuitBreakers) -> None:
+    """A target's circuit is below its host's."""
+    assert target_key(target()) == check_key(target_key(target()))
+    assert target_key(target()).startswith(f"{breaker_key(target())}:")
+    assert target_key(target()) != target_key(target(number=2))
+    breakers.force_open(breaker_key(target()), "moving")
+    with pytest.raises(Parked):
+        behind(breakers, Far()).publish(POST, NoJournal())
 
 
 @pytest.mark.parametrize(
