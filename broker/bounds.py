@@ -42,13 +42,15 @@ def cut_delay(delay: object) -> int:
 
 def printable(text: str) -> str:
     r"""Text that has an encoding: half a character is written out, as in `\ud800`."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_text(value: object) -> bool:
     """Check that something is text, and has an encoding."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -63,7 +65,10 @@ def to_wire(value: str | bytes | int | float) -> str | bytes | int | float:
 
 def from_wire(value: bytes) -> str:
     """Text of Redis; bytes that are none keep apart from all others, and go back as they came."""
-    return value.decode("utf-8", "surrogateescape")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("utf-8", "surrogateescape")
 
 
 def _short(value: object) -> str:

@@ -73,8 +73,9 @@ class Enqueuer:
         delay_ms = cut_delay(delay) if carrying else delay_of(delay)
         encode = self._encode.salvage if carrying else self._encode
         results: list[Message[Any] | Exception] = []
-        encoded: list[tuple[int, Message[Any], Sent]] = []
-        for index, message in enumerate(messages):
+        indexes: list[int] = []
+        encoded: list[Sent] = []
+        for message in messages:
             try:
                 routed = self._routed(message)
                 if not carrying:
@@ -85,14 +86,15 @@ class Enqueuer:
             except Exception as error:  # noqa: BLE001  # it is this message's answer
                 results.append(error)
             else:
+                indexes.append(len(results))
                 results.append(routed)
-                encoded.append((index, routed, sent))
-        faults = self._send([sent for *_, sent in encoded])
-        for (index, routed, _), fault in zip(encoded, faults, strict=True):
+                encoded.append(sent)
+        faults = self._send(encoded)
+        for index, fault in zip(indexes, faults, strict=True):
             if fault is not None:
                 results[index] = fault
             else:
-                self._broker.emit_after("enqueue", routed, delay)
+                self._broker.emit_after("enqueue", results[index], delay)
         return results
 
     def _send(self, messages: list[Sent]) -> list[Exception | None]:
@@ -103,8 +105,9 @@ class Enqueuer:
         return [None] * len(messages)
 
     def _routed(self, message: Message[Any]) -> Message[Any]:
-        names: tuple[object, object] = (message.queue_name, message.options)
-        if not isinstance(names[0], str) or not isinstance(names[1], dict):
+        queue: object = message.queue_name
+        options: object = message.options
+        if not isinstance(queue, str) or not isinstance(options, dict):
             return message  # its encoder says what is wrong with it
         plain = _plain(message)
         return plain if self._route is None else self._route(plain)

@@ -136,7 +136,21 @@ def record_of(queue: str, org: str, lane: str, enqueue_id: str, body: bytes) -> 
 def split_record(record: bytes) -> tuple[str, str, str, bytes]:
     """Queue, org (escaped), lane and encoded message of a record."""
     queue, org, lane, _, body = record.split(b"\n", 4)
-    return from_wire(queue), from_wire(org), from_wire(lane), body
+    try:
+        return queue.decode(), org.decode(), lane.decode(), body
+    except UnicodeDecodeError:
+        return from_wire(queue), from_wire(org), from_wire(lane), body
+
+
+def lane_prefix(record: bytes) -> bytes:
+    """What two records of one queue, org and lane begin with, and no two of different ones.
+
+    Raises:
+        ValueError: it is no record.
+    """
+    org_at = record.index(b"\n") + 1
+    lane_at = record.index(b"\n", org_at) + 1
+    return record[: record.index(b"\n", lane_at) + 1]
 
 
 def gate_of(gate: str) -> str:

@@ -3,19 +3,21 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, Literal, cast
 
 import redis
-from dramatiq import Broker, Message
+from dramatiq import Broker, Message, get_encoder
 from dramatiq.errors import ConnectionClosed
 
 from .bounds import is_text, printable
 from .clients import client_like, never_twice
 from .connection import ask, connection_errors, drop_connections
 from .errors import FullOf, MessageTooLarge, NotReplicated, QueueFull, RepeatedTooLate, ServerFull
-from .keys import EnqueueIds, SenderCalls, lane_of, part, record_of, split_record
+from .keys import EnqueueIds, SenderCalls, lane_of, lane_prefix, part, record_of, split_record
 from .leasing.lease import Sent
 from .schema import Schema
 from .scripts import Argument, Script
@@ -40,6 +42,10 @@ Durability = Literal["local", "replica"]
 _KNOWN_S: Final = 50.0
 #: Priorities and slots beyond this mean no more than it.
 _MAX_RANK: Final = 10**9
+#: Of a message, as Dramatiq encodes it.
+_FIELDS: Final = tuple(each.name for each in fields(Message))
+#: What a message is made of, its subclasses aside: id, queue, actor, keyword arguments, options.
+_PLAIN_KINDS: Final = (str, str, str, dict, dict)
 #: The lane of what cannot be encoded: it is no actor's.
 _NO_LANE: Final = f"{part('?')}:0"
 
@@ -125,9 +131,9 @@ class Sender:
             *(self._max_depths if bounded else none),
             len(more),
             *(self._max_bytes if bounded else none),
-            sum(len(each.record) for each in more),
+            sum([len(each.record) for each in more]),
             *self._calls(),
-            *(value for each in messages for value in each),
+            *chain.from_iterable(cast("Iterable[tuple[Argument, ...]]", messages)),
         ]
         try:
             refused = self._call(_ENQUEUE, arguments)
@@ -157,9 +163,9 @@ class Sender:
 
         A connection that is lost on the way may leave part of a queue's messages sent: those that are not say so.
         """
-        of_queues: dict[str, list[int]] = {}
+        of_queues: dict[bytes, list[int]] = {}
         for index, each in enumerate(messages):
-            of_queues.setdefault(split_record(each.record)[0], []).append(index)
+            of_queues.setdefault(each.record[: each.record.index(b"\n")], []).append(index)
         faults: list[Exception | None] = [None] * len(messages)
         for indexes in of_queues.values():
             self._send_queue(messages, indexes, faults)
@@ -252,7 +258,7 @@ class Encoder:
         """
         self.check(message)
         try:
-            body = message.encode()
+            body = _encoded(message)
         except Exception as error:
             raise ValueError(f"a message of {message.actor_name!r} cannot be encoded: {error}") from error
         enqueue_id = self._enqueue_ids()
@@ -265,6 +271,10 @@ class Encoder:
         Raises:
             ValueError: they are not; the error says which.
         """
+        id_, queue, actor = message.message_id, message.queue_name, message.actor_name
+        kinds = (type(id_), type(queue), type(actor), type(message.kwargs), type(message.options))
+        if kinds == _PLAIN_KINDS and id_.isascii() and queue.isascii() and "\n" not in queue:
+            return  # nearly every message
         for name in ("message_id", "queue_name", "actor_name"):
             value = getattr(message, name)
             # An actor's name may be anything that JSON can say: it is the worker's to refuse.
@@ -295,12 +305,25 @@ class Encoder:
             priority = actor.priority if actor is not None else 0
         priority = max(-_MAX_RANK, min(priority, _MAX_RANK))
         concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
-        return lane_of(message.actor_name, priority, _slots(concurrency) if concurrency else None)
+        if concurrency:
+            return lane_of(message.actor_name, priority, _slots(concurrency))
+        return _lane_without_key(message.actor_name, priority)
+
+
+#: An actor has few of them, and sends many messages to each.
+_lane_without_key = lru_cache(maxsize=1_024)(lane_of)
 
 
 def _org(message: Message[Any]) -> str:
     org = message.options.get("org")
     return "" if org is None else str(org)
+
+
+def _encoded(message: Message[Any]) -> bytes:
+    """As `Message.encode`, which looks up each time which fields a message has."""
+    if type(message) is not Message:
+        return message.encode()
+    return get_encoder().encode({name: getattr(message, name) for name in _FIELDS})
 
 
 def _shown(message: Message[Any]) -> bytes:
@@ -322,8 +345,7 @@ def _first_batch(messages: Sequence[Sent], indexes: Sequence[int], start: int) -
     commands = size = 0
     for index in indexes[start : start + BATCH_SIZE]:
         sent = messages[index]
-        # Queue, org and lane.
-        lane = b"\n".join(sent.record.split(b"\n", 3)[:3])
+        lane = lane_prefix(sent.record)
         commands += _EACH + (_DELAYED if sent.delay_ms > 0 else 0 if lane in lanes else _LANE)
         size += len(sent.record)
         if batch and (commands > _BATCH_COMMANDS or size > BATCH_BYTES):

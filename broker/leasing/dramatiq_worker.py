@@ -37,7 +37,24 @@ class FairWorkQueue(PriorityQueue[Any]):
     Each item stands where the server's order would have it: start-time fair queueing, by what its org was charged for
     it (see `lua/parts/selection.lua`), in each queue apart. An item that belongs to no lease stands as if it were an
     org's of its own.
+
+    It has no bound, and so nobody waits to put: `put` and `get` are those of the standard library without that, which
+    are called for each message.
     """
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add an item, and wake a thread that waits for one; never blocks."""
+        with self.mutex:
+            self._put(item)
+            self.unfinished_tasks += 1
+            self.not_empty.notify()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Remove and return the next item; as the standard library's where there is none yet."""
+        with self.mutex:
+            if self.queue:
+                return self._get()
+        return super().get(block, timeout)
 
     def _init(self, maxsize: int) -> None:
         self.queue: list[Any] = []

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 
+from ..bounds import to_wire
+
 #: What a lease ends with, as the scripts know it.
 DONE: Final = "done"
 DEAD: Final = "dead"
@@ -99,7 +101,7 @@ class Lease:
         return self.outcome is not None and self.began_s is None
 
     def record(self) -> tuple[str | int | float | bytes, ...]:
-        """As the scripts take it (parts/finish.lua)."""
+        """As the scripts take it (parts/finish.lua), and in bytes where its text may have no encoding."""
         took_ms = self.took_ms
         if took_ms is None:
             took_ms = (self.done_s - (self.began_s or self.fetched_s)) * 1_000
@@ -116,9 +118,12 @@ class Lease:
             len(self.operations),
         )
         if not self.carried and not self.operations:
-            return head
+            # Nearly every lease; what may be foreign is looked at at once.
+            names = f"{self.message_id}{self.token}{self.queue}{self.org}{self.lane}"
+            return head if names.isascii() else tuple(to_wire(value) for value in head)
         carried = (value for sent in self.carried for value in sent)
-        return (*head, *carried, *(value for each in self.operations for value in each.arguments()))
+        changes = (value for each in self.operations for value in each.arguments())
+        return tuple(to_wire(value) for value in (*head, *carried, *changes))
 
 
 class Fetched(NamedTuple):
@@ -136,6 +141,8 @@ class LeasedMessage(MessageProxy):
 
     def __init__(self, message: "Message[object]", lease: Lease) -> None:
         super().__init__(message)
+        # A message does not change: what is read of it a dozen times need not go through the proxy.
+        vars(self).update(vars(message))
         self.lease = lease
 
 

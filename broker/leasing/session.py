@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -306,7 +307,7 @@ class WorkerSession:
 
     def _report(self, script: Script, batch: list[Lease], *rest: Argument) -> Any:
         try:
-            ends = [to_wire(value) for lease in batch for value in lease.record()]
+            ends = chain.from_iterable([lease.record() for lease in batch])
             arguments = [*self._head, len(batch), *ends, *rest]
             reply = script(self._client, self._base, arguments)
         except BaseException as error:

@@ -11,6 +11,9 @@ from .lease import Lease
 #: Steps of a pipeline that are looked into; what is further inside is looked at when it runs.
 _MAX_STEPS: Final = 100
 
+#: What a message is made of, its subclasses aside: queue, actor, id, keyword arguments, options.
+_PLAIN_KINDS: Final = (str, str, str, dict, dict)
+
 _STEP: Final[Mapping[str, type]] = {
     "queue_name": str,
     "actor_name": str,
@@ -27,6 +30,18 @@ def fault_of(message: Message[Any], lease: Lease) -> str | None:
         message: as it was decoded.
         lease: says where it stood, and by what name.
     """
+    queue, actor, id_ = message.queue_name, message.actor_name, message.message_id
+    kinds = (type(queue), type(actor), type(id_), type(message.kwargs), type(message.options))
+    if (
+        kinds == _PLAIN_KINDS
+        and type(message.message_timestamp) is int
+        and queue == lease.queue
+        and id_ == lease.message_id
+        and queue.isascii()
+        and actor.isascii()
+        and id_.isascii()
+    ):
+        return _fault_of_options(message.options, _MAX_STEPS)  # nearly every message
     for name in ("queue_name", "actor_name", "message_id"):
         if not is_text(getattr(message, name)):
             return f"its {name} is no text"
@@ -43,10 +58,13 @@ def fault_of(message: Message[Any], lease: Lease) -> str | None:
 
 
 def _fault_of_options(options: Mapping[str, Any], steps: int) -> str | None:
-    for name, fits in _OPTIONS.items():
-        value = options.get(name)
-        if value is not None and not fits(value):
-            return f"its option {name} has the wrong shape"
+    wrong: set[str] | None = None
+    # Messages have few of the many options that there are.
+    for name, value in options.items():
+        if value is not None and name in _OPTIONS and not _OPTIONS[name](value):
+            wrong = {name, *(wrong or ())}
+    if wrong:
+        return f"its option {next(name for name in _OPTIONS if name in wrong)} has the wrong shape"
     step = options.get("pipe_target")
     if step is None or steps == 0:
         return None
@@ -79,6 +97,9 @@ def _is_exception(value: object) -> bool:
     return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
+#: A union of them takes as long again to check.
+_ORG_KINDS: Final = (str, int)
+
 _FIELDS: Final = frozenset({*_STEP, "message_id", "message_timestamp"})
 
 #: What the options are that Dramatiq, its middleware and this broker take.
@@ -92,7 +113,7 @@ _OPTIONS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "result_ttl": _is_number,
     "delay": _is_number,
     "held_until": _is_int,
-    "org": lambda value: isinstance(value, str | int),
+    "org": lambda value: isinstance(value, _ORG_KINDS),
     "parked": _is_dict,
     "pipe_target": _is_dict,
     "on_success": _is_target,

@@ -7,10 +7,14 @@ import dramatiq
 import pytest
 import redis
 from dramatiq import Message
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.encoder import Encoder as DramatiqEncoder
+from dramatiq.encoder import JSONEncoder, PickleEncoder
 from dramatiq.middleware import Middleware, MiddlewareError
 
 from app.embedded import Servers
 from broker import FairRedisBroker, MessageTooLarge, NotReplicated, QueueFull
+from broker.sending import Encoder
 from tests.broker.conftest import MakeBroker
 from tests.broker.workers import all_of, dead, folders, run_all, take
 from tests.middleware.eventually import eventually
@@ -39,6 +43,28 @@ class RefusesOdd(Middleware):
     def before_enqueue(self, broker: dramatiq.Broker, message: "Message[Any]", delay: int | None) -> None:
         if message.args[0] % 2 == 1:
             raise Refused
+
+
+class Shouted(Message[Any]):
+    """A message that encodes itself in another way."""
+
+    def encode(self) -> bytes:
+        return super().encode().upper()
+
+
+@pytest.mark.parametrize("encoder", [JSONEncoder(), PickleEncoder()], ids=["json", "pickle"])
+@pytest.mark.parametrize("kind", [Message, Shouted])
+def test_a_message_is_stored_as_dramatiq_encodes_it(
+    kind: "type[Message[Any]]", encoder: DramatiqEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the byte, and by the encoder that is set; nothing else that was put on it goes along."""
+    monkeypatch.setattr("dramatiq.message.global_encoder", encoder)
+    message = kind("default", "act", (1, "é"), {"b": None}, {"org": "acme", "z": [1.5]}, "m1", 7)
+    vars(message)["noted"] = object()
+
+    record = Encoder(StubBroker())(message, 0).record
+
+    assert record.split(b"\n", 4)[4] == message.encode()
 
 
 def test_many_messages_go_in_few_calls(servers: Servers, new_broker: MakeBroker) -> None:

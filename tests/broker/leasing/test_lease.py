@@ -9,13 +9,28 @@ from dramatiq.common import current_millis
 from redis import Redis
 
 from broker import FairRedisBroker
-from broker.leasing.lease import DONE, LeasedMessage, Sent
+from broker.leasing.lease import DONE, AckOperation, Lease, LeasedMessage, Sent
 from broker.leasing.session import WorkerSession
 from tests.broker.conftest import MakeBroker, Work
 from tests.broker.workers import dead, folders, take
 from tests.middleware.eventually import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("changes", [[], [AckOperation("k", "f", "1", None, 5)]], ids=["alone", "changing"])
+@pytest.mark.parametrize("foreign", range(5))
+def test_names_that_are_no_text_are_reported_as_they_came(foreign: int, changes: list[AckOperation]) -> None:
+    """Whichever it is of a lease's five, and whatever is changed with its end."""
+    raw = [b"m1", b"1|0|10|0|0|", b"default", b"acme", b"job:0"]
+    raw[foreign] += b"\xff\xc3\xa9"
+    message_id, token, queue, org, lane = (each.decode("utf-8", "surrogateescape") for each in raw)
+    ended = Lease(message_id, token, queue, org, lane)
+    ended.operations = changes
+
+    record = [each.encode() if isinstance(each, str) else each for each in ended.record()]
+
+    assert [record[0], record[1], *record[4:7]] == raw
 
 
 def test_the_ack_of_a_worker_that_was_given_up_is_refused(new_broker: MakeBroker, raw: "Redis") -> None:

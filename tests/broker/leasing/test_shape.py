@@ -62,6 +62,7 @@ def test_a_message_is_one(options: dict[str, Any]) -> None:
         ({"message_timestamp": "yesterday"}, "the time"),
         ({"message_timestamp": True}, "the time"),
         ({"options": {"retries": "2"}}, "option retries"),
+        ({"options": {"org": [], "retries": "2"}}, "option retries"),
         ({"options": {"max_age": float("nan")}}, "option max_age"),
         ({"options": {"throws": "ValueError"}}, "option throws"),
         ({"options": {"pipe_target": [1]}}, "option pipe_target"),

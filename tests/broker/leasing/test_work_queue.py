@@ -2,6 +2,7 @@
 
 from collections import Counter
 from queue import Empty
+from threading import Thread
 
 import pytest
 from dramatiq import Message
@@ -9,6 +10,7 @@ from dramatiq.worker import _WorkQueueItem
 
 from broker.leasing.dramatiq_worker import FairWorkQueue
 from broker.leasing.lease import Lease, LeasedMessage
+from tests.middleware.eventually import PATIENCE_S
 
 
 def test_what_comes_later_of_another_org_stands_before_the_rest_of_a_flood() -> None:
@@ -60,6 +62,22 @@ def test_an_empty_row_remembers_nobody() -> None:
     assert _next(row) == ("other", 0)
     with pytest.raises(Empty):
         row.get_nowait()
+
+
+def test_who_waits_gets_what_is_put_and_nobody_waits_for_longer_than_asked() -> None:
+    """As of the standard library's queue, which also knows when all of it is done."""
+    row, seen = FairWorkQueue(), []
+    waiting = Thread(target=lambda: seen.append(row.get(timeout=PATIENCE_S).message.args[0]))
+    waiting.start()
+    row.put(_item("late", 7))
+    waiting.join(PATIENCE_S)
+    with pytest.raises(Empty):
+        row.get(timeout=0.001)
+
+    assert seen == [7]
+    assert row.unfinished_tasks == 1
+    row.task_done()
+    row.join()
 
 
 def _item(org: str, n: int, *, charged_ms: float = 10.0) -> _WorkQueueItem:
