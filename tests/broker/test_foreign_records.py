@@ -16,7 +16,7 @@ import dramatiq
 import pytest
 import redis
 from dramatiq import Message
-from hypothesis import HealthCheck, Phase, assume, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from broker.drain.dramatiq_queues import DramatiqDrain
@@ -206,7 +206,8 @@ def test_a_value_that_is_none_hurts_nobody(
 def test_a_key_of_another_type_hurts_nobody(quiet_server: "redis.Redis", letters: str, kind: str) -> None:
     """It is put out of the way when it is met, whole."""
     # A list is of the right type there: it is a lane that has left the ready ones, and nothing lets it in.
-    assume(not (letters.startswith("l:") and kind == "list"))
+    if letters.startswith("l:") and kind == "list":
+        return
     with world_on(quiet_server) as world:
         write_as(quiet_server, world.key(letters), kind)
         world.neighbours()

@@ -322,6 +322,7 @@ SCENES: dict[str, Scene] = {
 #: What writes once, or outside of the shard: by name, why that is enough.
 ELSEWHERE = {
     "keep_letter": "writes a letter under a name of its own, which a second call writes again",
+    "begin_schema": "one write",
     "raise_schema": "one write",
     "pass_on": "one write",
     "hold_orgs": "does what a fetch does, which finds what it leaves",

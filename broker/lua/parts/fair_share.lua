@@ -63,6 +63,7 @@ end
 -- Its virtual time is kept for when it comes back.
 local function leave_ready(queue, org, time)
   redis.call('ZREM', ready_orgs(queue), org)
+  redis.call('ZSCORE', waiting_since(queue), org)
   redis.call('ZREM', waiting_since(queue), org)
   redis.call('ZADD', served_ahead(queue), string.format('%.6f', time), org)
   redis.call('PEXPIRE', served_ahead(queue), WEEK_MS)

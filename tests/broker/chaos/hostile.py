@@ -38,7 +38,7 @@ def put_hostile_records(client: "redis.Redis", number: int) -> None:
     ]
     Sender(client, _BASE, Bounds(), "local").send(sent)
     client.sadd(HOSTILE, *bodies)
-    client.lpush(f"{_BASE}:l:{QUEUE}:org-1:job:0", "no entry")
+    client.lpushx(f"{_BASE}:l:{QUEUE}:org-1:job:0", "no entry")
     workers: Any = client.zrange(f"{_BASE}:workers", 0, 0)
     for worker_id in workers:
         client.hset(f"{_BASE}:lease:{worker_id}", f"hostile-{number}-lease", "no token")

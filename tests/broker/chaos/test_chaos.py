@@ -26,7 +26,7 @@ PLANS = [
         forked=False,
     ),
     Plan(
-        jobs=400,
+        jobs=1_000,
         producers=2,
         workers=2,
         restarts=1,
@@ -35,7 +35,7 @@ PLANS = [
         failovers=1,
         clock_steps=2,
         full_servers=1,
-        hostile_every=200,
+        hostile_every=500,
     ),
 ]
 

@@ -39,7 +39,12 @@ def test_a_job_of_a_calm_queue_waits_for_no_more_flooded_jobs_than_there_are_thr
     total = ROUNDS * (THREADS + 2) * 2
     fair.send_many(flooded.message_with_options(org="acme") for _ in range(total))
     work(fair, threads=THREADS)
-    running = 0
+    calm.send_with_options(org=org)  # both queues are served when this one runs
+    seen = [starts.get(timeout=PATIENCE_S) for _ in range(THREADS)]
+    while "calm" not in seen:
+        may_end.release()
+        seen.append(starts.get(timeout=PATIENCE_S))
+    running = THREADS - 1
     waited = []
     for _ in range(ROUNDS):
         while running < THREADS:

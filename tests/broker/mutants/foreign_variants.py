@@ -91,8 +91,8 @@ FOREIGN_IN_LUA = [
     Variant(
         13,
         LEASING,
-        "string.sub(record, 1, #header) ~= header",
-        "false",
+        "string.sub(record, 1, #header) == header",
+        "true",
         _impatient(test_culprits.test_a_record_of_another_lane_takes_no_slot),
     ),
     Variant(
