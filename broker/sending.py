@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, Literal, cast
 
 import redis
@@ -44,6 +45,7 @@ _KNOWN_S: Final = 50.0
 _MAX_RANK: Final = 10**9
 #: Of a message, as Dramatiq encodes it.
 _FIELDS: Final = tuple(each.name for each in fields(Message))
+_values_of = attrgetter(*_FIELDS)
 #: What a message is made of, its subclasses aside: id, queue, actor, keyword arguments, options.
 _PLAIN_KINDS: Final = (str, str, str, dict, dict)
 #: The lane of what cannot be encoded: it is no actor's.
@@ -164,8 +166,15 @@ class Sender:
         A connection that is lost on the way may leave part of a queue's messages sent: those that are not say so.
         """
         of_queues: dict[bytes, list[int]] = {}
+        indexes: list[int] = []
+        row: bytes | None = None
         for index, each in enumerate(messages):
-            of_queues.setdefault(each.record[: each.record.index(b"\n")], []).append(index)
+            record = each.record
+            # Most go to the queue of the one before.
+            if row is None or not record.startswith(row):
+                row = record[: record.index(b"\n") + 1]
+                indexes = of_queues.setdefault(row, [])
+            indexes.append(index)
         faults: list[Exception | None] = [None] * len(messages)
         for indexes in of_queues.values():
             self._send_queue(messages, indexes, faults)
@@ -263,7 +272,7 @@ class Encoder:
             raise ValueError(f"a message of {message.actor_name!r} cannot be encoded: {error}") from error
         enqueue_id = self._enqueue_ids()
         record = record_of(message.queue_name, _org(message), self._lane(message), enqueue_id, body)
-        return Sent(message.message_id, enqueue_id, delay_ms, printable(parked), record)
+        return Sent(message.message_id, enqueue_id, delay_ms, parked and printable(parked), record)
 
     def check(self, message: Message[Any]) -> None:
         """Refuse a message whose names are no text.
@@ -303,7 +312,8 @@ class Encoder:
         priority = options.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
             priority = actor.priority if actor is not None else 0
-        priority = max(-_MAX_RANK, min(priority, _MAX_RANK))
+        if not -_MAX_RANK <= priority <= _MAX_RANK:
+            priority = _MAX_RANK if priority > 0 else -_MAX_RANK
         concurrency = options.get("concurrency") or (actor and actor.options.get("concurrency"))
         if concurrency:
             return lane_of(message.actor_name, priority, _slots(concurrency))
@@ -323,7 +333,7 @@ def _encoded(message: Message[Any]) -> bytes:
     """As `Message.encode`, which looks up each time which fields a message has."""
     if type(message) is not Message:
         return message.encode()
-    return get_encoder().encode({name: getattr(message, name) for name in _FIELDS})
+    return get_encoder().encode(dict(zip(_FIELDS, _values_of(message), strict=True)))
 
 
 def _shown(message: Message[Any]) -> bytes:
