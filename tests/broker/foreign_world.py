@@ -185,7 +185,9 @@ def corrupt(world: World, where: str, value: bytes, score: float) -> None:
 
 def _hold(world: World, token: bytes) -> None:
     """Some are with a worker that is dead, and the token of one is foreign."""
-    Script("fetch")(world.client, world.broker.base, [GHOST, 1_000, 60_000, 0, "default", 4, 1_000_000, 0, 0, "share"])
+    Script("fetch")(
+        world.client, world.broker.base, [GHOST, 1_000, 60_000, 0, "default", 4, 1_000_000, 0, 0, "share"]
+    )
     held = world.client.hkeys(world.key("lease", GHOST))
     world.client.hset(world.key("lease", GHOST), held[0], token)
     world.client.hset(world.key("lease", GHOST), "nobody", token)
