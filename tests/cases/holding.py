@@ -15,7 +15,7 @@ HOLDING: tuple[str, ...] = (
     "broker/a4b_timeouts",
     "broker/a6_small",
     "broker/a9_clock",
-    "broker/a10_misc acl",
+    "broker/a10_misc",
     "reports/r01_redis_failover_readonly",
     "reports/r04_decoding_client",
     "broker/a5_oom",
@@ -40,7 +40,6 @@ HOLDING: tuple[str, ...] = (
 ONLY_BY_HAND: dict[str, str] = {
     "broker/a2_delayed_storm": "70,000 messages are sent against the clock, which a busy machine may lose",
     "broker/a7_big": "40 seconds, most of them to send messages of a mebibyte",
-    "broker/a10_misc": "10,000 orgs of which each has a pause of its own; `acl` is run",
 }
 
 #: Programs that do not hold yet: by name, what happens instead.
