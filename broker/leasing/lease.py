@@ -141,8 +141,6 @@ class LeasedMessage(MessageProxy):
 
     def __init__(self, message: "Message[object]", lease: Lease) -> None:
         super().__init__(message)
-        # A message does not change: what is read of it a dozen times need not go through the proxy.
-        vars(self).update(vars(message))
         self.lease = lease
 
 

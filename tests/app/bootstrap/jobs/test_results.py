@@ -73,7 +73,8 @@ def test_feedback_reports_how_much(tenant: Tenant) -> None:
         ),
         timestamp=now,
     )
-    assert recorded(feedback_ingest, job) == {"processed": 100, "failed": 0, "windows": 300, "errors": []}
+    taken = {"processed": 100, "failed": 0, "windows": 300, "errors": []}
+    assert recorded(feedback_ingest, job) == {**taken, "set_aside": 0, "reasons": []}
 
 
 def recorded(actor: "dramatiq.Actor[..., None]", job: object) -> dict[str, object]:
