@@ -26,7 +26,7 @@ up: $(STAMP) ## Run servers, workers and the web endpoint in the foreground unti
 	$(BIN)/python -m app up
 
 test: $(STAMP) ## The whole suite, on real embedded servers
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 model: export MODEL_EXAMPLES ?= 3000
 model: export MODEL_STEPS ?= 80
