@@ -93,11 +93,11 @@ class WorkerView:
     last_beat_s: float
     #: It fetches nothing more until it is resumed.
     quiet: bool
-    #: What it published of itself; None where it has not yet.
+    #: What it published of itself; None, and no queues, where it has not yet.
     pid: int | None = None
     host: str | None = None
     version: str | None = None
-    queues: tuple[str, ...] | None = None
+    queues: tuple[str, ...] = ()
     threads: int | None = None
     region: str | None = None
     #: Which of its calls fail although the server answers, and why; None where it is well.
@@ -174,7 +174,7 @@ def read_worker(facts: Facts, now_ms: int, org: str | None = None) -> WorkerView
         id=str(facts["id"]),
         last_beat_s=age_s(str(facts["beat"]), now_ms),
         quiet=bool(facts["quiet"]),
-        queues=tuple(published["queues"]) if isinstance(published.get("queues"), list) else None,
+        queues=tuple(published["queues"]) if isinstance(published.get("queues"), list) else (),
         region=published.get("region") or None,
         **{name: published.get(name) for name in _PUBLISHED},
         leased=whole(str(facts["leased"])),
